@@ -1,0 +1,74 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// CI turns warnings into errors; a user's newer toolchain with a new warning still builds.
+let warningsAreErrors = Context.environment["LIFELINE_WARNINGS_AS_ERRORS"] != nil
+
+let common: [SwiftSetting] =
+  [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+  ] + (warningsAreErrors ? [.treatAllWarnings(as: .error)] : [])
+
+let checked = common + [.strictMemorySafety()]
+
+func library(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
+  .target(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: checked)
+}
+
+func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .executableTarget(name: name, dependencies: dependencies, swiftSettings: checked)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .testTarget(name: name, dependencies: dependencies + ["TestSupport"], swiftSettings: common)
+}
+
+let package = Package(
+  name: "lifeline",
+  products: [
+    .library(name: "Reactor", targets: ["Reactor"]),
+    .library(name: "WebSocketCore", targets: ["WebSocketCore"]),
+    .library(name: "WebSocket", targets: ["WebSocket"]),
+    .library(name: "CoordinationCore", targets: ["CoordinationCore"]),
+    .library(name: "Storage", targets: ["Storage"]),
+    .library(name: "Coordination", targets: ["Coordination"]),
+    .executable(name: "lifeline", targets: ["lifeline"]),
+    .executable(name: "websocket-echo", targets: ["websocket-echo"]),
+  ],
+  targets: [
+    // C libraries: a module map and one shim header each.
+    .systemLibrary(name: "CLibEv", path: "CLibEv"),
+    .systemLibrary(name: "CZlib"),
+    .systemLibrary(name: "COpenSSL"),
+    .systemLibrary(name: "CSQLite"),
+
+    // Values: no I/O, no clock, no randomness of their own.
+    library("Primitives", []),
+    library("WebSocketCore", ["Primitives", "COpenSSL"]),
+    library("CoordinationCore", ["Primitives", "CZlib"]),
+
+    // The world: sockets, disks, processes.
+    library("Reactor", ["Primitives", "CLibEv"]),
+    library("WebSocket", ["Primitives", "Reactor", "WebSocketCore"]),
+    library("Storage", ["Primitives", "CoordinationCore", "CSQLite"]),
+    library("Coordination", ["Primitives", "Reactor", "WebSocket", "WebSocketCore", "CoordinationCore", "Storage"]),
+
+    program("lifeline", ["Primitives", "Reactor", "CoordinationCore", "Coordination", "Storage"]),
+    program("websocket-echo", ["Primitives", "Reactor", "WebSocket", "WebSocketCore"]),
+
+    .target(
+      name: "TestSupport", dependencies: ["Primitives", "Reactor"], path: "Tests/TestSupport", swiftSettings: common),
+    tests("PrimitivesTests", ["Primitives"]),
+    tests("ReactorTests", ["Primitives", "Reactor"]),
+    tests("WebSocketCoreTests", ["Primitives", "WebSocketCore"]),
+    tests("WebSocketTests", ["Primitives", "Reactor", "WebSocket", "WebSocketCore"]),
+    tests("CoordinationCoreTests", ["Primitives", "CoordinationCore"]),
+    tests("StorageTests", ["Primitives", "CoordinationCore", "Storage", "CSQLite"]),
+    tests(
+      "CoordinationTests",
+      ["Primitives", "Reactor", "WebSocket", "WebSocketCore", "CoordinationCore", "Storage", "Coordination"]),
+  ]
+)
