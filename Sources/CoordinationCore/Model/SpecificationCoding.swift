@@ -1,0 +1,138 @@
+import Primitives
+
+/// Limits on what a submission may hold; a submitter is a peer too.
+public enum SpecificationLimits {
+  public static let maxNameBytes = 512
+  public static let maxArguments = 4_096
+  public static let maxCommandBytes = 128 * 1024
+  public static let maxRetries = 1_000
+  public static let maxTimeout: Duration = .seconds(366 * 24 * 3600)
+}
+
+extension TaskSpecification {
+  /// The specification as the wire and the store write it:
+  /// `{"name", "command": […] | "kind" + "input": {…}, "env", "cwd", "priority", "timeout_s", "retries", "max_lost_attempts", "run"}`.
+  public var json: JSONObject {
+    var object = JSONObject()
+    object.append("name", .string(name))
+    switch work {
+    case .command(let command):
+      object.append("command", .array(command.arguments.map(JSONValue.string)))
+      if !command.environment.isEmpty {
+        // Sorted, so that one specification has one text.
+        let members = command.environment.sorted { $0.key < $1.key }.map { ($0.key, JSONValue.string($0.value)) }
+        object.append("env", .object(JSONObject(members: members)))
+      }
+      if let directory = command.workingDirectory { object.append("cwd", .string(directory)) }
+    case .custom(let kind, let input):
+      object.append("kind", .string(kind))
+      object.append("input", .object(input))
+    }
+    if priority != .normal { object.append("priority", .string(priority.name)) }
+    if let timeout { object.append("timeout_s", .duration(timeout)) }
+    if retries != 0 { object.append("retries", .integer(Int64(retries))) }
+    if maxLostAttempts != Self.defaultMaxLostAttempts {
+      object.append("max_lost_attempts", .integer(Int64(maxLostAttempts)))
+    }
+    if let run { object.append("run", .string(run)) }
+    return object
+  }
+
+  /// Reads what `json` writes, from a peer: every member is checked, and an unknown one is an error that names it,
+  /// because a misspelt `timeout_s` that is silently ignored is found out too late.
+  public init(json object: JSONObject) throws(MessageError) {
+    let known: Set<String> = [
+      "name", "command", "kind", "input", "env", "cwd", "priority", "timeout_s", "retries", "max_lost_attempts", "run",
+      "task_id",
+    ]
+    for member in object.members where !known.contains(member.key) {
+      throw .unknownField(member.key, allowed: known.sorted())
+    }
+    let reader = FieldReader(object)
+    let work = try Self.work(from: reader)
+    let name = try reader.optionalString("name", maxBytes: SpecificationLimits.maxNameBytes)
+    var priority = TaskPriority.normal
+    if let text = try reader.optionalString("priority", maxBytes: 32) {
+      guard let value = TaskPriority(name: text) else {
+        throw .badValue("priority", problem: "\(text) is none of CRITICAL HIGH NORMAL LOW BACKGROUND")
+      }
+      priority = value
+    }
+    var timeout: Duration?
+    if let seconds = try reader.optionalNumber("timeout_s") {
+      guard seconds > 0, seconds <= SpecificationLimits.maxTimeout.inSeconds else {
+        throw .badValue(
+          "timeout_s", problem: "\(seconds) is not between 0 and \(SpecificationLimits.maxTimeout.inSeconds)")
+      }
+      timeout = .seconds(seconds)
+    }
+    self.init(
+      name: name ?? Self.defaultName(of: work), work: work, priority: priority, timeout: timeout,
+      retries: try reader.optionalInteger("retries", in: 0...SpecificationLimits.maxRetries) ?? 0,
+      maxLostAttempts: try reader.optionalInteger("max_lost_attempts", in: 0...SpecificationLimits.maxRetries)
+        ?? Self.defaultMaxLostAttempts,
+      run: try reader.optionalString("run", maxBytes: IdentifierError.maxLength))
+  }
+
+  private static func work(from reader: FieldReader) throws(MessageError) -> Work {
+    if let kind = try reader.optionalString("kind", maxBytes: 64), kind != "command" {
+      guard reader.object["command"] == nil else {
+        throw .badValue("command", problem: "a task has either a command or a kind, not both")
+      }
+      return .custom(kind: kind, input: try reader.optionalObject("input") ?? JSONObject())
+    }
+    guard let value = reader.object["command"] else { throw .missingField("command") }
+    guard let elements = value.array else {
+      throw .wrongType("command", expected: "an array of strings", found: value.typeName)
+    }
+    guard !elements.isEmpty else { throw .badValue("command", problem: "it is empty; name at least a program") }
+    guard elements.count <= SpecificationLimits.maxArguments else {
+      throw .badValue("command", problem: "\(elements.count) arguments; at most \(SpecificationLimits.maxArguments)")
+    }
+    var arguments: [String] = []
+    var bytes = 0
+    for (index, element) in elements.enumerated() {
+      guard let argument = element.string else {
+        throw .wrongType("command[\(index)]", expected: "a string", found: element.typeName)
+      }
+      try check(argument, "command[\(index)]")
+      bytes += argument.utf8.count
+      arguments.append(argument)
+    }
+    guard !arguments[0].isEmpty else { throw .badValue("command[0]", problem: "the program's name is empty") }
+    guard bytes <= SpecificationLimits.maxCommandBytes else {
+      throw .badValue("command", problem: "\(bytes) bytes; at most \(SpecificationLimits.maxCommandBytes)")
+    }
+    var command = Command(arguments)
+    for (name, value) in try reader.optionalObject("env")?.members ?? [] {
+      guard let value = value.string else {
+        throw .wrongType("env.\(name)", expected: "a string", found: value.typeName)
+      }
+      try check(value, "env.\(name)")
+      guard !name.isEmpty, !name.utf8.contains(UInt8(ascii: "=")), !name.utf8.contains(0) else {
+        throw .badValue("env", problem: "\(JSONValue.string(name).text) cannot be a variable's name")
+      }
+      command.environment[name] = value
+    }
+    command.workingDirectory = try reader.optionalString("cwd", maxBytes: 4_096)
+    if let directory = command.workingDirectory { try check(directory, "cwd") }
+    return .command(command)
+  }
+
+  /// The kernel ends an argument at its first zero byte; passing one on would run something else than was asked for.
+  private static func check(_ text: String, _ field: String) throws(MessageError) {
+    if text.utf8.contains(0) { throw .badValue(field, problem: "it contains a zero byte") }
+  }
+
+  private static func defaultName(of work: Work) -> String {
+    switch work {
+    case .custom(let kind, _): return kind
+    case .command(let command):
+      // `sh -c SCRIPT` is how a line of shell arrives; the script is what its author would recognise.
+      let arguments = command.arguments
+      let isShell = arguments.count == 3 && arguments[1] == "-c" && arguments[0].hasSuffix("sh")
+      let text = isShell ? arguments[2] : arguments.joined(separator: " ")
+      return text.count > 80 ? String(text.prefix(79)) + "…" : text
+    }
+  }
+}

@@ -1,0 +1,83 @@
+/// A command line run by a worker as a child in a process group of its own.
+public struct Command: Equatable, Sendable {
+  /// The program and its arguments; never empty. The program is looked up in `PATH` when it has no slash.
+  public var arguments: [String]
+  /// Added to the worker's environment.
+  public var environment: [String: String]
+  /// `nil`: the worker's own.
+  public var workingDirectory: String?
+
+  public init(_ arguments: [String], environment: [String: String] = [:], workingDirectory: String? = nil) {
+    self.arguments = arguments
+    self.environment = environment
+    self.workingDirectory = workingDirectory
+  }
+}
+
+/// The order in which queued tasks are handed out.
+public enum TaskPriority: Int, CaseIterable, Comparable, Sendable {
+  case critical, high, normal, low, background
+
+  /// The name on the wire, `CRITICAL` and so on.
+  public var name: String {
+    switch self {
+    case .critical: "CRITICAL"
+    case .high: "HIGH"
+    case .normal: "NORMAL"
+    case .low: "LOW"
+    case .background: "BACKGROUND"
+    }
+  }
+
+  public init?(name: String) {
+    guard let match = Self.allCases.first(where: { $0.name == name.uppercased() }) else { return nil }
+    self = match
+  }
+
+  public static func < (left: TaskPriority, right: TaskPriority) -> Bool { left.rawValue < right.rawValue }
+}
+
+/// What is to be done, as its submitter described it; never changed afterwards.
+public struct TaskSpecification: Equatable, Sendable {
+  public enum Work: Equatable, Sendable {
+    case command(Command)
+    /// Work of a kind that a worker's own executor understands (`demo_task`, or a service author's), with its input.
+    case custom(kind: String, input: JSONObject)
+
+    /// What a worker must be able to execute to be given this work.
+    public var kind: String {
+      switch self {
+      case .command: "command"
+      case .custom(let kind, _): kind
+      }
+    }
+  }
+
+  public var name: String
+  public var work: Work
+  public var priority: TaskPriority
+  /// How long one attempt may run; `nil`: for ever.
+  public var timeout: Duration?
+  /// How many attempts may follow one that failed by itself (exit status, timeout).
+  public var retries: Int
+  /// How many attempts may be lost with their worker before the task is failed: a task that kills its workers must not
+  /// walk through the whole fleet.
+  public var maxLostAttempts: Int
+  /// What several tasks that were submitted together share, so that they can be watched together.
+  public var run: String?
+
+  public static let defaultMaxLostAttempts = 10
+
+  public init(
+    name: String, work: Work, priority: TaskPriority = .normal, timeout: Duration? = nil, retries: Int = 0,
+    maxLostAttempts: Int = Self.defaultMaxLostAttempts, run: String? = nil
+  ) {
+    self.name = name
+    self.work = work
+    self.priority = priority
+    self.timeout = timeout
+    self.retries = retries
+    self.maxLostAttempts = maxLostAttempts
+    self.run = run
+  }
+}
