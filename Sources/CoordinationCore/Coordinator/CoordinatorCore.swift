@@ -1,0 +1,515 @@
+public import Primitives
+
+/// The coordinator without its sockets, disk and clock.
+///
+/// The shell feeds it events with the time, performs the effects in order, and says when the loop's turn is over. Then
+/// tasks are given out and the turn's writes are cut into one batch. What a batch promises to anybody (an assignment, an
+/// answer, an acknowledgement) is held back until the shell reports it committed:
+///
+///     events ─▶ handlers ─▶ writes ───────────── commit ──▶ store
+///                   └─────▶ held promises ◀── committed ──────┘ ──▶ messages, answers, acknowledgements
+///
+/// One batch is in flight at a time; what happens meanwhile gathers in the next, so commits are as large as the disk is
+/// slow. Whoever restarts it hands it what the store had; workers that come back within a lease find their tasks kept.
+public final class CoordinatorCore {
+  public let configuration: CoordinatorConfiguration
+  private var registry: HandlerRegistry
+  var book: TaskBook
+  var workers: [WorkerID: WorkerEntry] = [:]
+  private var links: [ConnectionID: WorkerLink] = [:]
+  private var rotation = WorkerRotation()
+  private var random: any RandomNumberGenerator
+  private var nextSweep: Instant = .zero
+
+  private(set) var now: Instant = .zero
+  private(set) var wall = WallTime(milliseconds: 0)
+  private var effects: [CoordinatorEffect] = []
+  private var gathering = Batch()
+  private var inFlight: Batch?
+  private var batches: UInt64 = 0
+  private var lookups: [RequestID: [TaskSubmission]] = [:]
+  private var owing: [WorkerEntry] = []
+
+  /// What is let go once the writes gathered with it are durable.
+  private enum Promise {
+    case assignment(TaskID, attempt: Int, WorkerID)
+    case reliable(WorkerID, Message)
+    case plain(ConnectionID, Message)
+    case answer(RequestID, CoordinatorAnswer)
+    case notice(CoordinatorNotice)
+  }
+
+  private struct Batch {
+    var id = BatchID(number: 0)
+    var promises: [Promise] = []
+    /// Numbered messages whose effects are in this batch.
+    var handled: [(worker: WorkerEntry, session: SessionID, sequence: UInt64)] = []
+    var isEmpty: Bool { promises.isEmpty && handled.isEmpty }
+  }
+
+  /// - Parameters:
+  ///   - unfinished: every task of the store that has not ended, in submission order.
+  ///   - handlers: a service author's own, beside the standard ones.
+  ///   - random: draws session and task identifiers; must not be guessable in production.
+  public init(
+    configuration: CoordinatorConfiguration = CoordinatorConfiguration(), unfinished: [UnfinishedTask] = [],
+    handlers: [any MessageHandler] = [], random: any RandomNumberGenerator, at now: Instant
+  ) throws(HandlerClash) {
+    self.configuration = configuration
+    self.random = random
+    self.now = now
+    registry = try HandlerRegistry(Self.standardHandlers + handlers)
+    book = TaskBook(checkpointsKept: configuration.checkpointsKept)
+    for unfinished in unfinished {
+      book.restore(unfinished)
+      let state = unfinished.task.state
+      guard state.status.isHeld, let id = state.workerID else { continue }
+      // The store does not say when a lease was last renewed, so its holder gets a whole one from now: it may be running
+      // undisturbed and come back any moment.
+      let worker = entry(for: id)
+      worker.held.insert(unfinished.task.id)
+      worker.leaseEnds = now + configuration.lease
+    }
+    nextSweep = now
+  }
+
+  public static var standardHandlers: [any MessageHandler] {
+    [RegistrationHandler(), HeartbeatHandler(), StateSyncHandler(), TaskResumptionHandler()]
+  }
+
+  /// When `tick` is due at the latest.
+  public var nextDeadline: Instant { nextSweep }
+
+  /// Writes that wait for the batch in flight. The shell stops reading from peers while this is large.
+  public var pendingWrites: Int { book.writes.count }
+  public var unfinishedTasks: Int { book.tasks.count }
+
+  /// Every worker known, in order of their ids.
+  public var workerSummaries: [WorkerSummary] {
+    workers.values.map { $0.summary(at: now) }.sorted { $0.id < $1.id }
+  }
+
+  /// A task that has not ended, with progress newer than the store's.
+  public func liveTask(_ id: TaskID) -> TaskRecord? { book[id]?.record }
+
+  public func handle(
+    _ event: CoordinatorEvent, at now: Instant, wall: WallTime, into effects: inout [CoordinatorEffect]
+  ) {
+    self.now = max(now, self.now)
+    self.wall = wall
+    swap(&self.effects, &effects)
+    switch event {
+    case .connected(let id, let worker, let mode, let address): connected(id, worker, mode, address)
+    case .received(let id, let bytes): received(id, bytes)
+    case .disconnected(let id): disconnected(id)
+    case .committed(let batch): committed(batch)
+    case .request(let id, let request): perform(request, id)
+    case .found(let id, let existing): found(id, existing)
+    case .tick: sweep()
+    case .turnEnded: endTurn()
+    }
+    swap(&self.effects, &effects)
+  }
+
+  // MARK: Connections
+
+  private func connected(_ id: ConnectionID, _ workerID: WorkerID, _ mode: ConnectionMode, _ address: String) {
+    let link = WorkerLink(
+      id, workerID: workerID, mode: mode, openedAt: now, since: wall, remoteAddress: address)
+    links[id] = link
+    sendPlain(Message(.welcome, ["worker_id": .string(workerID.text)]), over: link)
+  }
+
+  private func received(_ id: ConnectionID, _ bytes: [UInt8]) {
+    // A connection that was told to close may still have bytes on the way.
+    guard let link = links[id] else { return }
+    let message: Message
+    do {
+      message = try Envelope.open(bytes, mode: link.mode)
+    } catch {
+      log(.warning, "message refused", ["connection": "\(id)", "worker": link.workerID.text, "problem": "\(error)"])
+      sendPlain(Message(.error, ["message": .string("message refused: \(error)")]), over: link)
+      // In a session the bytes were sealed by our own kind: they changed on the way, and what they said is replayed.
+      if link.mode == .session { close(link, SessionCloseCode.brokenSession, "message refused: \(error)") }
+      return
+    }
+    let worker = link.isRegistered ? workers[link.workerID] : nil
+    worker?.lastHeard = now
+    if link.mode == .session {
+      guard message.kind == .registration || worker != nil else {
+        return close(link, SessionCloseCode.brokenSession, "\(message.kind) before registration")
+      }
+      if let worker, !accept(message, from: worker, over: link) { return }
+    }
+    dispatch(message, from: link)
+  }
+
+  /// The session's bookkeeping.
+  /// - Returns: whether the message is to be handled.
+  private func accept(_ message: Message, from worker: WorkerEntry, over link: WorkerLink) -> Bool {
+    if let acknowledgement = message.acknowledgement {
+      guard worker.session?.outbox.acknowledge(upTo: acknowledgement) == true else {
+        close(link, SessionCloseCode.brokenSession, "acknowledges \(acknowledgement), which was never sent")
+        return false
+      }
+      offer(worker)
+    }
+    guard let sequence = message.sequence else { return true }
+    switch worker.session?.arrive(sequence) {
+    case .new:
+      if let session = worker.session {
+        gathering.handled.append((worker: worker, session: session.id, sequence: sequence))
+      }
+      return true
+    case .duplicate:
+      owe(worker)
+      return false
+    case .gap(let expected):
+      close(link, SessionCloseCode.brokenSession, "message \(sequence) where \(expected) was due")
+      return false
+    case nil:
+      close(link, SessionCloseCode.brokenSession, "a numbered message without a session")
+      return false
+    }
+  }
+
+  private func dispatch(_ message: Message, from link: WorkerLink) {
+    let context = HandlerContext(core: self, link: link)
+    do {
+      if try registry.handle(message, in: context) { return }
+      workers[link.workerID]?.unknownMessages += 1
+      context.log(.warning, "unknown message type", ["type": message.kind.name])
+      context.reply(.error, ["message": .string("unknown message type \(message.kind)")])
+    } catch {
+      context.log(.warning, "message refused", ["type": message.kind.name, "problem": "\(error)"])
+      context.reply(.error, ["message": .string("\(message.kind): \(error)")])
+    }
+  }
+
+  private func disconnected(_ id: ConnectionID) {
+    guard let link = links.removeValue(forKey: id) else { return }
+    detach(link)
+  }
+
+  /// The worker stands without a connection; its session and its tasks stay until its lease runs out. An older
+  /// connection's end must not touch what a newer one registered.
+  private func detach(_ link: WorkerLink) {
+    guard let worker = workers[link.workerID], worker.link === link else { return }
+    worker.link = nil
+    log(.info, "worker disconnected", ["worker": worker.id.text, "tasks": "\(worker.held.count)"])
+    promise(.notice(.workerDisconnected(worker.id)))
+  }
+
+  func close(_ link: WorkerLink, _ code: UInt16, _ reason: String) {
+    links[link.connection] = nil
+    effects.append(.close(link.connection, code: code, reason: reason))
+    log(
+      .info, "connection closed", ["connection": "\(link.connection)", "worker": link.workerID.text, "reason": reason])
+    detach(link)
+  }
+
+  // MARK: Sending
+
+  func sendPlain(_ message: Message, over link: WorkerLink) {
+    guard links[link.connection] === link else { return }
+    switch link.mode {
+    case .legacy:
+      var message = message
+      message.fields["timestamp"] = .string(wall.iso8601WithoutZone())
+      effects.append(.send(link.connection, message.body))
+    case .session:
+      let worker = workers[link.workerID]
+      if link.isRegistered, let bytes = worker?.session?.seal(message.body, sequence: nil) {
+        effects.append(.send(link.connection, bytes))
+      } else {
+        effects.append(.send(link.connection, Envelope.seal(message.body, sequence: nil, acknowledgement: 0)))
+      }
+    }
+  }
+
+  /// Sends what must arrive. Without a connection it waits in the session's outbox; without a session there is nobody
+  /// it could concern, because a session's end takes back everything the worker held.
+  private func sendReliable(_ message: Message, to worker: WorkerEntry) {
+    guard worker.session != nil else {
+      if let link = worker.link, link.mode == .legacy { sendPlain(message, over: link) }
+      return
+    }
+    guard worker.session?.outbox.hasRoom == true else {
+      log(.warning, "outbox full: session ended", ["worker": worker.id.text])
+      endSession(of: worker, reason: "its outbox was full")
+      return
+    }
+    guard let entry = worker.session?.outbox.append(message.body), let link = worker.link, link.isRegistered,
+      let bytes = worker.session?.seal(entry.body, sequence: entry.sequence)
+    else { return }
+    effects.append(.send(link.connection, bytes))
+  }
+
+  func promiseReliable(_ message: Message, to id: WorkerID) { promise(.reliable(id, message)) }
+  func promisePlain(_ message: Message, over link: WorkerLink) { promise(.plain(link.connection, message)) }
+  func promise(_ notice: CoordinatorNotice) { promise(.notice(notice)) }
+  private func promise(_ promise: Promise) { gathering.promises.append(promise) }
+
+  private func owe(_ worker: WorkerEntry) {
+    guard !worker.owesAcknowledgement else { return }
+    worker.owesAcknowledgement = true
+    owing.append(worker)
+  }
+
+  func log(_ level: LogLevel, _ message: String, _ facts: KeyValuePairs<String, String> = [:]) {
+    log(LogEntry(level, message, facts))
+  }
+
+  func log(_ entry: LogEntry) { effects.append(.log(entry)) }
+
+  // MARK: Batches
+
+  private func endTurn() {
+    giveOutTasks()
+    for task in book.changes { gathering.promises.append(.notice(.taskChanged(task))) }
+    book.changes.removeAll(keepingCapacity: true)
+    if inFlight == nil {
+      if book.writes.isEmpty {
+        let batch = gathering
+        gathering = Batch()
+        keep(batch)
+      } else {
+        cut()
+      }
+    } else if book.writes.isEmpty, !gathering.isEmpty {
+      // Nothing of its own to write, but it came after writes that are not durable yet.
+      inFlight?.promises.append(contentsOf: gathering.promises)
+      inFlight?.handled.append(contentsOf: gathering.handled)
+      gathering = Batch()
+    }
+    for worker in owing {
+      worker.owesAcknowledgement = false
+      guard let link = worker.link, link.isRegistered, link.mode == .session else { continue }
+      sendPlain(Message(.ack, ["durable": true]), over: link)
+    }
+    owing.removeAll(keepingCapacity: true)
+  }
+
+  private func cut() {
+    batches += 1
+    gathering.id = BatchID(number: batches)
+    effects.append(.commit(gathering.id, book.writes))
+    book.writes = []
+    inFlight = gathering
+    gathering = Batch()
+  }
+
+  private func committed(_ id: BatchID) {
+    guard let batch = inFlight, batch.id == id else { return }
+    inFlight = nil
+    keep(batch)
+  }
+
+  /// Lets go what waited for a batch.
+  private func keep(_ batch: Batch) {
+    for (worker, session, sequence) in batch.handled where worker.session?.id == session {
+      worker.session?.markDurable(upTo: sequence)
+      owe(worker)
+    }
+    for promise in batch.promises {
+      switch promise {
+      case .assignment(let id, let attempt, let worker): sendAssignment(id, attempt: attempt, to: worker)
+      case .reliable(let id, let message): if let worker = workers[id] { sendReliable(message, to: worker) }
+      case .plain(let id, let message): if let link = links[id] { sendPlain(message, over: link) }
+      case .answer(let id, let answer): effects.append(.answer(id, answer))
+      case .notice(let notice): effects.append(.notice(notice))
+      }
+    }
+  }
+
+  // MARK: Giving out tasks
+
+  /// The worker may have room now.
+  func offer(_ worker: WorkerEntry) {
+    if worker.canTakeTasks { rotation.add(worker) }
+  }
+
+  private func giveOutTasks() {
+    for kind in book.ready.kinds {
+      while book.ready.hasReady(kind: kind), let worker = rotation.next(kind: kind) {
+        guard let task = book.nextReady(kind: kind) else {
+          rotation.putBack(worker, kind: kind)
+          break
+        }
+        book.assign(task, to: worker.id, wall: wall)
+        worker.held.insert(task.id)
+        promise(.assignment(task.id, attempt: task.state.attempt, worker.id))
+        if worker.canTakeTasks { rotation.putBack(worker, kind: kind) }
+      }
+    }
+  }
+
+  private func sendAssignment(_ id: TaskID, attempt: Int, to workerID: WorkerID) {
+    // Between the cut and the commit the worker may have been lost; then the task is someone else's already.
+    guard let task = book[id], task.state.attempt == attempt, task.state.status.isHeld, let worker = workers[workerID]
+    else { return }
+    let mode: ConnectionMode = worker.session == nil ? .legacy : .session
+    sendReliable(Assignment(task).message(mode), to: worker)
+    log(.debug, "task assigned", ["task": id.text, "attempt": "\(attempt)", "worker": workerID.text])
+  }
+
+  /// A task is no longer the worker's.
+  func release(_ id: TaskID, from worker: WorkerEntry) {
+    worker.held.remove(id)
+    worker.missingFromHeartbeat[id] = nil
+    offer(worker)
+  }
+
+  func takeBack(_ id: TaskID, from worker: WorkerEntry, reason: String) {
+    if let task = book[id], task.state.workerID == worker.id, task.state.status.isHeld {
+      log(
+        .info, "attempt lost",
+        ["task": id.text, "attempt": "\(task.state.attempt)", "worker": worker.id.text, "reason": reason])
+      book.lose(task, reason: reason, wall: wall)
+    }
+    release(id, from: worker)
+  }
+
+  // MARK: Workers and leases
+
+  func entry(for id: WorkerID) -> WorkerEntry {
+    if let worker = workers[id] { return worker }
+    let worker = WorkerEntry(id: id)
+    workers[id] = worker
+    return worker
+  }
+
+  func makeIdentifier() -> String {
+    let digits = Array("0123456789abcdef")
+    var text = ""
+    for _ in 0..<2 {
+      var word: UInt64 = random.next()
+      for _ in 0..<16 {
+        text.append(digits[Int(word & 0xF)])
+        word >>= 4
+      }
+    }
+    return text
+  }
+
+  func renewLease(of worker: WorkerEntry) {
+    worker.leaseEnds = now + configuration.lease
+  }
+
+  /// Ends a worker's session, its connection, and its hold on every task.
+  func endSession(of worker: WorkerEntry, reason: String) {
+    if let link = worker.link { close(link, SessionCloseCode.silent, reason) }
+    worker.session = nil
+    worker.isSynchronised = false
+    worker.reported = []
+    for id in worker.held.sorted() { takeBack(id, from: worker, reason: reason) }
+  }
+
+  private func sweep() {
+    guard now >= nextSweep else { return }
+    let interval = min(max(configuration.lease / 20, .milliseconds(50)), .seconds(1))
+    nextSweep = now + interval
+    for link in links.values.filter({ !$0.isRegistered && now - $0.openedAt > configuration.heartbeatTimeout })
+      .sorted(by: { $0.connection.number < $1.connection.number })
+    {
+      close(link, SessionCloseCode.silent, "no registration within \(configuration.heartbeatTimeout)")
+    }
+    let overdue = workers.values.filter {
+      ($0.link != nil && now - $0.lastHeard > configuration.heartbeatTimeout)
+        || (now >= $0.leaseEnds && ($0.session != nil || !$0.held.isEmpty || $0.link != nil))
+    }
+    for worker in overdue.sorted(by: { $0.id < $1.id }) {
+      if let link = worker.link, now - worker.lastHeard > configuration.heartbeatTimeout {
+        close(link, SessionCloseCode.silent, "nothing heard for \(configuration.heartbeatTimeout)")
+      }
+      guard now >= worker.leaseEnds else { continue }
+      log(.warning, "lease ran out", ["worker": worker.id.text, "tasks": "\(worker.held.count)"])
+      endSession(of: worker, reason: "the lease of worker \(worker.id) ran out")
+      promise(.workerLost(worker.id))
+    }
+    forgetOldWorkers()
+  }
+
+  /// Lost workers are remembered for the operator's sake, as long as there is room.
+  private func forgetOldWorkers() {
+    guard workers.count > configuration.maxWorkers else { return }
+    let lost = workers.values.filter { $0.link == nil && $0.session == nil && $0.held.isEmpty }
+    for worker in lost.sorted(by: { $0.lastHeard < $1.lastHeard }).prefix(workers.count - configuration.maxWorkers) {
+      workers[worker.id] = nil
+    }
+  }
+
+  /// The connection becomes the worker's own; an older one is told why it ends.
+  func attach(_ link: WorkerLink, to worker: WorkerEntry) {
+    if let old = worker.link, old !== link {
+      worker.link = nil
+      close(old, SessionCloseCode.takenOver, "a newer connection of worker \(worker.id) took over")
+    }
+    worker.link = link
+    link.isRegistered = true
+    worker.lastHeard = now
+    worker.registrations += 1
+  }
+
+  /// Sends again what the worker has not acknowledged.
+  func replay(to worker: WorkerEntry) {
+    guard let link = worker.link else { return }
+    for bytes in worker.session?.replay() ?? [] { effects.append(.send(link.connection, bytes)) }
+  }
+
+  // MARK: Requests
+
+  private func perform(_ request: CoordinatorRequest, _ id: RequestID) {
+    switch request {
+    case .submit(let submissions):
+      guard book.tasks.count + submissions.count <= configuration.maxUnfinishedTasks else {
+        let limit = configuration.maxUnfinishedTasks
+        return promise(
+          .answer(id, .refused("\(book.tasks.count) tasks have not ended; at most \(limit) may; try again later")))
+      }
+      // A task that the submitter named may have been submitted, and even ended, before: only the store knows.
+      let named = submissions.compactMap(\.id).filter { book[$0] == nil }
+      if named.isEmpty {
+        submit(submissions, except: [], id)
+      } else {
+        lookups[id] = submissions
+        effects.append(.findTasks(id, named))
+      }
+    case .cancel(let task): control(id, task, .cancelTask, book.requestCancel(task, wall: wall))
+    case .pause(let task): control(id, task, .pauseTask, book.requestPause(true, task))
+    case .resume(let task): control(id, task, .resumeTask, book.requestPause(false, task))
+    case .checkpoint(let task):
+      guard let live = book[task] else { return promise(.answer(id, .notLive(task))) }
+      guard live.state.status.isHeld, let worker = live.state.workerID else {
+        return promise(.answer(id, .refused("task \(task) is \(live.state.status.rawValue); no worker holds it")))
+      }
+      control(id, task, .checkpointRequest, .tell(worker, attempt: live.state.attempt))
+    }
+  }
+
+  private func found(_ id: RequestID, _ existing: [TaskID]) {
+    guard let submissions = lookups.removeValue(forKey: id) else { return }
+    submit(submissions, except: Set(existing), id)
+  }
+
+  private func submit(_ submissions: [TaskSubmission], except existing: Set<TaskID>, _ id: RequestID) {
+    var ids: [TaskID] = []
+    ids.reserveCapacity(submissions.count)
+    for submission in submissions {
+      let task = submission.id ?? TaskID(known: makeIdentifier())
+      ids.append(task)
+      if !existing.contains(task) { _ = book.submit(task, submission.specification, wall: wall) }
+    }
+    promise(.answer(id, .submitted(ids)))
+  }
+
+  private func control(_ id: RequestID, _ task: TaskID, _ kind: MessageKind, _ outcome: TaskBook.ControlOutcome) {
+    switch outcome {
+    case .unknown: promise(.answer(id, .notLive(task)))
+    case .done: promise(.answer(id, .done))
+    case .tell(let worker, let attempt):
+      promise(.reliable(worker, Message(kind, ["task_id": .string(task.text), "attempt": .integer(Int64(attempt))])))
+      promise(.answer(id, .done))
+    }
+  }
+}

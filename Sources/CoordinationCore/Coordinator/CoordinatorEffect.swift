@@ -1,0 +1,114 @@
+/// One connection of this process, numbered by whoever accepted it.
+public struct ConnectionID: Hashable, Sendable, CustomStringConvertible {
+  public let number: UInt64
+  public init(_ number: UInt64) { self.number = number }
+  public var description: String { "\(number)" }
+}
+
+/// A question somebody asked, numbered by whoever asked it; the answer names it.
+public struct RequestID: Hashable, Sendable {
+  public let number: UInt64
+  public init(_ number: UInt64) { self.number = number }
+}
+
+/// A group of writes that is committed together; numbered from 1.
+public struct BatchID: Hashable, Sendable {
+  public let number: UInt64
+}
+
+public enum LogLevel: Int, Comparable, Sendable, CaseIterable {
+  case debug, info, warning, error, critical
+  public static func < (left: LogLevel, right: LogLevel) -> Bool { left.rawValue < right.rawValue }
+}
+
+/// Constant words and the facts beside them.
+public struct LogEntry: Equatable, Sendable {
+  public let level: LogLevel
+  public let message: String
+  public let facts: [(key: String, value: String)]
+
+  public init(_ level: LogLevel, _ message: String, _ facts: KeyValuePairs<String, String> = [:]) {
+    self.level = level
+    self.message = message
+    self.facts = facts.map { (key: $0.key, value: $0.value) }
+  }
+
+  public static func == (left: LogEntry, right: LogEntry) -> Bool {
+    left.level == right.level && left.message == right.message
+      && left.facts.elementsEqual(right.facts) { $0.key == $1.key && $0.value == $1.value }
+  }
+}
+
+/// A task as its submitter hands it over.
+public struct TaskSubmission: Equatable, Sendable {
+  /// `nil`: the coordinator makes one up. Choosing it makes submitting again after a lost answer harmless.
+  public var id: TaskID?
+  public var specification: TaskSpecification
+
+  public init(id: TaskID? = nil, _ specification: TaskSpecification) {
+    self.id = id
+    self.specification = specification
+  }
+}
+
+/// What a client or an embedding program asks.
+public enum CoordinatorRequest: Equatable, Sendable {
+  case submit([TaskSubmission])
+  case cancel(TaskID)
+  case pause(TaskID)
+  case resume(TaskID)
+  /// Asks the worker that holds the task for a checkpoint now.
+  case checkpoint(TaskID)
+}
+
+/// The answer to a request, given once everything it promises is durable.
+public enum CoordinatorAnswer: Equatable, Sendable {
+  case submitted([TaskID])
+  case done
+  /// The task has ended or was never known; the store can tell which.
+  case notLive(TaskID)
+  case refused(String)
+}
+
+/// What happens to the fleet, for whoever watches. Told once it is durable.
+public enum CoordinatorNotice: Equatable, Sendable {
+  case taskChanged(TaskRecord)
+  case workerRegistered(WorkerID, session: SessionID, resumed: Bool)
+  case workerDisconnected(WorkerID)
+  /// A worker's lease ran out; its tasks were taken back.
+  case workerLost(WorkerID)
+  /// A late word from an attempt that may no longer write: refused, and never recorded.
+  case staleAttemptRefused(TaskID, attempt: Int, WorkerID, MessageKind)
+  /// The newest attempt wrote a checkpoint.
+  case checkpointStored(TaskID, CheckpointKey)
+  case outputAppended(TaskID, attempt: Int, OutputStream, offset: Int, bytes: [UInt8])
+}
+
+/// What the shell must do for the core, in the order given.
+public enum CoordinatorEffect: Equatable, Sendable {
+  case send(ConnectionID, [UInt8])
+  case close(ConnectionID, code: UInt16, reason: String)
+  case commit(BatchID, [StoreWrite])
+  /// Look for tasks in the store and say what is there with `CoordinatorEvent.found`.
+  case findTasks(RequestID, [TaskID])
+  case answer(RequestID, CoordinatorAnswer)
+  case notice(CoordinatorNotice)
+  case log(LogEntry)
+}
+
+/// What happens to the core.
+public enum CoordinatorEvent: Equatable, Sendable {
+  /// A worker's upgrade is done.
+  case connected(ConnectionID, WorkerID, ConnectionMode, remoteAddress: String)
+  /// A text message, already known to be UTF-8.
+  case received(ConnectionID, [UInt8])
+  case disconnected(ConnectionID)
+  case committed(BatchID)
+  case request(RequestID, CoordinatorRequest)
+  /// Which of the tasks asked for exist.
+  case found(RequestID, [TaskID])
+  /// Time has passed; see `CoordinatorCore.nextDeadline`.
+  case tick
+  /// The loop's turn is over: give out tasks, cut a batch, acknowledge.
+  case turnEnded
+}

@@ -1,0 +1,100 @@
+public import Primitives
+
+/// One connection of a worker, from its upgrade to its end.
+final class WorkerLink {
+  let connection: ConnectionID
+  let workerID: WorkerID
+  let mode: ConnectionMode
+  let openedAt: Instant
+  let since: WallTime
+  let remoteAddress: String
+  var isRegistered = false
+
+  init(
+    _ connection: ConnectionID, workerID: WorkerID, mode: ConnectionMode, openedAt: Instant, since: WallTime,
+    remoteAddress: String
+  ) {
+    self.connection = connection
+    self.workerID = workerID
+    self.mode = mode
+    self.openedAt = openedAt
+    self.since = since
+    self.remoteAddress = remoteAddress
+  }
+}
+
+/// A worker as the coordinator knows it, connected or not.
+final class WorkerEntry {
+  let id: WorkerID
+  /// The connection it registered over, while that lives.
+  var link: WorkerLink?
+  /// The identity that survives the connection; ends with the lease.
+  var session: SessionState?
+  /// Names one run of the worker's process; another one means that everything it ran is gone.
+  var bootID: String?
+  /// Whether the coordinator knows what the worker holds; nothing is given out before.
+  var isSynchronised = false
+  /// What the worker has said it holds while a state sync is under way.
+  var reported: Set<TaskID> = []
+  var slots = 1
+  var kinds: Set<String> = []
+  var held: Set<TaskID> = []
+  /// How often in a row a legacy worker's heartbeat left out a task it was given.
+  var missingFromHeartbeat: [TaskID: Int] = [:]
+  var leaseEnds: Instant = .zero
+  var lastHeard: Instant = .zero
+  var isDraining = false
+  /// The kinds for which it stands in the dispatcher's rotation.
+  var rotations: Set<String> = []
+  var owesAcknowledgement = false
+  var registrations = 0
+  var refusedWrites = 0
+  var unknownMessages = 0
+  var roundTrip: Duration?
+  var telemetry: JSONObject?
+
+  init(id: WorkerID) {
+    self.id = id
+  }
+
+  var canTakeTasks: Bool {
+    guard let link, link.isRegistered, isSynchronised, !isDraining, held.count < slots else { return false }
+    return session?.outbox.hasRoom ?? true
+  }
+
+  func summary(at now: Instant) -> WorkerSummary {
+    let state: WorkerSummary.State =
+      if link != nil { isDraining ? .draining : .connected } else { now < leaseEnds ? .disconnected : .lost }
+    return WorkerSummary(
+      id: id, state: state, mode: link?.mode, sessionID: session?.id, slots: slots, kinds: kinds.sorted(),
+      activeTasks: held.sorted(), connectedAt: link?.since, reconnections: max(0, registrations - 1),
+      remoteAddress: link?.remoteAddress, roundTrip: roundTrip, refusedWrites: refusedWrites)
+  }
+}
+
+/// A worker as users see it.
+public struct WorkerSummary: Equatable, Sendable {
+  public enum State: String, Sendable {
+    case connected, draining
+    /// No connection, but its lease runs and it keeps its tasks.
+    case disconnected
+    /// Its lease has run out.
+    case lost
+  }
+
+  public let id: WorkerID
+  public let state: State
+  public let mode: ConnectionMode?
+  public let sessionID: SessionID?
+  public let slots: Int
+  public let kinds: [String]
+  public let activeTasks: [TaskID]
+  public let connectedAt: WallTime?
+  /// Connections after the first.
+  public let reconnections: Int
+  public let remoteAddress: String?
+  /// As the worker last measured it.
+  public let roundTrip: Duration?
+  /// Words about attempts that were not its to write any more.
+  public let refusedWrites: Int
+}

@@ -1,0 +1,69 @@
+/// Keeps leases alive and takes what workers say about themselves.
+public struct HeartbeatHandler: MessageHandler {
+  public static let kinds: [MessageKind] = [.heartbeat, .telemetry, .ack]
+
+  public init() {}
+
+  public func handle(_ message: Message, in context: HandlerContext) throws(MessageError) {
+    switch message.kind {
+    case .telemetry: context.entry?.telemetry = message.fields
+    case .ack: break  // Its envelope said everything.
+    default: try heartbeat(message, in: context)
+    }
+  }
+
+  private func heartbeat(_ message: Message, in context: HandlerContext) throws(MessageError) {
+    var answer = JSONObject()
+    answer.append("response_to", message.fields["sequence"] ?? .null)
+    guard let worker = context.entry, worker.link === context.link else {
+      // A legacy worker may beat before it registers.
+      return context.replyNow(.heartbeat, answer)
+    }
+    context.core.renewLease(of: worker)
+    if let seconds = try message.reader.optionalNumber("rtt_s"), seconds >= 0, seconds < 3_600 {
+      worker.roundTrip = .seconds(seconds)
+    }
+    worker.isDraining = try message.reader.optionalBool("draining") ?? false
+    switch context.mode {
+    case .session:
+      answer.append("lease_s", .duration(context.configuration.lease))
+    case .legacy:
+      let actions = try compare(worker, with: message.reader, in: context)
+      if !actions.isEmpty { answer.append("actions", .array(actions)) }
+    }
+    context.replyNow(.heartbeat, answer)
+  }
+
+  /// How many heartbeats in a row may leave out a task before it is taken back: its assignment or its result was lost
+  /// with a connection, and the legacy protocol has no other way to find out.
+  static let heartbeatsUntilTakenBack = 3
+
+  private func compare(
+    _ worker: WorkerEntry, with reader: FieldReader, in context: HandlerContext
+  ) throws(MessageError) -> [JSONValue] {
+    guard let active = try reader.optionalArray("active_tasks", maxCount: 10_000) else { return [] }
+    var names: Set<String> = []
+    for value in active { if let name = value.string { names.insert(name) } }
+    var missing: [JSONValue] = []
+    for id in worker.held.sorted() {
+      guard !names.contains(id.text) else {
+        worker.missingFromHeartbeat[id] = nil
+        continue
+      }
+      let count = (worker.missingFromHeartbeat[id] ?? 0) + 1
+      worker.missingFromHeartbeat[id] = count
+      if count > Self.heartbeatsUntilTakenBack {
+        context.takeBack(id, reason: "worker \(worker.id) no longer has it")
+      } else {
+        missing.append(.string(id.text))
+      }
+    }
+    let foreign = names.filter { name in !worker.held.contains { $0.text == name } }.sorted()
+    var actions: [JSONValue] = []
+    if !missing.isEmpty { actions.append(["type": "resend_task_results", "task_ids": .array(missing)]) }
+    if !foreign.isEmpty {
+      actions.append(["type": "cancel_tasks", "task_ids": .array(foreign.map(JSONValue.string))])
+    }
+    return actions
+  }
+}

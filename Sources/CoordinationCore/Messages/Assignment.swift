@@ -1,0 +1,143 @@
+/// One attempt, as it is handed to a worker.
+public struct Assignment: Equatable, Sendable {
+  public let taskID: TaskID
+  /// From 1; the fencing token. A legacy coordinator gives none, and then it is 0.
+  public let attempt: Int
+  public let specification: TaskSpecification
+  /// Where to go on from.
+  public let checkpoint: Checkpoint?
+
+  public struct Checkpoint: Equatable, Sendable {
+    public let key: CheckpointKey
+    public let data: JSONValue
+
+    public init(key: CheckpointKey, data: JSONValue) {
+      self.key = key
+      self.data = data
+    }
+  }
+
+  public init(taskID: TaskID, attempt: Int, specification: TaskSpecification, checkpoint: Checkpoint? = nil) {
+    self.taskID = taskID
+    self.attempt = attempt
+    self.specification = specification
+    self.checkpoint = checkpoint
+  }
+
+  init(_ task: LiveTask) {
+    self.init(
+      taskID: task.id, attempt: task.state.attempt, specification: task.specification,
+      checkpoint: task.checkpoint.map { Checkpoint(key: $0.key, data: $0.data) })
+  }
+
+  /// `task_assignment` in the words of either protocol. A legacy worker finds the checkpoint inside its configuration.
+  public func message(_ mode: ConnectionMode) -> Message {
+    switch mode {
+    case .session:
+      var fields = JSONObject()
+      fields.append("task_id", .string(taskID.text))
+      fields.append("attempt", .integer(Int64(attempt)))
+      fields.append("task", .object(specification.json))
+      if let checkpoint {
+        fields.append(
+          "checkpoint",
+          [
+            "attempt": .integer(Int64(checkpoint.key.attempt)), "number": .integer(Int64(checkpoint.key.number)),
+            "data": checkpoint.data,
+          ])
+      }
+      return Message(.taskAssignment, fields)
+    case .legacy:
+      var config = JSONObject()
+      if case .custom(let kind, let input) = specification.work {
+        config = input
+        if config["type"] == nil { config["type"] = .string(kind) }
+      }
+      if let checkpoint { config["_checkpoint_data"] = checkpoint.data }
+      return Message(.taskAssignment, ["task_id": .string(taskID.text), "config": .object(config)])
+    }
+  }
+
+  /// Reads `task_assignment` from either kind of coordinator.
+  public init(_ message: Message, mode: ConnectionMode) throws(MessageError) {
+    let reader = message.reader
+    taskID = try reader.taskID()
+    switch mode {
+    case .session:
+      attempt = try reader.integer("attempt", in: 1...Int(Int32.max))
+      guard let task = try reader.optionalObject("task") else { throw .missingField("task") }
+      specification = try TaskSpecification(json: task)
+      if let object = try reader.optionalObject("checkpoint") {
+        let fields = FieldReader(object)
+        checkpoint = Checkpoint(
+          key: CheckpointKey(
+            attempt: try fields.integer("attempt", in: 1...Int(Int32.max)),
+            number: try fields.integer("number", in: 1...Int(Int32.max))),
+          data: object["data"] ?? .null)
+      } else {
+        checkpoint = nil
+      }
+    case .legacy:
+      attempt = 0
+      var config = try reader.optionalObject("config") ?? JSONObject()
+      checkpoint = config["_checkpoint_data"].map { Checkpoint(key: CheckpointKey(attempt: 0, number: 0), data: $0) }
+      config["_checkpoint_data"] = nil
+      if config["command"] != nil {
+        specification = try TaskSpecification(json: config)
+      } else {
+        let kind = try FieldReader(config).optionalString("type", maxBytes: 64) ?? "demo_task"
+        specification = TaskSpecification(name: kind, work: .custom(kind: kind, input: config))
+      }
+    }
+  }
+}
+
+/// The members of a message that say how an attempt ended, in session mode.
+extension AttemptEnding {
+  public func fields(taskID: TaskID, attempt: Int) -> JSONObject {
+    var fields = JSONObject()
+    fields.append("task_id", .string(taskID.text))
+    fields.append("attempt", .integer(Int64(attempt)))
+    fields.append("status", .string(outcome.rawValue))
+    if let exitCode { fields.append("exit_code", .integer(Int64(exitCode))) }
+    if let reason { fields.append("reason", .string(reason)) }
+    if let result { fields.append("result", result) }
+    if let output {
+      Self.append(output.stdout, "stdout", to: &fields)
+      Self.append(output.stderr, "stderr", to: &fields)
+      if output.droppedBytes > 0 { fields.append("dropped_bytes", .integer(Int64(output.droppedBytes))) }
+    }
+    return fields
+  }
+
+  /// - Parameter maxOutputBytes: of each stream; what is longer is refused, since our own workers never send it.
+  public init(_ reader: FieldReader, outcome: Outcome, maxOutputBytes: Int) throws(MessageError) {
+    self.init(outcome)
+    exitCode = try reader.optionalInteger("exit_code", in: -1...Int(Int32.max))
+    reason = try reader.optionalString("reason", maxBytes: 4_096)
+    result = reader.object["result"]
+    let stdout = try Self.bytes("stdout", reader, maxOutputBytes)
+    let stderr = try Self.bytes("stderr", reader, maxOutputBytes)
+    if stdout != nil || stderr != nil {
+      output = AttemptOutput(
+        stdout: stdout ?? [], stderr: stderr ?? [],
+        droppedBytes: try reader.optionalInteger("dropped_bytes", in: 0...Int.max) ?? 0)
+    }
+  }
+
+  static func append(_ bytes: [UInt8], _ name: String, to fields: inout JSONObject) {
+    if let text = String(validating: bytes, as: UTF8.self) {
+      fields.append(name, .string(text))
+    } else {
+      fields.append("\(name)_base64", .string(Base64.encode(bytes)))
+    }
+  }
+
+  static func bytes(_ name: String, _ reader: FieldReader, _ limit: Int) throws(MessageError) -> [UInt8]? {
+    if let text = try reader.optionalString(name, maxBytes: limit) { return Array(text.utf8) }
+    let encoded = "\(name)_base64"
+    guard let text = try reader.optionalString(encoded, maxBytes: limit / 3 * 4 + 8) else { return nil }
+    guard let bytes = Base64.decode(text) else { throw .badValue(encoded, problem: "it is not base64") }
+    return bytes
+  }
+}

@@ -1,0 +1,738 @@
+public import Primitives
+
+/// A worker without its sockets, disk, processes and clock.
+///
+///     assignment ─▶ startAttempt … checkpoints, result ─▶ persist ─▶ numbered, sent ─▶ acknowledged ─▶ forget
+///
+/// A checkpoint or a result is on the worker's own disk before the coordinator hears of it, and stays there until the
+/// coordinator has it on its own, so no order of crashes loses it. Attempts run under a lease, counted from the moment a
+/// heartbeat was *sent*: the coordinator counts from when it arrived, so ours always ends first. When it ends, the
+/// attempts are stopped; someone else may be given them.
+public final class WorkerCore {
+  public let configuration: WorkerCoreConfiguration
+  public private(set) var statistics = WorkerStatistics()
+  public private(set) var state = WorkerConnectionState.disconnected
+
+  private enum Link {
+    case none
+    case waiting(until: Instant)
+    case connecting
+    /// Upgraded, and `registration` sent at `since`.
+    case registering(ConnectionMode, since: Instant)
+    case registered(ConnectionMode, since: Instant)
+    /// No further attempt will be made.
+    case ended
+  }
+
+  private enum Phase {
+    case running
+    /// Told to stop; its end is reported with this reason.
+    case stopping(StopReason)
+    /// Ended; its result is on its way.
+    case finished
+  }
+
+  private struct Held {
+    var phase: Phase
+    var checkpoints = 0
+    var newestCheckpoint: JSONValue?
+  }
+
+  /// What must be acknowledged before the attempt counts as reported.
+  private struct Parcel {
+    let body: [UInt8]
+    let key: String?
+  }
+
+  private enum Ending { case none, draining, stopping }
+
+  private var link = Link.none
+  private var session: SessionState?
+  private var held: [AttemptKey: Held] = [:]
+  /// Being written to the worker's disk.
+  private var persisting: [String: [UInt8]] = [:]
+  /// Waiting for a session, or for room in its outbox.
+  private var waiting: [Parcel] = []
+  /// Legacy mode: sent, and sent again over each new connection, until the coordinator names it.
+  private var unacknowledged: [Parcel] = []
+  private var leaseEnds: Instant = .distantFuture
+  private var lease: Duration = .seconds(30)
+  private var ending = Ending.none
+  private var backoff: Backoff
+  private var detector: PhiAccrualDetector
+  private var roundTrips = RoundTripEstimator()
+  private var random: any RandomNumberGenerator
+  private var heartbeats = 0
+  private var heartbeatInterval: Duration
+  /// When heartbeats that are not answered yet were sent; bounded.
+  private var heartbeatsSent: [(number: Int, at: Instant)] = []
+  private var nextHeartbeat: Instant = .distantFuture
+  private var syncBatch = 100
+  private var owesAcknowledgement = false
+  private var now: Instant = .zero
+  private var wall = WallTime(milliseconds: 0)
+  private var effects: [WorkerEffect] = []
+
+  /// Checkpoints and results that may wait before producers are held back.
+  public static let maxWaiting = 10_000
+  private static let registrationTimeout: Duration = .seconds(10)
+
+  public init(configuration: WorkerCoreConfiguration, random: any RandomNumberGenerator, at now: Instant) {
+    self.configuration = configuration
+    self.random = random
+    self.now = now
+    heartbeatInterval = configuration.heartbeatInterval
+    backoff = Backoff(
+      Backoff.Configuration(
+        base: configuration.reconnectDelay, cap: configuration.maxReconnectDelay,
+        maxAttempts: configuration.maxReconnectAttempts, usefulSession: configuration.usefulSession))
+    detector = Self.detector(configuration, at: now)
+  }
+
+  private static func detector(_ configuration: WorkerCoreConfiguration, at now: Instant) -> PhiAccrualDetector {
+    PhiAccrualDetector(
+      PhiAccrualDetector.Configuration(
+        minimum: configuration.heartbeatTimeout / 2, maximum: configuration.heartbeatTimeout,
+        expectedGap: configuration.heartbeatInterval), at: now)
+  }
+
+  /// When `tick` is due at the latest.
+  public var nextDeadline: Instant {
+    var deadline = Instant.distantFuture
+    switch link {
+    case .none, .connecting, .ended: break
+    case .waiting(let until): deadline = until
+    case .registering(_, let since): deadline = since + Self.registrationTimeout
+    case .registered: deadline = min(nextHeartbeat, detector.suspectAt)
+    }
+    return hasRunningAttempts ? min(deadline, leaseEnds) : deadline
+  }
+
+  /// Whether producers may hand over more; otherwise they are held back until acknowledgements arrive.
+  public var hasRoom: Bool { waiting.count + persisting.count < Self.maxWaiting }
+  public var activeAttempts: [AttemptKey] { held.keys.sorted { $0.description < $1.description } }
+  public var sessionID: SessionID? { session?.id }
+  private var hasRunningAttempts: Bool {
+    held.values.contains { if case .finished = $0.phase { false } else { true } }
+  }
+
+  public func handle(_ event: WorkerEvent, at now: Instant, wall: WallTime, into effects: inout [WorkerEffect]) {
+    self.now = max(now, self.now)
+    self.wall = wall
+    swap(&self.effects, &effects)
+    // Before anything else: a process that was stopped for longer than its lease must not act as if it still had it.
+    checkLease()
+    switch event {
+    case .start: connect()
+    case .connected(let mode): register(mode)
+    case .connectFailed(let reason, let delay): connectFailed(reason, delay)
+    case .received(let bytes): received(bytes)
+    case .disconnected(let reason): disconnected(reason)
+    case .restored(let key, let body): restored(key, body)
+    case .persisted(let key):
+      if let body = persisting.removeValue(forKey: key) { submit(Parcel(body: body, key: key)) }
+    case .attemptStarted(let key): started(key)
+    case .attemptPaused(let key): report(.taskPaused, key)
+    case .attemptResumed(let key): report(.taskResumed, key)
+    case .attemptProgressed(let key, let progress): progressed(key, progress)
+    case .attemptCheckpointed(let key, let data): checkpointed(key, data)
+    case .attemptWrote(let key, let stream, let offset, let bytes): wrote(key, stream, offset, bytes)
+    case .attemptEnded(let key, let ending): ended(key, ending)
+    case .send(let message, let reliably):
+      if reliably { submit(Parcel(body: message.body, key: nil)) } else { sendPlain(message) }
+    case .reconnect: reconnect()
+    case .drain: if ending == .none { ending = .draining }
+    case .stop: stop()
+    case .tick: tick()
+    case .turnEnded: endTurn()
+    }
+    swap(&self.effects, &effects)
+  }
+
+  // MARK: Connecting
+
+  private func connect() {
+    statistics.attempts += 1
+    link = .connecting
+    change(to: .connecting)
+    effects.append(.connect)
+  }
+
+  private func register(_ mode: ConnectionMode) {
+    link = .registering(mode, since: now)
+    var fields = JSONObject()
+    fields.append("worker_id", .string(configuration.workerID.text))
+    fields.append("capabilities", .object(configuration.capabilities.json))
+    if mode == .session {
+      fields.append("boot_id", .string(configuration.bootID))
+      if let session {
+        fields.append("session_id", .string(session.id.text))
+        fields.append("handled", .integer(Int64(clamping: session.handled)))
+      }
+    } else {
+      session = nil
+      leaseEnds = .distantFuture
+    }
+    detector.resumed(at: now)
+    send(Message(.registration, fields), mode)
+  }
+
+  private func connectFailed(_ reason: String, _ delay: Duration?) {
+    statistics.failures += 1
+    log(.warning, "connection failed", ["reason": reason])
+    if let delay { backoff.serverAsked(toWait: delay) }
+    retryLater()
+  }
+
+  private func disconnected(_ reason: String) {
+    switch link {
+    case .registered(_, let since):
+      statistics.disconnections += 1
+      statistics.timeConnected += now - since
+      statistics.connectedSince = nil
+      backoff.sessionLasted(now - since)
+    case .registering: statistics.failures += 1
+    case .none, .waiting, .connecting, .ended: return
+    }
+    log(.warning, "disconnected", ["reason": reason])
+    heartbeatsSent = []
+    retryLater()
+  }
+
+  private func retryLater() {
+    if ending != .none, !hasRunningAttempts { return finish() }
+    guard let delay = backoff.nextDelay(using: &random) else {
+      link = .ended
+      log(.error, "giving up: no attempt to connect is left", ["attempts": "\(statistics.attempts)"])
+      change(to: .failed)
+      return
+    }
+    link = .waiting(until: now + delay)
+    change(to: .disconnected)
+    log(.info, "reconnecting", ["in": "\(delay.wholeMilliseconds) ms", "failures": "\(backoff.failures)"])
+  }
+
+  private func reconnect() {
+    switch link {
+    case .registering, .registered:
+      drop("a reconnection was asked for")
+      backoff.reset()
+      connect()
+    case .waiting, .none, .ended:
+      backoff.reset()
+      connect()
+    case .connecting: break
+    }
+  }
+
+  /// Ends the connection from our side; the shell reports nothing more of it.
+  private func drop(_ reason: String, code: UInt16 = SessionCloseCode.brokenSession) {
+    effects.append(.close(code: code, reason: reason))
+    disconnected(reason)
+  }
+
+  private func change(to state: WorkerConnectionState) {
+    guard self.state != state else { return }
+    self.state = state
+    effects.append(.stateChanged(state))
+  }
+
+  // MARK: Receiving
+
+  private func received(_ bytes: [UInt8]) {
+    let mode: ConnectionMode
+    switch link {
+    case .registering(let current, _), .registered(let current, _): mode = current
+    case .none, .waiting, .connecting, .ended: return
+    }
+    statistics.messagesReceived += 1
+    let message: Message
+    do {
+      message = try Envelope.open(bytes, mode: mode)
+    } catch {
+      log(.warning, "message refused", ["problem": "\(error)"])
+      if mode == .session { drop("message refused: \(error)") }
+      return
+    }
+    detector.heartbeat(at: now)
+    if mode == .session, message.kind != .registrationAck, !accept(message) { return }
+    do { try handle(message, mode) } catch {
+      log(.warning, "message refused", ["type": message.kind.name, "problem": "\(error)"])
+      sendPlain(Message(.error, ["message": .string("\(message.kind): \(error)")]))
+    }
+  }
+
+  private func accept(_ message: Message) -> Bool {
+    if let acknowledgement = message.acknowledgement, session != nil {
+      guard acknowledge(acknowledgement) else {
+        drop("the coordinator acknowledges \(acknowledgement), which was never sent")
+        return false
+      }
+    }
+    guard let sequence = message.sequence else { return true }
+    guard case .registered = link else {
+      drop("a numbered message before the registration's answer")
+      return false
+    }
+    switch session?.arrive(sequence) {
+    case .new:
+      // An assignment needs no disk on this side: if this process dies, its new boot id gives everything back.
+      session?.markDurable(upTo: sequence)
+      owesAcknowledgement = true
+      return true
+    case .duplicate:
+      owesAcknowledgement = true
+      return false
+    case .gap(let expected):
+      drop("message \(sequence) where \(expected) was due")
+      return false
+    case nil:
+      drop("a numbered message without a session")
+      return false
+    }
+  }
+
+  private func acknowledge(_ sequence: UInt64) -> Bool {
+    var done: [String] = []
+    let isSound = session?.outbox.acknowledge(upTo: sequence) { if let key = $0.key { done.append(key) } } ?? false
+    for key in done { settle(key) }
+    fillOutbox()
+    return isSound
+  }
+
+  /// The coordinator has it: neither memory nor disk need keep it.
+  private func settle(_ key: String) {
+    effects.append(.forget(key: key))
+    if let parcel = ParcelKey(key), parcel.isResult { held[parcel.attempt] = nil }
+  }
+
+  private func handle(_ message: Message, _ mode: ConnectionMode) throws(MessageError) {
+    switch message.kind {
+    case .welcome, .ack: break
+    case .registrationAck: try registered(message, mode)
+    case .heartbeat: try heartbeatAnswered(message, mode)
+    case .stateSyncAck: try synchronised(message)
+    case .taskAssignment: try assigned(Assignment(message, mode: mode))
+    case .cancelTask: try stopAttempt(message, mode, .cancelled)
+    case .pauseTask: if let key = try runningAttempt(message, mode) { effects.append(.pauseAttempt(key)) }
+    case .resumeTask: if let key = try runningAttempt(message, mode) { effects.append(.resumeAttempt(key)) }
+    case .checkpointRequest: try checkpointRequested(message, mode)
+    case .taskResultAck: try resultAnswered(message, mode)
+    case .stateRequest: try stateRequested(message)
+    case .taskStateAck, .checkpointAck, .checkpointDataAck, "task_cancelled_ack", "task_paused_ack", "task_resumed_ack":
+      break
+    case .error:
+      log(.warning, "the coordinator reports an error", ["message": message.fields["message"]?.string ?? "?"])
+    default: effects.append(.message(message))
+    }
+  }
+
+  private func registered(_ message: Message, _ mode: ConnectionMode) throws(MessageError) {
+    guard case .registering(_, let since) = link else { return }
+    let reader = message.reader
+    var resumed = false
+    if mode == .session {
+      let id = try reader.string("session_id", maxBytes: 128)
+      resumed = try reader.optionalBool("resumed") ?? false
+      lease = .seconds(min(max(try reader.optionalNumber("lease_s") ?? 30, 0.1), 86_400))
+      syncBatch = try reader.optionalInteger("state_sync_batch", in: 1...10_000) ?? 100
+      let handled = UInt64(try reader.optionalInteger("handled", in: 0...Int.max) ?? 0)
+      link = .registered(mode, since: now)
+      if resumed, session?.id.text == id {
+        guard acknowledge(handled) else { return drop("the coordinator handled more than was sent") }
+        for bytes in session?.replay() ?? [] { transmit(bytes) }
+      } else {
+        openSession(SessionID(known: id))
+      }
+      renewLease(sentAt: since)
+    } else {
+      link = .registered(mode, since: now)
+      for parcel in unacknowledged { transmit(parcel.body) }
+    }
+    statistics.successes += 1
+    statistics.connectedSince = WorkerStatistics.Since(nanoseconds: now.nanoseconds)
+    change(to: .connected)
+    log(.info, "registered", ["mode": mode.rawValue, "session": session?.id.text ?? "none", "resumed": "\(resumed)"])
+    fillOutbox()
+    beat()
+  }
+
+  /// A new session starts with everything the worker holds, and then whatever the old one had not delivered.
+  private func openSession(_ id: SessionID) {
+    let undelivered = session.map { $0.outbox.entries.map { Parcel(body: $0.body, key: $0.key) } } ?? []
+    session = SessionState(id: id, limits: configuration.outbox)
+    waiting = undelivered + waiting
+    let tasks = activeAttempts.map { key -> JSONValue in
+      let status = if case .finished? = held[key]?.phase { "finished" } else { "running" }
+      return [
+        "task_id": .string(key.taskID.text), "attempt": .integer(Int64(key.attempt)), "status": .string(status),
+      ]
+    }
+    var start = 0
+    repeat {
+      let end = min(start + syncBatch, tasks.count)
+      let message = Message(
+        .stateSync, ["tasks": .array(Array(tasks[start..<end])), "final": .bool(end == tasks.count)])
+      number(Parcel(body: message.body, key: nil))
+      start = end
+    } while start < tasks.count
+  }
+
+  private func synchronised(_ message: Message) throws(MessageError) {
+    for value in try message.reader.optionalArray("verdicts", maxCount: 10_000) ?? [] {
+      guard let object = value.object else { throw .wrongType("verdicts", expected: "objects", found: value.typeName) }
+      let reader = FieldReader(object)
+      let key = AttemptKey(try reader.taskID(), try reader.integer("attempt", in: 1...Int(Int32.max)))
+      let name = try reader.string("verdict", maxBytes: 32)
+      guard let verdict = SyncVerdict(rawValue: name), verdict != .keep else { continue }
+      log(.info, "attempt not ours any more", ["attempt": "\(key)", "verdict": name])
+      stopRunning(key, .superseded)
+    }
+  }
+
+  // MARK: Heartbeats and the lease
+
+  private func beat() {
+    guard case .registered(let mode, _) = link else { return }
+    heartbeats += 1
+    nextHeartbeat = now + heartbeatInterval
+    if heartbeatsSent.count == 16 { heartbeatsSent.removeFirst() }
+    heartbeatsSent.append((number: heartbeats, at: now))
+    var fields = JSONObject()
+    fields.append("sequence", .integer(Int64(heartbeats)))
+    if mode == .legacy {
+      fields.append("worker_id", .string(configuration.workerID.text))
+      fields.append("active_tasks", .array(activeAttempts.map { .string($0.taskID.text) }))
+    } else {
+      if let roundTrip = roundTrips.smoothed { fields.append("rtt_s", .duration(roundTrip)) }
+      if ending != .none { fields.append("draining", true) }
+    }
+    sendPlain(Message(.heartbeat, fields))
+  }
+
+  private func heartbeatAnswered(_ message: Message, _ mode: ConnectionMode) throws(MessageError) {
+    if let number = try message.reader.optionalInteger("response_to", in: 0...Int.max),
+      let index = heartbeatsSent.firstIndex(where: { $0.number == number })
+    {
+      let sent = heartbeatsSent[index].at
+      heartbeatsSent.removeFirst(index + 1)
+      roundTrips.measured(now - sent)
+      statistics.lastRoundTrip = now - sent
+      statistics.roundTrip = roundTrips.smoothed
+      if mode == .session { renewLease(sentAt: sent) }
+    }
+    for value in try message.reader.optionalArray("actions", maxCount: 1_000) ?? [] {
+      guard let action = value.object else { continue }
+      let ids = try FieldReader(action).optionalArray("task_ids", maxCount: 10_000)?.compactMap(\.string) ?? []
+      switch action["type"]?.string {
+      case "cancel_tasks":
+        for key in activeAttempts where ids.contains(key.taskID.text) { stopRunning(key, .superseded) }
+      case "resend_task_results":
+        for parcel in unacknowledged {
+          if let key = parcel.key.flatMap(ParcelKey.init), ids.contains(key.attempt.taskID.text) {
+            transmit(parcel.body)
+          }
+        }
+      case "reset_connection_stats": statistics = WorkerStatistics()
+      case "sync_state": try stateRequested(message)
+      default: break
+      }
+    }
+  }
+
+  private func renewLease(sentAt: Instant) {
+    leaseEnds = sentAt + lease
+    if hasRunningAttempts { effects.append(.leaseRenewed(until: leaseEnds)) }
+  }
+
+  private func checkLease() {
+    guard now >= leaseEnds else { return }
+    for key in activeAttempts { stopRunning(key, .leaseExpired) }
+    leaseEnds = .distantFuture
+  }
+
+  private func tick() {
+    switch link {
+    case .none, .connecting, .ended: break
+    case .waiting(let until): if now >= until { connect() }
+    case .registering(_, let since):
+      if now - since >= Self.registrationTimeout {
+        drop("no answer to the registration", code: SessionCloseCode.silent)
+      }
+    case .registered:
+      if detector.isSuspect(at: now) {
+        drop("nothing heard from the coordinator", code: SessionCloseCode.silent)
+      } else if now >= nextHeartbeat {
+        beat()
+      }
+    }
+  }
+
+  // MARK: Attempts
+
+  private func assigned(_ assignment: Assignment) throws(MessageError) {
+    let key = AttemptKey(assignment.taskID, assignment.attempt)
+    // A legacy coordinator may repeat itself; an attempt is started once.
+    guard held[key] == nil else { return }
+    guard ending == .none else {
+      report(.taskCancelled, key, ["reason": .string(StopReason.stopping.rawValue)])
+      return
+    }
+    held[key] = Held(phase: .running, newestCheckpoint: assignment.checkpoint?.data)
+    effects.append(.startAttempt(assignment))
+    effects.append(.leaseRenewed(until: leaseEnds))
+  }
+
+  /// The attempt a message is about, if it runs here. A legacy coordinator names only the task.
+  private func runningAttempt(_ message: Message, _ mode: ConnectionMode) throws(MessageError) -> AttemptKey? {
+    let attempt = mode == .legacy ? 0 : try message.reader.integer("attempt", in: 1...Int(Int32.max))
+    let key = AttemptKey(try message.reader.taskID(), attempt)
+    guard case .running? = held[key]?.phase else { return nil }
+    return key
+  }
+
+  private func stopAttempt(_ message: Message, _ mode: ConnectionMode, _ reason: StopReason) throws(MessageError) {
+    if let key = try runningAttempt(message, mode) { stopRunning(key, reason) }
+  }
+
+  private func stopRunning(_ key: AttemptKey, _ reason: StopReason) {
+    guard case .running? = held[key]?.phase else { return }
+    held[key]?.phase = .stopping(reason)
+    log(.info, "stopping an attempt", ["attempt": "\(key)", "reason": reason.rawValue])
+    effects.append(.stopAttempt(key, reason))
+  }
+
+  private func checkpointRequested(_ message: Message, _ mode: ConnectionMode) throws(MessageError) {
+    guard let key = try runningAttempt(message, mode) else { return }
+    guard mode == .legacy else { return effects.append(.requestCheckpoint(key)) }
+    let name = message.fields["checkpoint_id"] ?? .null
+    var fields: JSONObject = ["task_id": .string(key.taskID.text), "checkpoint_id": name]
+    guard let data = held[key]?.newestCheckpoint else {
+      fields.append("error", "no checkpoint was taken yet")
+      return sendPlain(Message(.checkpointError, fields))
+    }
+    fields.append("data", data)
+    sendPlain(Message(.checkpointData, fields))
+  }
+
+  private func stateRequested(_ message: Message) throws(MessageError) {
+    let wanted = try message.reader.optionalString("task_id", maxBytes: 128)
+    for key in activeAttempts where wanted == nil || wanted == key.taskID.text {
+      guard case .running? = held[key]?.phase else { continue }
+      report(.taskState, key, ["state": ["status": "running"]])
+    }
+  }
+
+  private func resultAnswered(_ message: Message, _ mode: ConnectionMode) throws(MessageError) {
+    let id = try message.reader.taskID()
+    switch mode {
+    case .legacy:
+      // Sent for its placeholder as well as for the true result; only what was sent can be settled.
+      let done = unacknowledged.filter { $0.key.flatMap(ParcelKey.init)?.attempt.taskID == id }
+      unacknowledged.removeAll { $0.key.flatMap(ParcelKey.init)?.attempt.taskID == id }
+      for parcel in done { if let key = parcel.key { settle(key) } }
+    case .session:
+      guard try message.reader.optionalBool("accepted") == false else { return }
+      let key = AttemptKey(id, try message.reader.integer("attempt", in: 1...Int(Int32.max)))
+      let reason = try message.reader.optionalString("reason", maxBytes: 1_000) ?? "no reason given"
+      log(.warning, "the coordinator refused a stale attempt", ["attempt": "\(key)", "reason": reason])
+      stopRunning(key, .superseded)
+    }
+  }
+
+  private func started(_ key: AttemptKey) {
+    report(.taskState, key, ["state": ["status": "running"]])
+  }
+
+  private func progressed(_ key: AttemptKey, _ progress: Double) {
+    guard case .running? = held[key]?.phase else { return }
+    sendPlain(message(.taskState, key, ["state": ["progress": .number(progress)]]))
+  }
+
+  private func wrote(_ key: AttemptKey, _ stream: OutputStream, _ offset: Int, _ bytes: [UInt8]) {
+    guard case .registered(.session, _) = link else { return }
+    var fields: JSONObject = ["stream": .string(stream.rawValue), "offset": .integer(Int64(offset))]
+    AttemptEnding.append(bytes, "data", to: &fields)
+    sendPlain(message(.taskOutput, key, fields))
+  }
+
+  private func checkpointed(_ key: AttemptKey, _ data: JSONValue) {
+    guard case .running? = held[key]?.phase else { return }
+    let bytes = data.text.utf8.count
+    guard bytes <= configuration.maxCheckpointBytes else {
+      let limit = configuration.maxCheckpointBytes
+      return log(
+        .warning, "checkpoint refused: too long", ["attempt": "\(key)", "bytes": "\(bytes)", "limit": "\(limit)"])
+    }
+    held[key]?.checkpoints += 1
+    held[key]?.newestCheckpoint = data
+    let number = held[key]?.checkpoints ?? 1
+    let name = ParcelKey(attempt: key, checkpoint: number).text
+    // A newer checkpoint makes an older one that was not sent yet pointless.
+    waiting.removeAll { parcel in
+      guard let old = parcel.key.flatMap(ParcelKey.init), old.attempt == key, !old.isResult else { return false }
+      effects.append(.forget(key: old.text))
+      return true
+    }
+    persist(name, message(.checkpoint, key, ["number": .integer(Int64(number)), "data": data]))
+  }
+
+  private func ended(_ key: AttemptKey, _ ending: AttemptEnding) {
+    guard let entry = held[key] else { return }
+    switch entry.phase {
+    case .finished: return
+    case .stopping(.superseded):
+      // Nobody waits for it, and reporting it would only be refused.
+      held[key] = nil
+    case .stopping(let reason) where reason != .cancelled:
+      held[key] = nil
+      report(.taskCancelled, key, ["reason": .string(reason.rawValue)])
+    case .stopping where ending.outcome == .cancelled, .running where ending.outcome == .cancelled:
+      held[key]?.phase = .finished
+      persist(
+        ParcelKey(attempt: key).text, Message(.taskCancelled, ending.fields(taskID: key.taskID, attempt: key.attempt)))
+    case .stopping, .running:
+      // It may have ended by itself before the cancellation reached it: what happened is what is reported.
+      held[key]?.phase = .finished
+      persist(
+        ParcelKey(attempt: key).text, Message(.taskResult, ending.fields(taskID: key.taskID, attempt: key.attempt)))
+    }
+  }
+
+  private func message(_ kind: MessageKind, _ key: AttemptKey, _ more: JSONObject) -> Message {
+    var fields = JSONObject()
+    fields.append("task_id", .string(key.taskID.text))
+    fields.append("attempt", .integer(Int64(key.attempt)))
+    for member in more.members { fields.append(member.key, member.value) }
+    return Message(kind, fields)
+  }
+
+  // MARK: Sending
+
+  private func report(_ kind: MessageKind, _ key: AttemptKey, _ fields: JSONObject = [:]) {
+    submit(Parcel(body: message(kind, key, fields).body, key: nil))
+  }
+
+  private func persist(_ key: String, _ message: Message) {
+    let body = message.body
+    persisting[key] = body
+    effects.append(.persist(key: key, body))
+  }
+
+  private func restored(_ key: String, _ body: [UInt8]) {
+    guard let parcel = ParcelKey(key) else {
+      log(.warning, "an unknown entry of the outbox file is ignored", ["key": key])
+      effects.append(.forget(key: key))
+      return
+    }
+    if parcel.isResult { held[parcel.attempt] = Held(phase: .finished) }
+    waiting.append(Parcel(body: body, key: key))
+  }
+
+  private func submit(_ parcel: Parcel) {
+    waiting.append(parcel)
+    fillOutbox()
+  }
+
+  private func fillOutbox() {
+    guard case .registered(let mode, _) = link else { return }
+    var taken = 0
+    filling: for parcel in waiting {
+      switch mode {
+      case .session:
+        guard session?.outbox.hasRoom == true else { break filling }
+        number(parcel)
+      case .legacy: sendLegacy(parcel)
+      }
+      taken += 1
+    }
+    waiting.removeFirst(taken)
+  }
+
+  private func number(_ parcel: Parcel) {
+    guard let entry = session?.outbox.append(parcel.body, key: parcel.key),
+      let bytes = session?.seal(entry.body, sequence: entry.sequence)
+    else { return }
+    transmit(bytes)
+  }
+
+  private func sendPlain(_ message: Message) {
+    switch link {
+    case .registering(let mode, _), .registered(let mode, _): send(message, mode)
+    case .none, .waiting, .connecting, .ended: break
+    }
+  }
+
+  private func send(_ message: Message, _ mode: ConnectionMode) {
+    switch mode {
+    case .legacy:
+      if let translated = LegacyTranslation.fromSession(message, worker: configuration.workerID, at: wall) {
+        transmit(translated.body)
+      }
+    case .session:
+      if case .registered = link, let bytes = session?.seal(message.body, sequence: nil) {
+        transmit(bytes)
+      } else {
+        transmit(Envelope.seal(message.body, sequence: nil, acknowledgement: 0))
+      }
+    }
+  }
+
+  private func sendLegacy(_ parcel: Parcel) {
+    guard let message = try? Envelope.open(parcel.body, mode: .legacy),
+      let translated = LegacyTranslation.fromSession(message, worker: configuration.workerID, at: wall)
+    else { return }
+    let body = translated.body
+    transmit(body)
+    guard let key = parcel.key else { return }
+    if ParcelKey(key)?.isResult == true, message.kind == .taskResult {
+      unacknowledged.append(Parcel(body: body, key: key))
+    } else {
+      settle(key)
+    }
+  }
+
+  private func transmit(_ bytes: [UInt8]) {
+    statistics.messagesSent += 1
+    effects.append(.send(bytes))
+  }
+
+  private func log(_ level: LogLevel, _ message: String, _ facts: KeyValuePairs<String, String> = [:]) {
+    effects.append(.log(LogEntry(level, message, facts)))
+  }
+
+  // MARK: Ending
+
+  private func stop() {
+    ending = .stopping
+    for key in activeAttempts { stopRunning(key, .stopping) }
+  }
+
+  private func endTurn() {
+    if ending != .none, state != .shutdown, !hasRunningAttempts, persisting.isEmpty {
+      switch link {
+      case .registered(let mode, _):
+        let isDelivered =
+          waiting.isEmpty && (mode == .legacy ? unacknowledged.isEmpty : session?.outbox.isEmpty ?? true)
+        if isDelivered {
+          if mode == .session { sendPlain(Message(.goodbye, ["reason": "stopping"])) }
+          effects.append(.close(code: 1000, reason: "the worker is stopping"))
+          return finish()
+        }
+      case .none, .waiting, .ended: return finish()
+      // An attempt to connect, or to register, is under way: what waits may still be delivered.
+      case .connecting, .registering: break
+      }
+    }
+    guard owesAcknowledgement else { return }
+    owesAcknowledgement = false
+    if session?.owesAcknowledgement == true { sendPlain(Message(.ack, ["durable": true])) }
+  }
+
+  private func finish() {
+    guard state != .shutdown else { return }
+    link = .ended
+    change(to: .shutdown)
+    effects.append(.stopped)
+  }
+}

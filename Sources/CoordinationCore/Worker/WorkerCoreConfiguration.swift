@@ -1,0 +1,65 @@
+/// What a worker can be told. Names and defaults are the reference's where it has them.
+public struct WorkerCoreConfiguration: Sendable {
+  public var workerID: WorkerID
+  /// Names this run of the process; another run must have another.
+  public var bootID: String
+  public var capabilities: WorkerCapabilities
+  public var heartbeatInterval: Duration = .seconds(5)
+  /// A coordinator not heard of for this long is taken for gone, at the latest.
+  public var heartbeatTimeout: Duration = .seconds(15)
+  /// The upper bound of the first reconnection's random delay.
+  public var reconnectDelay: Duration = .seconds(1)
+  public var maxReconnectDelay: Duration = .seconds(60)
+  /// Attempts to connect in a row before giving up; 0: without end.
+  public var maxReconnectAttempts = 0
+  /// A session that lasted this long was useful work, and the backoff starts over.
+  public var usefulSession: Duration = .seconds(5)
+  /// What may wait for the coordinator's acknowledgement.
+  public var outbox = Outbox.Limits()
+  /// The longest checkpoint sent, in bytes of JSON text.
+  public var maxCheckpointBytes = 256 << 10
+
+  public init(workerID: WorkerID, bootID: String, capabilities: WorkerCapabilities) {
+    self.workerID = workerID
+    self.bootID = bootID
+    self.capabilities = capabilities
+  }
+}
+
+/// Where a worker's connection stands, in the reference's words.
+public enum WorkerConnectionState: String, Sendable, CaseIterable {
+  case connecting
+  /// Registered with the coordinator.
+  case connected
+  /// Waiting to try again.
+  case disconnected
+  /// No attempt is left.
+  case failed
+  case shutdown
+}
+
+/// How well the connection has fared.
+public struct WorkerStatistics: Equatable, Sendable {
+  /// Attempts to connect.
+  public var attempts = 0
+  /// Attempts that ended in a registered session.
+  public var successes = 0
+  public var failures = 0
+  public var disconnections = 0
+  /// Time spent registered, without the current session.
+  public var timeConnected: Duration = .zero
+  public var connectedSince: WorkerStatistics.Since?
+  /// RFC 6298's smoothed round-trip time of heartbeats.
+  public var roundTrip: Duration?
+  public var lastRoundTrip: Duration?
+  public var messagesSent = 0
+  public var messagesReceived = 0
+
+  /// The share of attempts that succeeded, from 0 to 1; 1 before the first.
+  public var stability: Double { attempts == 0 ? 1 : Double(successes) / Double(attempts) }
+
+  /// A point on this machine's monotonic clock, in nanoseconds.
+  public struct Since: Equatable, Sendable {
+    public let nanoseconds: Int64
+  }
+}

@@ -1,0 +1,77 @@
+public import Primitives
+
+/// One attempt of one task.
+public struct AttemptKey: Hashable, Sendable, CustomStringConvertible {
+  public let taskID: TaskID
+  public let attempt: Int
+
+  public init(_ taskID: TaskID, _ attempt: Int) {
+    self.taskID = taskID
+    self.attempt = attempt
+  }
+
+  public var description: String { "\(taskID)/\(attempt)" }
+}
+
+/// Why an attempt is to be stopped.
+public enum StopReason: String, Sendable {
+  case cancelled = "cancelled on request"
+  case superseded = "the coordinator gave the task to someone else"
+  case leaseExpired = "the lease ran out"
+  case stopping = "the worker is stopping"
+}
+
+/// What happens to a worker's core.
+public enum WorkerEvent: Equatable, Sendable {
+  case start
+  /// The upgrade is done, in the mode the coordinator chose.
+  case connected(ConnectionMode)
+  /// - Parameter retryAfter: the coordinator's own wish, when it gave one.
+  case connectFailed(String, retryAfter: Duration?)
+  case received([UInt8])
+  case disconnected(String)
+  /// What the coordinator must get, and has not acknowledged, found on disk when the worker started; oldest first.
+  case restored(key: String, body: [UInt8])
+  /// What `WorkerEffect.persist` asked for is on the disk.
+  case persisted(key: String)
+  case attemptStarted(AttemptKey)
+  case attemptPaused(AttemptKey)
+  case attemptResumed(AttemptKey)
+  /// From 0 to 1.
+  case attemptProgressed(AttemptKey, Double)
+  case attemptCheckpointed(AttemptKey, JSONValue)
+  case attemptWrote(AttemptKey, OutputStream, offset: Int, [UInt8])
+  case attemptEnded(AttemptKey, AttemptEnding)
+  /// A service author's own message.
+  case send(Message, reliably: Bool)
+  /// Drop the connection and connect again now.
+  case reconnect
+  /// Take no more tasks; stop once those that run have ended and been acknowledged.
+  case drain
+  /// Stop what runs and then the worker.
+  case stop
+  case tick
+  case turnEnded
+}
+
+/// What the shell must do for the core, in the order given.
+public enum WorkerEffect: Equatable, Sendable {
+  case connect
+  case send([UInt8])
+  case close(code: UInt16, reason: String)
+  case persist(key: String, [UInt8])
+  case forget(key: String)
+  case startAttempt(Assignment)
+  case pauseAttempt(AttemptKey)
+  case resumeAttempt(AttemptKey)
+  case stopAttempt(AttemptKey, StopReason)
+  case requestCheckpoint(AttemptKey)
+  /// Attempts may run until then, on this machine's monotonic clock.
+  case leaseRenewed(until: Instant)
+  case stateChanged(WorkerConnectionState)
+  /// A message of a kind that the core does not know: a service author's.
+  case message(Message)
+  case log(LogEntry)
+  /// Everything has ended.
+  case stopped
+}
