@@ -14,8 +14,10 @@ let common: [SwiftSetting] =
 
 let checked = common + [.strictMemorySafety()]
 
-func library(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
-  .target(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: checked)
+func library(
+  _ name: String, _ dependencies: [Target.Dependency], exclude: [String] = [], linker: [LinkerSetting] = []
+) -> Target {
+  .target(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: checked, linkerSettings: linker)
 }
 
 func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
@@ -46,7 +48,8 @@ let package = Package(
     .systemLibrary(name: "CSQLite"),
 
     // Values: no I/O, no clock, no randomness of their own.
-    library("Primitives", []),
+    // The standard library's rounding and square roots call libm, which only `import Glibc` would otherwise link.
+    library("Primitives", [], linker: [.linkedLibrary("m")]),
     library("WebSocketCore", ["Primitives", "COpenSSL"]),
     library("CoordinationCore", ["Primitives", "CZlib"]),
 

@@ -1,0 +1,50 @@
+# Everything a newcomer needs: `make help`.
+
+SWIFT ?= swift
+BUILD_FLAGS ?=
+TEST_FLAGS ?=
+SWIFT_SOURCES = $(wildcard Sources Tests Benchmarks Package.swift)
+
+# Empty when a Swift that can build this package is on the PATH, else one line that says what to do.
+SWIFT_PROBLEM = $(shell SWIFT='$(SWIFT)' Scripts/swift-problem.sh)
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help swift deps build release demo test bench lint format clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+swift:
+	@$(if $(SWIFT_PROBLEM),$(error $(SWIFT_PROBLEM))):
+
+deps: ## install the C libraries' Debian packages that are missing
+	@Scripts/deps.sh
+
+build: swift deps ## build everything for debugging
+	$(SWIFT) build $(BUILD_FLAGS)
+
+release: swift deps ## build the optimised programs: .build/release/lifeline
+	$(SWIFT) build -c release --product lifeline $(BUILD_FLAGS)
+	$(SWIFT) build -c release --product websocket-echo $(BUILD_FLAGS)
+
+demo: release ## see workers die and disconnect, and every task still end once
+	@Scripts/demo.sh
+
+# Swift Testing only: XCTest's empty run would print a misleading "Executed 0 tests" first.
+test: swift deps ## run all tests
+	$(SWIFT) test --disable-xctest $(BUILD_FLAGS) $(TEST_FLAGS)
+
+bench: swift deps ## measure, and print a table to compare from commit to commit
+	@Scripts/bench.sh
+
+lint: swift ## check the format and the house rules
+	$(SWIFT) format lint --strict --parallel --recursive $(SWIFT_SOURCES)
+	@Scripts/lint-selftest.sh
+	@Scripts/lint.sh
+
+format: swift ## put the sources into the house format
+	$(SWIFT) format --in-place --parallel --recursive $(SWIFT_SOURCES)
+
+clean: ## remove what was built and what the demo left
+	rm -rf .build .demo
