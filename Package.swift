@@ -57,7 +57,9 @@ let package = Package(
     library("Reactor", ["Primitives", "CLibEv"]),
     library("WebSocket", ["Primitives", "Reactor", "WebSocketCore"]),
     library("Storage", ["Primitives", "CoordinationCore", "CSQLite"]),
-    library("Coordination", ["Primitives", "Reactor", "WebSocket", "WebSocketCore", "CoordinationCore", "Storage"]),
+    library(
+      "Coordination", ["Primitives", "Reactor", "WebSocket", "WebSocketCore", "CoordinationCore", "Storage"],
+      exclude: ["README.md"]),
 
     program("lifeline", ["Primitives", "Reactor", "CoordinationCore", "Coordination", "Storage"]),
     program("websocket-echo", ["Primitives", "Reactor", "WebSocket", "WebSocketCore"]),
