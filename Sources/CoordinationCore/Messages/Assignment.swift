@@ -141,3 +141,20 @@ extension AttemptEnding {
     return bytes
   }
 }
+
+/// Bytes that may or may not be text, as members of a message.
+public enum OutputText {
+  /// `{name: text}` when the bytes are UTF-8, `{name_base64: …}` when they are not.
+  public static func members(_ bytes: [UInt8], _ name: String) -> JSONObject {
+    var fields = JSONObject()
+    AttemptEnding.append(bytes, name, to: &fields)
+    return fields
+  }
+
+  /// The bytes of such members; `nil` when neither is there.
+  ///
+  /// - Parameter limit: in bytes.
+  public static func bytes(_ name: String, in object: JSONObject, limit: Int) throws(MessageError) -> [UInt8]? {
+    try AttemptEnding.bytes(name, FieldReader(object), limit)
+  }
+}
