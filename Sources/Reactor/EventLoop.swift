@@ -1,0 +1,221 @@
+import CLibEv
+import Glibc
+public import Primitives
+
+/// One thread's event loop: owns its connections, timers and watchers for life.
+///
+/// Create and run it on the same thread. Work is done in turns: the loop waits, calls everything that is ready, runs
+/// the `afterTurn` bodies, writes what was sent during the turn, and tells delegates about connections that ended.
+/// Another thread reaches it through `mailbox` only.
+@safe
+public final class EventLoop {
+  /// The door for other threads; also accepts posts from this one.
+  public let mailbox = Mailbox()
+
+  let handle: OpaquePointer
+  let thread = ThreadIdentity.current
+  /// Everything that libev may call into is held here while it is active.
+  var resources = SlotTable<any LoopResource>()
+  var timers = SlotTable<Timer>()
+  var unflushed: [Connection] = []
+  var finishing: [Connection] = []
+  var drains: [Drain] = []
+  /// Shared by all connections and pipes of the loop; its contents are valid during one callback.
+  let receiveBuffer: UnsafeMutableRawBufferPointer
+  var outputPool = OutputPool()
+  /// How often `send(2)` was called on this loop's connections, for tests of coalescing.
+  var writeCalls = 0
+  private(set) var hasEnded = false
+
+  private let wakeUp: UnsafeMutablePointer<ev_async>
+  private var letters: [Mailbox.Letter] = []
+  private var afterTurnBodies: [() -> Void] = []
+  private var turnTime: Instant?
+  private var isInTurn = false
+  private var stopRequested = false
+
+  /// Bytes read by one `recv`; larger reads save calls on bulk data and still fit a core's second-level cache.
+  static let receiveBufferBytes = 128 * 1024
+  /// Rounds of afterTurn, flush and close delivery in one turn before waiting readiness gets its chance.
+  private static let maxRoundsPerTurn = 16
+
+  /// Makes a loop for the calling thread; fails when the process is out of descriptors or memory.
+  public init() throws(SystemError) {
+    // A peer that went away must be an error of one write, never the end of the process.
+    _ = signal(SIGPIPE, SIG_IGN)
+    guard let loop = unsafe lifeline_ev_loop_new() else {
+      throw SystemError(call: "ev_loop_new", code: errno, detail: "no epoll descriptor could be made")
+    }
+    unsafe handle = loop
+    // SAFETY: both are freed in deinit, after the watcher was stopped.
+    unsafe receiveBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.receiveBufferBytes, alignment: 64)
+    unsafe wakeUp = UnsafeMutablePointer<ev_async>.allocate(capacity: 1)
+    unsafe wakeUp.initialize(to: ev_async())
+    let me = unsafe Unmanaged.passUnretained(self).toOpaque()
+    unsafe lifeline_ev_async_init(
+      wakeUp,
+      { _, watcher, _ in
+        guard let data = unsafe watcher?.pointee.data else { return }
+        // SAFETY: the loop outlives its watcher, which deinit stops.
+        unsafe Unmanaged<EventLoop>.fromOpaque(data)._withUnsafeGuaranteedRef { $0.openLetters() }
+      }, me)
+    unsafe ev_async_start(loop, wakeUp)
+    unsafe ev_set_userdata(loop, me)
+    unsafe ev_set_invoke_pending_cb(loop) { loop in
+      guard let data = unsafe ev_userdata(loop) else { return }
+      // SAFETY: run() is a method of this object, so it is alive whenever libev calls this.
+      unsafe Unmanaged<EventLoop>.fromOpaque(data)._withUnsafeGuaranteedRef { $0.turn() }
+    }
+    unsafe mailbox.open(loop: loop, watcher: wakeUp)
+  }
+
+  deinit {
+    _ = mailbox.close()
+    // SAFETY: nothing else is active: every active watcher's owner is in `resources` or `timers` and holds the loop.
+    unsafe ev_async_stop(handle, wakeUp)
+    unsafe ev_loop_destroy(handle)
+    unsafe wakeUp.deallocate()
+    unsafe receiveBuffer.deallocate()
+  }
+
+  /// The time of the current turn, read once; outside `run()` the clock itself.
+  public var now: Instant {
+    if let turnTime { return turnTime }
+    let time = MonotonicClock.now()
+    if isInTurn { turnTime = time }
+    return time
+  }
+
+  /// Serves the loop until `stop()`, then ends it for good: what still lives on it is closed and told so.
+  public func run() {
+    preconditionOnLoop()
+    precondition(!hasEnded, "a loop runs once; make a new one")
+    if !stopRequested {
+      // SAFETY: the handle lives until deinit, and we are on its thread.
+      unsafe ev_run(handle, 0)
+    }
+    end()
+  }
+
+  /// Ends `run()` after the current turn; call on the loop. Use `drain` first to let connections finish.
+  public func stop() {
+    preconditionOnLoop()
+    stopRequested = true
+    // SAFETY: as in run.
+    unsafe lifeline_ev_break_all(handle)
+  }
+
+  /// Runs `body` once at the end of the current turn, before what was sent in it is written; call on the loop.
+  public func afterTurn(_ body: @escaping () -> Void) {
+    preconditionOnLoop()
+    afterTurnBodies.append(body)
+  }
+
+  /// Calls `body` once, `after` from now; the timer may be dropped, or kept to cancel it. Call on the loop.
+  @discardableResult
+  public func schedule(after: Duration, _ body: @escaping () -> Void) -> Timer {
+    let timer = makeTimer(body)
+    timer.start(after: after)
+    return timer
+  }
+
+  /// Makes a timer that calls `body` whenever a started deadline passes; call on the loop.
+  public func makeTimer(_ body: @escaping () -> Void) -> Timer {
+    preconditionOnLoop()
+    return Timer(loop: self, body: body)
+  }
+
+  /// Calls `body` on the loop for each delivery of a signal; call on the loop.
+  ///
+  /// One loop of a process owns a signal: fails with `EBUSY` when another has it, `EINVAL` when it cannot be watched.
+  @discardableResult
+  public func onSignal(_ number: Int32, _ body: @escaping () -> Void) throws(SystemError) -> SignalWatcher {
+    preconditionOnLoop()
+    return try SignalWatcher(number, on: self, body: body)
+  }
+
+  /// True on the thread that owns the loop.
+  public var isOnLoop: Bool { thread == .current }
+
+  /// Traps when called on a thread that does not own the loop.
+  public func preconditionOnLoop() {
+    precondition(thread == .current, "this must be called on the loop's thread; post to its mailbox instead")
+  }
+
+  private func turn() {
+    // SAFETY: called by libev on the loop's thread.
+    if unsafe ev_pending_count(handle) > 0 {
+      isInTurn = true
+      turnTime = nil
+      unsafe ev_invoke_pending(handle)
+    }
+    endTurn()
+    isInTurn = false
+    turnTime = nil
+  }
+
+  private var hasEndOfTurnWork: Bool { !afterTurnBodies.isEmpty || !unflushed.isEmpty || !finishing.isEmpty }
+
+  private func endTurn() {
+    guard hasEndOfTurnWork else { return }
+    isInTurn = true
+    for _ in 0..<Self.maxRoundsPerTurn {
+      if !afterTurnBodies.isEmpty {
+        var bodies: [() -> Void] = []
+        swap(&bodies, &afterTurnBodies)
+        for body in bodies { body() }
+      }
+      if !unflushed.isEmpty {
+        var connections: [Connection] = []
+        swap(&connections, &unflushed)
+        for connection in connections { connection.flushAtEndOfTurn() }
+        if unflushed.isEmpty {
+          connections.removeAll(keepingCapacity: true)
+          swap(&connections, &unflushed)
+        }
+      }
+      if !finishing.isEmpty {
+        var connections: [Connection] = []
+        swap(&connections, &finishing)
+        for connection in connections { connection.deliverClose() }
+      }
+      if !hasEndOfTurnWork { return }
+    }
+    mailbox.wake()
+  }
+
+  private func openLetters() {
+    mailbox.take(into: &letters)
+    var batch: [Mailbox.Letter] = []
+    swap(&batch, &letters)
+    for letter in batch { open(letter) }
+    batch.removeAll(keepingCapacity: true)
+    swap(&batch, &letters)
+  }
+
+  private func open(_ letter: Mailbox.Letter) {
+    switch letter {
+    case .plain(let body): body()
+    case .withLoop(let body): body(self)
+    }
+  }
+
+  private func end() {
+    let accepted = mailbox.close()
+    for letter in accepted { open(letter) }
+    endTurn()
+    hasEnded = true
+    for timer in timers.elements { timer.loopDidEnd() }
+    for resource in resources.elements { resource.loopDidEnd() }
+    endTurn()
+    afterTurnBodies = []
+    drains = []
+  }
+}
+
+@available(*, unavailable) extension EventLoop: Sendable {}
+
+/// Something libev calls into; its loop holds it while it is active and tells it when the loop has ended.
+protocol LoopResource: AnyObject {
+  func loopDidEnd()
+}
