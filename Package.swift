@@ -50,12 +50,12 @@ let package = Package(
     // Values: no I/O, no clock, no randomness of their own.
     // The standard library's rounding and square roots call libm, which only `import Glibc` would otherwise link.
     library("Primitives", [], linker: [.linkedLibrary("m")]),
-    library("WebSocketCore", ["Primitives", "COpenSSL"]),
+    library("WebSocketCore", ["Primitives", "COpenSSL"], exclude: ["README.md"]),
     library("CoordinationCore", ["Primitives", "CZlib"]),
 
     // The world: sockets, disks, processes.
     library("Reactor", ["Primitives", "CLibEv"]),
-    library("WebSocket", ["Primitives", "Reactor", "WebSocketCore"]),
+    library("WebSocket", ["Primitives", "Reactor", "WebSocketCore"], exclude: ["README.md"]),
     library("Storage", ["Primitives", "CoordinationCore", "CSQLite"]),
     library(
       "Coordination", ["Primitives", "Reactor", "WebSocket", "WebSocketCore", "CoordinationCore", "Storage"],
