@@ -20,7 +20,7 @@ enum BackgroundThread {
     let code = unsafe pthread_create(
       &thread, nil,
       { argument in
-        if let argument { unsafe Unmanaged<Start>.fromOpaque(argument).takeRetainedValue().body() }
+        if let argument = unsafe argument { unsafe Unmanaged<Start>.fromOpaque(argument).takeRetainedValue().body() }
         return nil
       }, start.toOpaque())
     unsafe pthread_sigmask(SIG_SETMASK, &before, nil)
