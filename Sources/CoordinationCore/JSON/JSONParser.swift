@@ -185,7 +185,7 @@ public struct JSONParser {
     }
     if isWhole, fits {
       if !negative, let value = Int64(exactly: magnitude) { return .integer(value) }
-      if negative, magnitude <= UInt64(Int64.max) { return .integer(-Int64(magnitude)) }
+      if negative, magnitude <= Int64.min.magnitude { return .integer(0 &- Int64(truncatingIfNeeded: magnitude)) }
     }
     guard let value = Double(String(decoding: bytes[start..<position], as: UTF8.self)), value.isFinite else {
       throw JSONError(problem: .badNumber, offset: start)
