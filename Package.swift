@@ -50,6 +50,7 @@ let package = Package(
     // Values: no I/O, no clock, no randomness of their own.
     // The standard library's rounding and square roots call libm, which only `import Glibc` would otherwise link.
     library("Primitives", [], linker: [.linkedLibrary("m")]),
+    library("ArgumentParsing", ["Primitives"]),
     library("WebSocketCore", ["Primitives", "COpenSSL"]),
     library("CoordinationCore", ["Primitives", "CZlib"]),
 
@@ -57,14 +58,24 @@ let package = Package(
     library("Reactor", ["Primitives", "CLibEv"]),
     library("WebSocket", ["Primitives", "Reactor", "WebSocketCore"]),
     library("Storage", ["Primitives", "CoordinationCore", "CSQLite"]),
+    library("Terminal", ["Primitives"]),
+    library("StructuredLog", ["Primitives", "Terminal"]),
     library("Coordination", ["Primitives", "Reactor", "WebSocket", "WebSocketCore", "CoordinationCore", "Storage"]),
 
-    program("lifeline", ["Primitives", "Reactor", "CoordinationCore", "Coordination", "Storage"]),
+    program(
+      "lifeline",
+      [
+        "Primitives", "ArgumentParsing", "Terminal", "StructuredLog", "Reactor", "CoordinationCore", "Coordination",
+        "Storage",
+      ]),
     program("websocket-echo", ["Primitives", "Reactor", "WebSocket", "WebSocketCore"]),
 
     .target(
       name: "TestSupport", dependencies: ["Primitives", "Reactor"], path: "Tests/TestSupport", swiftSettings: common),
     tests("PrimitivesTests", ["Primitives"]),
+    tests("ArgumentParsingTests", ["Primitives", "ArgumentParsing"]),
+    tests("TerminalTests", ["Primitives", "Terminal"]),
+    tests("StructuredLogTests", ["Primitives", "Terminal", "StructuredLog"]),
     tests("ReactorTests", ["Primitives", "Reactor"]),
     tests("WebSocketCoreTests", ["Primitives", "WebSocketCore"]),
     tests("WebSocketTests", ["Primitives", "Reactor", "WebSocket", "WebSocketCore"]),
