@@ -61,12 +61,25 @@ let package = Package(
       "Coordination", ["Primitives", "Reactor", "WebSocket", "WebSocketCore", "CoordinationCore", "Storage"],
       exclude: ["README.md"]),
 
-    program("lifeline", ["Primitives", "Reactor", "CoordinationCore", "Coordination", "Storage"]),
+    // What the programs share: their command lines, their terminal, their log.
+    library("ArgumentParsing", ["Primitives"]),
+    library("Terminal", ["Primitives"]),
+    library("StructuredLog", ["Primitives", "Terminal"]),
+
+    program(
+      "lifeline",
+      [
+        "Primitives", "ArgumentParsing", "Terminal", "StructuredLog", "Reactor", "CoordinationCore", "Coordination",
+        "Storage",
+      ]),
     program("websocket-echo", ["Primitives", "Reactor", "WebSocket", "WebSocketCore"]),
 
     .target(
       name: "TestSupport", dependencies: ["Primitives", "Reactor"], path: "Tests/TestSupport", swiftSettings: common),
     tests("PrimitivesTests", ["Primitives"]),
+    tests("ArgumentParsingTests", ["Primitives", "ArgumentParsing"]),
+    tests("TerminalTests", ["Primitives", "Terminal"]),
+    tests("StructuredLogTests", ["Primitives", "Terminal", "StructuredLog"]),
     tests("ReactorTests", ["Primitives", "Reactor"]),
     tests("WebSocketCoreTests", ["Primitives", "WebSocketCore"]),
     tests("WebSocketTests", ["Primitives", "Reactor", "WebSocket", "WebSocketCore"]),
