@@ -64,7 +64,7 @@ final class ClientSocket: WebSocketDelegate {
       let task = try request.reader.taskID()
       runtime.task(task) { [self] result in
         if case .success(nil) = result { return fail(id, "not_found", "there is no task \(task)") }
-        answer(id, result) { detail in ["task": detail.map { .object($0.presentation) } ?? .null] }
+        answer(id, result) { detail in ["task": detail.map { JSONValue.object($0.presentation) } ?? .null] }
       }
     case "count_tasks":
       let run = try request.reader.optionalString("run", maxBytes: 128)
@@ -189,7 +189,7 @@ final class ClientSocket: WebSocketDelegate {
     watch = nil
   }
 
-  private func push(_ kind: MessageKind, _ fields: JSONObject) {
+  private func push(_ kind: CoordinationCore.MessageKind, _ fields: JSONObject) {
     guard let socket else { return }
     guard socket.pendingBytes < Self.maxUnreadBytes else {
       stopWatching()

@@ -1,5 +1,5 @@
 public import CoordinationCore
-public import Reactor
+import Reactor
 public import Storage
 
 /// A coordinator on a thread of its own, for a Swift program that embeds one: `CoordinatorRuntime` with an `async` face.

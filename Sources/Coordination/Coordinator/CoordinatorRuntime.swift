@@ -1,5 +1,5 @@
 public import CoordinationCore
-public import Primitives
+import Primitives
 public import Reactor
 public import Storage
 import WebSocket
@@ -97,7 +97,7 @@ public final class CoordinatorRuntime {
     Resolver.resolve(host: host, port: port, on: loop) { [self] result in
       do {
         let addresses = try result.get()
-        guard let address = addresses.first else { throw ResolveError(host: host, code: 0, detail: "no address") }
+        guard let address = addresses.first else { throw SystemError(call: "getaddrinfo", subject: host, code: 0, detail: "no address") }
         var configuration = WebSocketConfiguration()
         configuration.maxMessageBytes = Protocols.maxMessageBytes
         configuration.maxFrameBytes = Protocols.maxMessageBytes

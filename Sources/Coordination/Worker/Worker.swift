@@ -1,5 +1,5 @@
 public import CoordinationCore
-public import Reactor
+import Reactor
 
 /// A worker on a thread of its own, for a Swift program that embeds one: `WorkerRuntime` with an `async` face.
 ///

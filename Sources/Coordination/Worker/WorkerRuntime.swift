@@ -1,5 +1,5 @@
 public import CoordinationCore
-public import Primitives
+import Primitives
 public import Reactor
 import Storage
 import WebSocket
