@@ -50,6 +50,8 @@ public final class CoordinatorRuntime {
   private var lastObserver: UInt64 = 0
   private var knowsLegacyName = false
   private var stopObservers: [() -> Void] = []
+  /// The runtime lives until it has stopped, whether or not anyone holds it.
+  private var keptAlive: CoordinatorRuntime?
 
   /// Called once if the coordinator cannot go on: its store failed for good. Nothing that was acknowledged is lost.
   public var onFailure: ((StoreError) -> Void)?
@@ -108,6 +110,7 @@ public final class CoordinatorRuntime {
           self?.decide(request) ?? .reject(status: 503, message: "the coordinator is shutting down")
         }
         timer = loop.makeTimer { [weak self] in self?.feed(.tick) }
+        keptAlive = self
         endTurnSoon()
         ready(.success(self))
       } catch {
@@ -156,6 +159,7 @@ public final class CoordinatorRuntime {
     stopObservers = []
     let completion = stopping
     stopping = nil
+    keptAlive = nil
     completion?()
   }
 

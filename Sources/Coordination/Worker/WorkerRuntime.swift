@@ -24,6 +24,8 @@ public final class WorkerRuntime {
   private var isPerforming = false
   private var isTurnEndDue = false
   private var hadRoom = true
+  /// The runtime lives until it has stopped, whether or not anyone holds it.
+  private var keptAlive: WorkerRuntime?
 
   /// Called on the loop.
   public var onStateChange: ((WorkerConnectionState) -> Void)?
@@ -56,7 +58,8 @@ public final class WorkerRuntime {
       throw .outbox("\(error)")
     }
     let runtime = WorkerRuntime(id, settings, url, executors, kinds, outbox, loop)
-    for entry in outbox?.entries ?? [] { runtime.feed(.restored(key: entry.key, body: entry.bytes)) }
+    runtime.keptAlive = runtime
+    for entry in outbox?.recovered ?? [] { runtime.feed(.restored(key: entry.key, body: entry.content)) }
     runtime.feed(.start)
     if let delay = settings.simulateDisconnect {
       runtime.disconnectTimer = loop.schedule(after: delay) { [weak runtime] in
@@ -270,6 +273,7 @@ public final class WorkerRuntime {
   private func stopped() {
     let body = onStopped
     onStopped = nil
+    keptAlive = nil
     body?()
   }
 }
