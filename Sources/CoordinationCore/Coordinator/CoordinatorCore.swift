@@ -215,6 +215,8 @@ public final class CoordinatorCore {
     switch link.mode {
     case .legacy:
       var message = message
+      // The reference knows no attempts.
+      message.fields["attempt"] = nil
       message.fields["timestamp"] = .string(wall.iso8601WithoutZone())
       effects.append(.send(link.connection, message.body))
     case .session:
@@ -348,6 +350,8 @@ public final class CoordinatorCore {
     // Between the cut and the commit the worker may have been lost; then the task is someone else's already.
     guard let task = book[id], task.state.attempt == attempt, task.state.status.isHeld, let worker = workers[workerID]
     else { return }
+    // It has a new session by now and says what it holds; what it does not name is taken back, this task as well.
+    guard worker.isSynchronised else { return }
     let mode: ConnectionMode = worker.session == nil ? .legacy : .session
     sendReliable(Assignment(task).message(mode), to: worker)
     log(.debug, "task assigned", ["task": id.text, "attempt": "\(attempt)", "worker": workerID.text])
@@ -394,6 +398,23 @@ public final class CoordinatorCore {
 
   func renewLease(of worker: WorkerEntry) {
     worker.leaseEnds = now + configuration.lease
+  }
+
+  /// Tells a worker again what was asked of the tasks it holds: the first telling may have been lost with a session.
+  func remind(_ worker: WorkerEntry) {
+    for id in worker.held.sorted() {
+      guard let state = book[id]?.state else { continue }
+      let kind: MessageKind
+      if state.isCancelRequested {
+        kind = .cancelTask
+      } else if state.isPauseRequested != (state.status == .paused) {
+        kind = state.isPauseRequested ? .pauseTask : .resumeTask
+      } else {
+        continue
+      }
+      promiseReliable(
+        Message(kind, ["task_id": .string(id.text), "attempt": .integer(Int64(state.attempt))]), to: worker.id)
+    }
   }
 
   /// Ends a worker's session, its connection, and its hold on every task.

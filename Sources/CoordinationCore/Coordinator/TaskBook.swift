@@ -208,6 +208,9 @@ struct TaskBook {
   ) -> AttemptVerdict {
     let standing = standing(of: id, attempt: attempt, worker: worker)
     guard standing == .accepted, let task = tasks[id] else { return standing }
+    // A failure with retries left puts the task back in line under the same attempt number until it is given out again;
+    // the same result, replayed after a restart, must not count as another failure.
+    if task.state.status == .queued, let outcome = task.attempt?.outcome, outcome != .lost { return .repeated }
     if let output = ending.output { writes.append(.output(id, attempt: attempt, output)) }
     task.state.exitCode = ending.exitCode
     task.state.result = ending.result
@@ -258,7 +261,8 @@ struct TaskBook {
   mutating func requestCancel(_ id: TaskID, wall: WallTime) -> ControlOutcome {
     guard let task = tasks[id] else { return .unknown }
     guard task.state.status.isHeld, let worker = task.state.workerID else {
-      finish(task, .cancelled, reason: "cancelled before it was started", wall: wall)
+      let reason = task.state.attempt == 0 ? "cancelled before it was started" : "cancelled between two attempts"
+      finish(task, .cancelled, reason: reason, wall: wall)
       return .done
     }
     task.state.isCancelRequested = true
