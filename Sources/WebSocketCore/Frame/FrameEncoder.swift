@@ -17,12 +17,12 @@ public struct FrameEncoder {
   public mutating func append(
     _ opcode: Opcode, isFinal: Bool = true, payload: RawSpan, to output: inout [UInt8]
   ) {
-    guard keys != nil else {
+    guard let word: UInt64 = keys?.next() else {
       output.append(Self.unmaskedHeader(opcode, isFinal: isFinal, payloadBytes: payload.byteCount))
       output.append(contentsOf: payload)
       return
     }
-    let key = MaskingKey(word: nextKeyWord())
+    let key = MaskingKey(word: UInt32(truncatingIfNeeded: word))
     let header = FrameHeader(isFinal: isFinal, opcode: opcode, maskingKey: key, payloadBytes: payload.byteCount)
     output.append(header.encoded)
     let start = output.count
@@ -38,13 +38,6 @@ public struct FrameEncoder {
   /// The header of an unmasked frame, for a server that hands the payload to the socket by itself.
   static func unmaskedHeader(_ opcode: Opcode, isFinal: Bool = true, payloadBytes: Int) -> EncodedFrameHeader {
     FrameHeader(isFinal: isFinal, opcode: opcode, payloadBytes: payloadBytes).encoded
-  }
-
-  private mutating func nextKeyWord() -> UInt32 {
-    guard var generator = keys else { return 0 }
-    let word = generator.next() as UInt64
-    keys = generator
-    return UInt32(truncatingIfNeeded: word)
   }
 
   /// Appends a Close frame; a code that may not be sent gives an empty payload (RFC 6455 §5.5.1, §7.4.1).
