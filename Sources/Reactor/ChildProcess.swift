@@ -143,7 +143,7 @@ public final class ChildProcess {
     let onExit = onExit.take()
     onExit?(ended)
     reapIfDone()
-    if let slot = slot.take() { loop.resources.remove(slot) }
+    if let slot = slot.take() { loop.letGo(resource: slot) }
   }
 
   private func pipeIsGone() {
@@ -169,7 +169,7 @@ extension ChildProcess: LoopResource {
   func loopDidEnd() {
     watcher?.stop()
     onExit = nil
-    if let slot = slot.take() { loop.resources.remove(slot) }
+    if let slot = slot.take() { loop.letGo(resource: slot) }
   }
 }
 

@@ -111,7 +111,7 @@ public final class Listener {
     if reserve >= 0 { System.close(reserve) }
     reserve = -1
     socketFile?.remove()
-    loop.resources.remove(slot)
+    loop.letGo(resource: slot)
   }
 
   /// Stops accepting, closes the accepted connections gracefully, then calls `completion` once; call on the loop.
