@@ -53,7 +53,7 @@ let package = Package(
     // The world: sockets, disks, processes.
     library("Reactor", ["Primitives", "CLibEv"]),
     library("WebSocket", ["Primitives", "Reactor", "WebSocketCore"]),
-    library("Storage", ["Primitives", "CoordinationCore", "CSQLite"]),
+    library("Storage", ["Primitives", "CoordinationCore", "CSQLite", "CZlib"], exclude: ["README.md"]),
     library("Coordination", ["Primitives", "Reactor", "WebSocket", "WebSocketCore", "CoordinationCore", "Storage"]),
 
     program("lifeline", ["Primitives", "Reactor", "CoordinationCore", "Coordination", "Storage"]),
