@@ -56,7 +56,7 @@ let package = Package(
     // The world: sockets, disks, processes.
     library("Reactor", ["Primitives", "CLibEv"], exclude: ["README.md"]),
     library("WebSocket", ["Primitives", "Reactor", "WebSocketCore"], exclude: ["README.md"]),
-    library("Storage", ["Primitives", "CoordinationCore", "CSQLite", "CZlib"]),
+    library("Storage", ["Primitives", "CoordinationCore", "CSQLite", "CZlib"], exclude: ["README.md"]),
     library(
       "Coordination", ["Primitives", "Reactor", "WebSocket", "WebSocketCore", "CoordinationCore", "Storage"],
       exclude: ["README.md"]),

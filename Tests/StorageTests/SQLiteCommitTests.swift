@@ -133,6 +133,18 @@ struct SQLiteCommitTests {
     }
   }
 
+  @Test func `every transaction is synced`() async throws {
+    let store = try SQLiteStore.open(path: path)
+    let settings = await withCheckedContinuation { continuation in
+      store.perform { connection in
+        let mode = (try? connection.text("PRAGMA journal_mode")) ?? ""
+        continuation.resume(returning: "\(mode) \((try? connection.integer("PRAGMA synchronous")) ?? 0)")
+      }
+    }
+    #expect(settings == "wal 2", "2 is FULL: the log is synced at every commit")
+    await store.close()
+  }
+
   @Test func `commits from several threads are all applied`() async throws {
     let store = try SQLiteStore.open(path: path)
     try await withThrowingTaskGroup(of: Void.self) { group in

@@ -131,6 +131,10 @@ struct TaskStoreTests {
         #expect(error?.isTransient == false)
       }
       #expect(try await store.tasks() == [task("a")])
+      let lost = await storeError { try await store.commit([.submit(task("d")), bad[0]]) }
+      #expect(lost != nil)
+      try await store.commit([.update(id("d"), state(.running))])
+      #expect(store.refusedWrites == 1, "the task is unknown again")
       try await store.commit([.checkpoint(checkpoint("a", 1, 1, nested(64)), keep: 2)])
       #expect(try await store.unfinished().first?.checkpoint?.data == nested(64))
     }

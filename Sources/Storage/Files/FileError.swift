@@ -28,4 +28,9 @@ struct FileError: Error, Equatable {
     default: .cannotOpen(path: path, reason: reason)
     }
   }
+
+  /// Runs `body` and tells its errors as the store does.
+  static func telling<T>(_ path: String, _ body: () throws(FileError) -> T) throws(StoreError) -> T {
+    do throws(FileError) { return try body() } catch { throw error.storeError(path) }
+  }
 }

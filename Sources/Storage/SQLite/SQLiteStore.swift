@@ -36,14 +36,10 @@ public final class SQLiteStore: TaskStore {
     let lock = try FileLock.acquire(for: path, held: .locked(path: path))
     try DatabaseHeader.check(path)
     let session = SQLiteSession(try SQLiteEngine(path: path, lock: lock))
-    do throws(FileError) {
-      try File.synchronizeDirectory(of: path)
-      let store = SQLiteStore(path, session.queue, session.statistics)
-      try BackgroundThread.start { session.run() }
-      return store
-    } catch {
-      throw error.storeError(path)
-    }
+    let store = SQLiteStore(path, session.queue, session.statistics)
+    try FileError.telling(path) { () throws(FileError) in try File.synchronizeDirectory(of: path) }
+    try BackgroundThread.start { session.run() }
+    return store
   }
 
   private init(_ path: String, _ queue: BlockingQueue<Operation>, _ statistics: SQLiteStoreStatistics) {

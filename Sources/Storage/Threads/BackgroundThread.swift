@@ -7,7 +7,7 @@ enum BackgroundThread {
     init(_ body: @escaping () -> Void) { self.body = body }
   }
 
-  static func start(_ body: sending @escaping () -> Void) throws(FileError) {
+  static func start(_ body: sending @escaping () -> Void) throws(StoreError) {
     // SAFETY: the retain is given back by the new thread, or below when there is none.
     let start = unsafe Unmanaged.passRetained(Start(body))
     var thread = pthread_t()
@@ -26,7 +26,7 @@ enum BackgroundThread {
     unsafe pthread_sigmask(SIG_SETMASK, &before, nil)
     guard code == 0 else {
       unsafe start.release()
-      throw FileError("pthread_create", code)
+      throw .other(code: code, message: "cannot start a thread: \(FileError("pthread_create", code).reason)")
     }
     pthread_detach(thread)
   }
