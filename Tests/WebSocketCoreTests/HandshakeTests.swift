@@ -247,6 +247,23 @@ import Testing
     #expect(!String(decoding: output, as: UTF8.self).contains("Sec-WebSocket-Protocol"))
   }
 
+  @Test func `a decision that comes after the connection was given up changes nothing`() {
+    var machine = ConnectionMachine(server: .init(), at: .zero)
+    var bytes = Array(validRequest.utf8)
+    var output: [UInt8] = []
+    var offset = 0
+    var span = bytes.mutableSpan
+    var raw = span.mutableBytes
+    _ = machine.next(in: &raw, from: &offset, at: .zero, into: &output)
+    let action = machine.close(.goingAway, at: .zero, into: &output)
+    #expect(action == .abort)
+    machine.accept(into: &output)
+    let late = machine.reject(Rejection(status: 404, message: "late"), into: &output)
+    #expect(late == nil)
+    #expect(machine.state == .closed)
+    #expect(output.isEmpty)
+  }
+
   @Test func `a header value cannot smuggle a second field in`() {
     var headers = HTTPHeaders()
     headers.append("X", "a\r\nSet-Cookie: b")

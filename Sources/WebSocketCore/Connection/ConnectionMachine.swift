@@ -234,6 +234,7 @@ public struct ConnectionMachine {
   private mutating func end(_ failure: ConnectionFailure, _ action: TransportAction) -> TransportAction {
     outcome = .failed(failure)
     state = .closed
+    handshake = .done  // A decision about the upgrade that comes now is too late.
     return action
   }
 
