@@ -68,7 +68,9 @@ public final class Listener {
     onAccept: @escaping (Connection) -> Void
   ) throws(SystemError) -> Listener {
     loop.preconditionOnLoop()
-    precondition(!loop.hasEnded, "the loop has ended")
+    guard !loop.hasEnded else {
+      throw SystemError(call: "listen", subject: "\(address)", code: ECANCELED, detail: "the loop has ended")
+    }
     let descriptor = try bound(to: address, options)
     var socketFile: SocketFile?
     if case .unix(let path) = address { socketFile = SocketFile(path: path) }

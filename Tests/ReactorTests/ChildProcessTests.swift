@@ -188,6 +188,30 @@ private typealias ExitStatus = Reactor.ExitStatus
     #expect(outcome.text == "second\nfirst")
   }
 
+  @Test func `writes to further outputs of its own`() throws {
+    var control = ""
+    var ended = false
+    let outcome = try run(
+      "sh", ["-c", "echo out; echo progress >&9"],
+      {
+        $0.extraOutputs[9] = .pipe(
+          onBytes: { bytes in bytes.withUnsafeBytes { control += String(decoding: $0, as: UTF8.self) } },
+          onEnd: { ended = true })
+      })
+    #expect(outcome.text == "out\n")
+    #expect(control == "progress\n")
+    #expect(ended)
+  }
+
+  @Test(arguments: [0, 2, 256, -1] as [Int32])
+  func `refuses an extra descriptor out of range`(number: Int32) throws {
+    let loop = try EventLoop()
+    var configuration = ChildProcess.Configuration(executable: "true")
+    configuration.extraOutputs[number] = .null
+    let error = #expect(throws: SystemError.self) { try ChildProcess.spawn(configuration, on: loop) { _ in } }
+    #expect(error?.detail.contains("3...255") ?? false)
+  }
+
   @Test func `inherits no other descriptor of ours`() throws {
     // Opened without close-on-exec, as careless libraries do.
     let stray = open("/dev/null", O_RDONLY)
