@@ -54,7 +54,7 @@ let package = Package(
     library("CoordinationCore", ["Primitives", "CZlib"]),
 
     // The world: sockets, disks, processes.
-    library("Reactor", ["Primitives", "CLibEv"]),
+    library("Reactor", ["Primitives", "CLibEv"], exclude: ["README.md"]),
     library("WebSocket", ["Primitives", "Reactor", "WebSocketCore"]),
     library("Storage", ["Primitives", "CoordinationCore", "CSQLite"]),
     library(

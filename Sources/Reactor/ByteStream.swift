@@ -91,7 +91,7 @@ public final class ByteStream {
     descriptor = -1
     onBytes = nil
     onEnd = nil
-    loop.resources.remove(slot)
+    loop.letGo(resource: slot)
     onGone.take()?()
   }
 }

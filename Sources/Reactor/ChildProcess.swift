@@ -29,6 +29,8 @@ public final class ChildProcess {
   /// The reading ends of its outputs, when configured as `.pipe`: to pause them, or to close them early.
   public let standardOutput: ByteStream?
   public let standardError: ByteStream?
+  /// The reading ends of `extraOutputs` configured as `.pipe`, by the child's descriptor numbers.
+  public let extraOutputs: [Int32: ByteStream]
   /// How it ended; nil while it runs.
   public private(set) var exitStatus: ExitStatus?
 
@@ -51,7 +53,9 @@ public final class ChildProcess {
     _ configuration: Configuration, on loop: EventLoop, onExit: @escaping (ExitStatus) -> Void
   ) throws(SystemError) -> ChildProcess {
     loop.preconditionOnLoop()
-    precondition(!loop.hasEnded, "the loop has ended")
+    guard !loop.hasEnded else {
+      throw SystemError(call: "spawn", subject: configuration.executable, code: ECANCELED, detail: "the loop has ended")
+    }
     var pipes = ChildPipes()
     do throws(SystemError) {
       let launch = try Launch(configuration, &pipes)
@@ -87,8 +91,12 @@ public final class ChildProcess {
     standardInput = pipes.inputWriter.map { PipeWriter(descriptor: $0, on: loop) }
     standardOutput = configuration.standardOutput.reading(pipes.outputReader, on: loop)
     standardError = configuration.standardError.reading(pipes.errorReader, on: loop)
-    for stream in [standardOutput, standardError] {
-      guard let stream else { continue }
+    var streams: [Int32: ByteStream] = [:]
+    for (number, output) in configuration.extraOutputs {
+      streams[number] = output.reading(pipes.extraReaders[number], on: loop)
+    }
+    extraOutputs = streams
+    for stream in [standardOutput, standardError].compactMap({ $0 }) + streams.values {
       openPipes += 1
       stream.onGone = { [weak self] in self?.pipeIsGone() }
     }
@@ -143,7 +151,7 @@ public final class ChildProcess {
     let onExit = onExit.take()
     onExit?(ended)
     reapIfDone()
-    if let slot = slot.take() { loop.resources.remove(slot) }
+    if let slot = slot.take() { loop.letGo(resource: slot) }
   }
 
   private func pipeIsGone() {
@@ -169,7 +177,7 @@ extension ChildProcess: LoopResource {
   func loopDidEnd() {
     watcher?.stop()
     onExit = nil
-    if let slot = slot.take() { loop.resources.remove(slot) }
+    if let slot = slot.take() { loop.letGo(resource: slot) }
   }
 }
 

@@ -16,6 +16,8 @@ extension ChildProcess {
     public var standardError = Output.inherit
     /// Further descriptors of the child (3 to 255) and which of ours each is a duplicate of; ours stay open.
     public var extraDescriptors: [Int32: Int32] = [:]
+    /// Further outputs of the child, by its descriptor number (3 to 255): a control channel, say.
+    public var extraOutputs: [Int32: Output] = [:]
     public var group = ProcessGroup.new
 
     public init(executable: String, arguments: [String] = []) {

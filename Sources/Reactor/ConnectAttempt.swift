@@ -43,8 +43,9 @@ public final class ConnectAttempt {
   /// Gives up: the completion will not be called. Harmless once decided. Call on the loop.
   public func cancel() {
     loop.preconditionOnLoop()
-    completion = nil
+    let dropped = completion.take()
     release()
+    withExtendedLifetime(dropped) {}
   }
 
   /// Tries each address in turn; the time left is shared evenly among those not tried yet.
@@ -172,7 +173,7 @@ public final class ConnectAttempt {
 
   private func release() {
     stopTrying()
-    if let slot = slot.take() { loop.resources.remove(slot) }
+    if let slot = slot.take() { loop.letGo(resource: slot) }
   }
 }
 

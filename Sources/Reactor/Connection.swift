@@ -46,6 +46,7 @@ public final class Connection {
   private var isUnflushed = false
   private var isWaitingToWrite = false
   private var isAboveHighWatermark = false
+  private var owesRise = false
   private var isReadingPaused = false
   private var sawEndOfStream = false
   private var endsOutput = false
@@ -70,10 +71,10 @@ public final class Connection {
     if let bytes = options.sendBufferBytes { System.setOption(descriptor, SOL_SOCKET, SO_SNDBUF, bytes) }
     slot = loop.resources.insert(self)
     readWatcher = unsafe IOWatcher(.read, of: descriptor, on: loop, owner: self) { _, watcher, _ in
-      unsafe IOWatcher.withOwner(watcher, as: Connection.self) { $0.readable() }
+      unsafe IOWatcher.withResidentOwner(watcher, as: Connection.self) { $0.readable() }
     }
     writeWatcher = unsafe IOWatcher(.write, of: descriptor, on: loop, owner: self) { _, watcher, _ in
-      unsafe IOWatcher.withOwner(watcher, as: Connection.self) { $0.writable() }
+      unsafe IOWatcher.withResidentOwner(watcher, as: Connection.self) { $0.writable() }
     }
   }
 
@@ -150,6 +151,12 @@ public final class Connection {
       return
     }
     box.buffer.append(bytes)
+    // Judged here, not after the flush: a producer that stopped at the watermark is then sure to be called again, even
+    // when the kernel takes everything at the end of the turn.
+    if total > options.highWatermarkBytes, !isAboveHighWatermark {
+      isAboveHighWatermark = true
+      owesRise = true
+    }
     markUnflushed()
   }
 
@@ -238,14 +245,13 @@ public final class Connection {
 
   private func reportWatermarks() {
     guard phase == .open else { return }
-    let pending = pendingBytes
-    if !isAboveHighWatermark, pending > options.highWatermarkBytes {
-      isAboveHighWatermark = true
+    if owesRise {
+      owesRise = false
       handler?.connectionDidRiseAboveHighWatermark(self)
-    } else if isAboveHighWatermark, pending <= options.lowWatermarkBytes {
-      isAboveHighWatermark = false
-      handler?.connectionDidDrainBelowLowWatermark(self)
     }
+    guard phase == .open, isAboveHighWatermark, !owesRise, pendingBytes <= options.lowWatermarkBytes else { return }
+    isAboveHighWatermark = false
+    handler?.connectionDidDrainBelowLowWatermark(self)
   }
 
   // MARK: Receiving
@@ -401,7 +407,7 @@ public final class Connection {
     drainTimer = nil
     output = nil
     let delegate = handler.take()
-    if let slot = slot.take() { loop.resources.remove(slot) }
+    if let slot = slot.take() { loop.letGo(resource: slot) }
     delegate?.connectionDidClose(self, error: closeError)
     loop.connectionDidEnd(self)
   }
@@ -427,6 +433,9 @@ public final class Connection {
   private func error(_ call: String, _ code: Int32, detail: String = "") -> SystemError {
     SystemError(call: call, subject: "\(remoteAddress)", code: code, detail: detail)
   }
+
+  /// True when small writes are not held back by Nagle's algorithm.
+  var isDelayFree: Bool { System.option(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY) == 1 }
 
   /// Cuts a connection that nobody took over when it was handed out.
   func abortIfUnclaimed() {

@@ -6,9 +6,12 @@ public protocol ConnectionDelegate: AnyObject {
   func connection(_ connection: Connection, didReceive bytes: inout MutableRawSpan)
   /// The peer will send no more. Sending is still possible; by default the connection is closed gracefully.
   func connectionDidReachEndOfStream(_ connection: Connection)
-  /// The peer is slow: more than `highWatermarkBytes` wait. Stop producing; by default nothing.
+  /// More than `highWatermarkBytes` were waiting after a send. Stop producing; by default nothing.
+  ///
+  /// Comes at the end of the turn, once until the drain that always follows unless the connection closes. A producer
+  /// may equally stop by itself when `pendingBytes` exceeds the watermark.
   func connectionDidRiseAboveHighWatermark(_ connection: Connection)
-  /// The peer caught up: `lowWatermarkBytes` or fewer wait. Always follows a rise unless the connection closes.
+  /// The peer caught up: `lowWatermarkBytes` or fewer wait. By default nothing.
   func connectionDidDrainBelowLowWatermark(_ connection: Connection)
   /// The connection is over: exactly once, always, and never from within a call made on the connection.
   ///

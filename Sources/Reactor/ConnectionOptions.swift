@@ -1,8 +1,8 @@
 /// The bounds of one connection; the defaults suit message protocols with messages up to about a megabyte.
 public struct ConnectionOptions: Sendable, Equatable {
-  /// The delegate hears that the peer is slow when more bytes than this wait after a write.
+  /// The delegate is asked to stop when more bytes than this wait.
   public var highWatermarkBytes = 256 * 1024
-  /// And that it caught up when no more than this many are left.
+  /// And may go on when no more than this many are left.
   public var lowWatermarkBytes = 64 * 1024
   /// More pending bytes than this fail the connection with `ENOBUFS`.
   public var maxPendingBytes = 64 * 1024 * 1024

@@ -200,6 +200,18 @@ public final class EventLoop {
     }
   }
 
+  // What leaves a table is released after the access to the table: a user's deinit may come back to the loop.
+
+  func letGo(resource slot: Int) {
+    let resource = resources.remove(slot)
+    withExtendedLifetime(resource) {}
+  }
+
+  func letGo(timer slot: Int) {
+    let timer = timers.remove(slot)
+    withExtendedLifetime(timer) {}
+  }
+
   private func end() {
     let accepted = mailbox.close()
     for letter in accepted { open(letter) }
@@ -208,7 +220,8 @@ public final class EventLoop {
     for timer in timers.elements { timer.loopDidEnd() }
     for resource in resources.elements { resource.loopDidEnd() }
     endTurn()
-    afterTurnBodies = []
+    var dropped: [() -> Void] = []
+    swap(&dropped, &afterTurnBodies)
     drains = []
   }
 }

@@ -45,12 +45,23 @@ final class IOWatcher {
     unsafe ev_io_stop(loop, watcher)
   }
 
-  /// The owner that a callback's watcher belongs to; valid during the callback.
+  /// Calls `body` with a watcher's owner, held during the call: the loop may let go of it in there.
   static func withOwner<Owner: AnyObject>(
     _ watcher: UnsafeMutablePointer<ev_io>?, as type: Owner.Type, _ body: (Owner) -> Void
   ) {
     guard let data = unsafe watcher?.pointee.data else { return }
-    // SAFETY: the loop holds the owner while its watcher is active, until the end of the turn at least.
+    // SAFETY: the loop holds the owner while its watcher is active, so it is alive when libev calls.
+    let owner = unsafe Unmanaged<Owner>.fromOpaque(data).takeUnretainedValue()
+    withExtendedLifetime(owner) { body(owner) }
+  }
+
+  /// As `withOwner` without the cost of holding, for an owner that its loop lets go of at the end of a turn only.
+  @inline(__always)
+  static func withResidentOwner<Owner: AnyObject>(
+    _ watcher: UnsafeMutablePointer<ev_io>?, as type: Owner.Type, _ body: (Owner) -> Void
+  ) {
+    guard let data = unsafe watcher?.pointee.data else { return }
+    // SAFETY: alive when libev calls, and until the end of the turn by the caller's promise.
     unsafe Unmanaged<Owner>.fromOpaque(data)._withUnsafeGuaranteedRef { body($0) }
   }
 }

@@ -6,6 +6,7 @@ struct ChildPipes {
   var inputWriter: Int32?
   var outputReader: Int32?
   var errorReader: Int32?
+  var extraReaders: [Int32: Int32] = [:]
   /// Duplicates and pipe ends that only the child needs.
   var childEnds: [Int32] = []
 
@@ -16,8 +17,8 @@ struct ChildPipes {
 
   mutating func closeAll() {
     closeChildEnds()
-    for descriptor in [inputWriter, outputReader, errorReader] {
-      if let descriptor { System.close(descriptor) }
+    for descriptor in [inputWriter, outputReader, errorReader].compactMap({ $0 }) + extraReaders.values {
+      System.close(descriptor)
     }
     self = ChildPipes()
   }
@@ -33,12 +34,17 @@ struct Launch {
 
   init(_ configuration: ChildProcess.Configuration, _ pipes: inout ChildPipes) throws(SystemError) {
     self.configuration = configuration
-    for number in configuration.extraDescriptors.keys {
+    for number in Array(configuration.extraDescriptors.keys) + configuration.extraOutputs.keys {
       guard (3...Self.maxChildDescriptor).contains(number) else {
         throw SystemError(
           call: "spawn", subject: configuration.executable, code: EBADF,
           detail: "extra descriptor \(number) is not within 3...\(Self.maxChildDescriptor)")
       }
+    }
+    if let number = configuration.extraOutputs.keys.first(where: { configuration.extraDescriptors[$0] != nil }) {
+      throw SystemError(
+        call: "spawn", subject: configuration.executable, code: EEXIST,
+        detail: "descriptor \(number) is in both extraDescriptors and extraOutputs")
     }
     let strings = [configuration.executable, configuration.workingDirectory ?? ""] + configuration.arguments
     guard !configuration.executable.isEmpty, !strings.contains(where: { $0.utf8.contains(0) }) else {
@@ -66,6 +72,9 @@ struct Launch {
     }
     pipes.outputReader = try mapOutput(STDOUT_FILENO, configuration.standardOutput, &pipes)
     pipes.errorReader = try mapOutput(STDERR_FILENO, configuration.standardError, &pipes)
+    for (number, output) in configuration.extraOutputs {
+      pipes.extraReaders[number] = try mapOutput(number, output, &pipes)
+    }
     for (number, descriptor) in configuration.extraDescriptors { try map(number, to: descriptor, &pipes) }
   }
 

@@ -68,7 +68,9 @@ public final class Listener {
     onAccept: @escaping (Connection) -> Void
   ) throws(SystemError) -> Listener {
     loop.preconditionOnLoop()
-    precondition(!loop.hasEnded, "the loop has ended")
+    guard !loop.hasEnded else {
+      throw SystemError(call: "listen", subject: "\(address)", code: ECANCELED, detail: "the loop has ended")
+    }
     let descriptor = try bound(to: address, options)
     var socketFile: SocketFile?
     if case .unix(let path) = address { socketFile = SocketFile(path: path) }
@@ -111,7 +113,7 @@ public final class Listener {
     if reserve >= 0 { System.close(reserve) }
     reserve = -1
     socketFile?.remove()
-    loop.resources.remove(slot)
+    loop.letGo(resource: slot)
   }
 
   /// Stops accepting, closes the accepted connections gracefully, then calls `completion` once; call on the loop.

@@ -101,7 +101,7 @@ public final class PipeWriter {
     watcher = nil
     System.close(descriptor)
     descriptor = -1
-    loop.resources.remove(slot)
+    loop.letGo(resource: slot)
     guard let onClose = onClose.take() else { return }
     loop.afterTurn { onClose(error) }
   }

@@ -52,7 +52,7 @@ public final class SignalWatcher {
     // SAFETY: the watcher is active on this loop.
     unsafe ev_signal_stop(loop.handle, watcher)
     SignalOwnership.release(number)
-    loop.resources.remove(slot)
+    loop.letGo(resource: slot)
   }
 
   private static func name(of number: Int32) -> String {

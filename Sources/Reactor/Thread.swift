@@ -14,7 +14,7 @@ struct Thread: Sendable {
     }
   }
 
-  /// Starts a thread with every signal blocked: signals belong to the threads whose loops asked for them.
+  /// Starts a thread that takes no signal but its own faults: the others are for the thread that started the program.
   static func start(name: String, _ body: @escaping @Sendable () -> Void) throws(SystemError) -> Thread {
     var thread = pthread_t()
     // SAFETY: the new thread takes over the retain; if there is none, it is given back here.
@@ -22,6 +22,7 @@ struct Thread: Sendable {
     var all = sigset_t()
     var previous = sigset_t()
     unsafe sigfillset(&all)
+    for fault in [SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGPROF] { unsafe sigdelset(&all, fault) }
     unsafe pthread_sigmask(SIG_BLOCK, &all, &previous)
     let code = unsafe pthread_create(
       &thread, nil,

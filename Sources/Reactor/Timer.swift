@@ -83,7 +83,7 @@ public final class Timer {
 
   private func release() {
     guard let slot = slot.take() else { return }
-    loop.timers.remove(slot)
+    loop.letGo(timer: slot)
   }
 
   func loopDidEnd() { cancel() }

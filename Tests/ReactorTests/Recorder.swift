@@ -47,5 +47,11 @@ final class Recorder: ConnectionDelegate {
   func connectionDidClose(_ connection: Connection, error: SystemError?) {
     closes.append(error)
     onClose(connection)
+    // The closures usually capture the recorder itself.
+    onReceive = { _ in }
+    onEnd = nil
+    onRise = { _ in }
+    onDrain = { _ in }
+    onClose = { _ in }
   }
 }

@@ -8,8 +8,10 @@ final class Echo: ConnectionDelegate {
   func connectionDidClose(_ connection: Connection, error: SystemError?) {}
 }
 
-func serveEcho(at address: SocketAddress, on loop: EventLoop) throws -> Listener {
-  try Listener.listen(at: address, on: loop) { $0.delegate = Echo() }
+func runEchoServer(at address: SocketAddress, whenListening: (EventLoop, SocketAddress) -> Void) throws {
+  let loop = try EventLoop()
+  let listener = try Listener.listen(at: address, on: loop) { $0.delegate = Echo() }
+  whenListening(loop, listener.localAddress)
+  loop.run()
 }
-// let loop = try EventLoop(); _ = try serveEcho(at: .loopback(port: 7000), on: loop); loop.run()
 // README: end

@@ -63,7 +63,9 @@ import Testing
       var timer: Timer?
       timer = loop.makeTimer {
         calls += 1
-        if calls == 5 { loop.stop() } else { timer?.start(after: .milliseconds(1)) }
+        if calls < 5 { return timer?.start(after: .milliseconds(1)) ?? () }
+        timer = nil
+        loop.stop()
       }
       timer?.start(after: .zero)
     }
