@@ -196,8 +196,9 @@ public final class WorkerCore {
       statistics.timeConnected += now - since
       statistics.connectedSince = nil
       backoff.sessionLasted(now - since)
-    case .registering: statistics.failures += 1
-    case .none, .waiting, .connecting, .ended: return
+    // A connection may end in the very moment of its upgrade, before anybody said that it was there.
+    case .connecting, .registering: statistics.failures += 1
+    case .none, .waiting, .ended: return
     }
     log(.warning, "disconnected", ["reason": reason])
     heartbeatsSent = []
