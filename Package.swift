@@ -61,6 +61,9 @@ let package = Package(
       "Coordination", ["Primitives", "Reactor", "WebSocket", "WebSocketCore", "CoordinationCore", "Storage"],
       exclude: ["README.md"]),
 
+    // Faults on purpose, for the demonstration and the tests.
+    library("FaultProxy", ["Reactor"]),
+
     // What the programs share: their command lines, their terminal, their log.
     library("ArgumentParsing", ["Primitives"]),
     library("Terminal", ["Primitives"]),
@@ -75,7 +78,8 @@ let package = Package(
     program("websocket-echo", ["Primitives", "Reactor", "WebSocket", "WebSocketCore"]),
 
     .target(
-      name: "TestSupport", dependencies: ["Primitives", "Reactor"], path: "Tests/TestSupport", swiftSettings: common),
+      name: "TestSupport", dependencies: ["Primitives", "Reactor", "FaultProxy"], path: "Tests/TestSupport",
+      swiftSettings: common),
     tests("PrimitivesTests", ["Primitives"]),
     tests("ArgumentParsingTests", ["Primitives", "ArgumentParsing"]),
     tests("TerminalTests", ["Primitives", "Terminal"]),
@@ -87,6 +91,9 @@ let package = Package(
     tests("StorageTests", ["Primitives", "CoordinationCore", "Storage", "CSQLite"]),
     tests(
       "CoordinationTests",
-      ["Primitives", "Reactor", "WebSocket", "WebSocketCore", "CoordinationCore", "Storage", "Coordination"]),
+      [
+        "Primitives", "Reactor", "FaultProxy", "WebSocket", "WebSocketCore", "CoordinationCore", "Storage",
+        "Coordination",
+      ]),
   ]
 )
