@@ -77,6 +77,19 @@ let package = Package(
       ]),
     program("websocket-echo", ["Primitives", "Reactor", "WebSocket", "WebSocketCore"]),
 
+    // What the layers cost: `make bench`. Nothing here is part of a product.
+    .target(name: "CAllocationCounter", path: "Benchmarks/CAllocationCounter"),
+    .target(
+      name: "LifelineBenchmarks",
+      dependencies: [
+        "Primitives", "Reactor", "WebSocketCore", "CoordinationCore", "Storage", "Coordination", "Terminal",
+      ],
+      path: "Benchmarks/LifelineBenchmarks", swiftSettings: common),
+    .executableTarget(
+      name: "bench",
+      dependencies: ["LifelineBenchmarks", "CAllocationCounter", "ArgumentParsing", "Terminal", "CoordinationCore"],
+      path: "Benchmarks/bench", swiftSettings: common),
+
     .target(
       name: "TestSupport", dependencies: ["Primitives", "Reactor", "FaultProxy"], path: "Tests/TestSupport",
       swiftSettings: common),
@@ -95,5 +108,6 @@ let package = Package(
         "Primitives", "Reactor", "FaultProxy", "WebSocket", "WebSocketCore", "CoordinationCore", "Storage",
         "Coordination",
       ]),
+    tests("LifelineBenchmarksTests", ["LifelineBenchmarks", "bench", "CoordinationCore", "Reactor"]),
   ]
 )
