@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -119,3 +120,15 @@ static inline int lifeline_pidfd_status(int pidfd, int keep, int *code, int *sta
 }
 
 enum { LIFELINE_CLD_EXITED = 1 };
+
+/// From now on orphaned descendants become children of this process instead of init's.
+static inline int lifeline_adopt_orphans(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
+
+/// The number of a child that has ended and is not reaped yet, 0 when all of them run, -1 when there is none.
+static inline pid_t lifeline_ended_child(void) {
+  siginfo_t info = {0};
+  while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0) {
+    if (errno != EINTR) return -1;
+  }
+  return info.si_pid;
+}

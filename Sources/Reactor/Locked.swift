@@ -4,11 +4,11 @@ import Glibc
 ///
 /// A `pthread_mutex_t` rather than `Synchronization.Mutex`, in which ThreadSanitizer reports false races on Linux.
 @safe
-final class Locked<State>: @unchecked Sendable {
+package final class Locked<State>: @unchecked Sendable {
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>
   private var state: State
 
-  init(_ state: consuming sending State) {
+  package init(_ state: consuming sending State) {
     // SAFETY: allocated once, initialised before anyone can lock it, freed in deinit when nobody can hold it.
     unsafe mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     unsafe mutex.initialize(to: pthread_mutex_t())
@@ -23,7 +23,9 @@ final class Locked<State>: @unchecked Sendable {
     unsafe mutex.deallocate()
   }
 
-  func withLock<Result, Failure: Error>(_ body: (inout State) throws(Failure) -> Result) throws(Failure) -> Result {
+  package func withLock<Result, Failure: Error>(_ body: (inout State) throws(Failure) -> Result) throws(Failure)
+    -> Result
+  {
     // SAFETY: the pointer lives as long as self.
     unsafe pthread_mutex_lock(mutex)
     defer { unsafe pthread_mutex_unlock(mutex) }

@@ -348,7 +348,7 @@ import Testing
       let bytes = Array(try answer(to: probe, replacing: start, with: line).utf8)
       if isSlow { probe.feedByteByByte(bytes) } else { probe.feed(bytes) }
       #expect(probe.machine.outcome?.failure == .handshake(error))
-      #expect(probe.seen == [.transport(.close)])
+      #expect(probe.seen == [.transport(.abort)])
     }
   }
 

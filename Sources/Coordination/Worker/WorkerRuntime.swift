@@ -195,6 +195,8 @@ public final class WorkerRuntime {
     configuration.maxFrameBytes = 4 * Protocols.maxMessageBytes
     configuration.pingInterval = settings.pingInterval
     configuration.pingTimeout = settings.pingTimeout
+    // Whoever is silent for the heartbeat timeout is taken for gone; that holds for a handshake as well.
+    configuration.handshakeTimeout = min(configuration.handshakeTimeout, settings.heartbeatTimeout)
     configuration.subprotocols = settings.offersSession ? [Protocols.session] : []
     let link = WorkerLinkSocket(
       opened: { [weak self] in self?.opened($0, $1) },

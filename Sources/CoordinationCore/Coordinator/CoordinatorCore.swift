@@ -238,7 +238,8 @@ public final class CoordinatorCore {
     }
     guard worker.session?.outbox.hasRoom == true else {
       log(.warning, "outbox full: session ended", ["worker": worker.id.text])
-      endSession(of: worker, reason: "its outbox was full")
+      // What it holds stays its own: it still runs, comes back, and then says so.
+      forgetSession(of: worker, reason: "its outbox was full")
       return
     }
     guard let entry = worker.session?.outbox.append(message.body), let link = worker.link, link.isRegistered,
@@ -419,11 +420,15 @@ public final class CoordinatorCore {
 
   /// Ends a worker's session, its connection, and its hold on every task.
   func endSession(of worker: WorkerEntry, reason: String) {
+    forgetSession(of: worker, reason: reason)
+    for id in worker.held.sorted() { takeBack(id, from: worker, reason: reason) }
+  }
+
+  private func forgetSession(of worker: WorkerEntry, reason: String) {
     if let link = worker.link { close(link, SessionCloseCode.silent, reason) }
     worker.session = nil
     worker.isSynchronised = false
     worker.reported = []
-    for id in worker.held.sorted() { takeBack(id, from: worker, reason: reason) }
   }
 
   private func sweep() {

@@ -133,8 +133,7 @@ public final class WorkerCore {
     case .received(let bytes): received(bytes)
     case .disconnected(let reason): disconnected(reason)
     case .restored(let key, let body): restored(key, body)
-    case .persisted(let key):
-      if let body = persisting.removeValue(forKey: key) { submit(Parcel(body: body, key: key)) }
+    case .persisted(let key): persisted(key)
     case .attemptStarted(let key): started(key)
     case .attemptPaused(let key): report(.taskPaused, key)
     case .attemptResumed(let key): report(.taskResumed, key)
@@ -197,8 +196,9 @@ public final class WorkerCore {
       statistics.timeConnected += now - since
       statistics.connectedSince = nil
       backoff.sessionLasted(now - since)
-    case .registering: statistics.failures += 1
-    case .none, .waiting, .connecting, .ended: return
+    // A connection may end in the very moment of its upgrade, before anybody said that it was there.
+    case .connecting, .registering: statistics.failures += 1
+    case .none, .waiting, .ended: return
     }
     log(.warning, "disconnected", ["reason": reason])
     heartbeatsSent = []
@@ -616,7 +616,6 @@ public final class WorkerCore {
     held[key]?.newestCheckpoint = data
     let number = held[key]?.checkpoints ?? 1
     let name = ParcelKey(attempt: key, checkpoint: number).text
-    forgetWaitingCheckpoints(of: key)
     persist(name, message(.checkpoint, key, ["number": .integer(Int64(number)), "data": data]))
   }
 
@@ -671,6 +670,13 @@ public final class WorkerCore {
     let body = message.body
     persisting[key] = body
     effects.append(.persist(key: key, body))
+  }
+
+  private func persisted(_ key: String) {
+    guard let body = persisting.removeValue(forKey: key) else { return }
+    // Only now: before, a crash would have lost the older checkpoint and the newer one.
+    if let parcel = ParcelKey(key), !parcel.isResult { forgetWaitingCheckpoints(of: parcel.attempt) }
+    submit(Parcel(body: body, key: key))
   }
 
   private func restored(_ key: String, _ body: [UInt8]) {

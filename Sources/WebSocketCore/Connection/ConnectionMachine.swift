@@ -297,7 +297,9 @@ public struct ConnectionMachine {
     handshake = .done
     outcome = .failed(.handshake(error))
     state = .closed
-    if role == .server { error.rejection.encode(into: &output) }
+    // A client has nothing left to say, and waiting for a silent server to hang up would only delay the next attempt.
+    guard role == .server else { return .abort }
+    error.rejection.encode(into: &output)
     return .close
   }
 
