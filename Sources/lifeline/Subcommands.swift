@@ -12,11 +12,13 @@ protocol Subcommand {
 
 /// The program's commands, and the way from a command line to one of them.
 enum Subcommands {
-  static let all: [any Subcommand.Type] = [
-    CoordinatorCommand.self, WorkerCommand.self, RunCommand.self, SubmitCommand.self, TasksCommand.self,
+  static var all: [any Subcommand.Type] {
+    [
+      CoordinatorCommand.self, WorkerCommand.self, RunCommand.self, SubmitCommand.self, TasksCommand.self,
     TaskCommand.self, WorkersCommand.self, LogsCommand.self, CancelCommand.self, PauseCommand.self,
     ResumeCommand.self, CheckpointCommand.self,
-  ]
+    ]
+  }
 
   static var root: ArgumentParsing.Command {
     ArgumentParsing.Command(

@@ -75,7 +75,8 @@ enum CheckpointCommand: Subcommand {
     guard let path = Surroundings.variables["LIFELINE_CHECKPOINT_FILE"] else {
       throw invocation.error("LIFELINE_CHECKPOINT_FILE is not set: this is no command that a worker runs")
     }
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    // SAFETY: the path lives for the call.
+    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else {
       if errno != ENOENT {
         // SAFETY: strerror's text is copied before anyone else could ask for another.

@@ -1,4 +1,5 @@
 import ArgumentParsing
+import Coordination
 import CoordinationCore
 import Primitives
 
@@ -14,7 +15,7 @@ protocol ControlCommand: Subcommand {
 private let controlledTasks = Argument("ID", repeated: .string, required: true, "The tasks.")
 
 extension ControlCommand {
-  fileprivate static func command(
+  fileprivate static func page(
     _ name: String, _ purpose: String, details: String, examples: [Example]
   ) -> ArgumentParsing.Command {
     ArgumentParsing.Command(
@@ -65,7 +66,7 @@ enum CancelCommand: ControlCommand {
   static let request: MessageKind = "cancel_task"
   static let done = "cancellation requested"
   static let goal = TaskStatus.cancelled
-  static let command = command(
+  static let command = page(
     "cancel", "cancels tasks",
     details: "A command that runs is sent SIGTERM, and SIGKILL if it does not end.",
     examples: [
@@ -81,7 +82,7 @@ enum PauseCommand: ControlCommand {
   static let request: MessageKind = "pause_task"
   static let done = "pause requested"
   static let goal = TaskStatus.paused
-  static let command = command(
+  static let command = page(
     "pause", "makes tasks stand still",
     details: "A command that runs is stopped with SIGSTOP and keeps its worker's slot.",
     examples: [Example("lifeline pause nightly-0007", "Stop a task where it is; resume makes it go on.")])
@@ -92,7 +93,7 @@ enum ResumeCommand: ControlCommand {
   static let request: MessageKind = "resume_task"
   static let done = "resumption requested"
   static let goal = TaskStatus.running
-  static let command = command(
+  static let command = page(
     "resume", "makes paused tasks go on", details: "A command that was paused goes on where it stood.",
     examples: [Example("lifeline resume nightly-0007", "Let a paused task go on.")])
 }

@@ -21,7 +21,8 @@ enum StateDirectory {
     var made = path.hasPrefix("/") ? "" : "."
     for part in path.split(separator: "/") {
       made += "/\(part)"
-      guard mkdir(made, 0o700) != 0 else { continue }
+      // SAFETY: the path lives for the call.
+      guard unsafe mkdir(made, 0o700) != 0 else { continue }
       let code = errno
       var status = stat()
       // A folder that is there may be in a place where none could be made: EEXIST is not the only good answer.

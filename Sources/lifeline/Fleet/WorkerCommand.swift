@@ -162,7 +162,8 @@ private final class WorkerProcess {
   private func removeEmptyOutbox() {
     guard let path = settings.outboxPath, let outbox = try? OutboxWriter.open(path: path) else { return }
     // Removed while it is still locked, so that nobody can have begun to write to it.
-    if outbox.recovered.isEmpty { _ = unlink(path) }
+    // SAFETY: the path lives for the call.
+    if outbox.recovered.isEmpty { _ = unsafe unlink(path) }
     outbox.close {}
   }
 }
