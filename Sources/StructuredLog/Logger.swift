@@ -82,6 +82,16 @@ public struct Logger: Sendable {
         fields: commonFields + Self.text(fields()), style: style))
   }
 
+  /// Writes one line whose words and fields were put together elsewhere, as by a core that does no I/O itself.
+  public func log(_ level: LogLevel, words: String, facts: [(key: String, value: String)]) {
+    guard level >= self.level else { return }
+    let fields = facts.map { LogLine.field($0.key, $0.value) }.joined()
+    writer.write(
+      line: LogLine.text(
+        time: time(), level: level, component: component, message: words.escapedForDisplay,
+        fields: commonFields + fields, style: style))
+  }
+
   private static func text(_ fields: Fields) -> String {
     var result = ""
     for (key, value) in fields {
