@@ -73,6 +73,7 @@ let package = Package(
       "lifeline",
       [
         "Primitives", "ArgumentParsing", "Terminal", "StructuredLog", "Reactor", "CoordinationCore", "Coordination",
+        "FaultProxy",
         "Storage",
       ]),
     program("websocket-echo", ["Primitives", "Reactor", "WebSocket", "WebSocketCore"]),

@@ -26,7 +26,8 @@ public final class Worker: Sendable {
     _ settings: WorkerSettings, kinds: Set<String> = ["task"],
     _ body: @escaping @Sendable (TaskSpecification, TaskContext) async throws -> JSONValue?
   ) async throws {
-    try await self.init(settings, executors: { [ClosureExecutor(kinds: kinds) { try await body($0.specification, $0) }] })
+    try await self.init(
+      settings, executors: { [ClosureExecutor(kinds: kinds) { try await body($0.specification, $0) }] })
   }
 
   /// Starts a worker with executors of its own choosing, made on its loop.

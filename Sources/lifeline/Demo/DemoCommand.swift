@@ -17,7 +17,8 @@ enum DemoCommand: Subcommand {
         + "connection twice, kills a worker and the coordinator with SIGKILL while they run, and starts both again. It ends "
         + "within a minute with a table of what became of each command, checked against what it must have printed."
     ],
-    options: [keep], examples: [Example("lifeline demo", "Everything in a temporary folder that is removed at the end.")])
+    options: [keep],
+    examples: [Example("lifeline demo", "Everything in a temporary folder that is removed at the end.")])
 
   static func run(_ invocation: Invocation) throws(UsageError) -> Int32 {
     var template = Array("/tmp/lifeline-demo-XXXXXX".utf8CString)
@@ -38,7 +39,7 @@ enum DemoCommand: Subcommand {
       if invocation[keep] || !passed {
         Console.standard.write(line: "The store and the logs are in \(directory)")
       } else {
-        StateDirectory.remove(tree: directory)
+        FileTree.remove(directory)
       }
       return passed ? 0 : 1
     } catch {

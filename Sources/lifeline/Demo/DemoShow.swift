@@ -1,5 +1,6 @@
 import Coordination
 import CoordinationCore
+import FaultProxy
 import Glibc
 import Primitives
 import Reactor
@@ -99,27 +100,30 @@ final class DemoShow {
     after(12, "the coordinator is killed (SIGKILL)") { $0.fleet.killCoordinator() }
     after(13.5, "the coordinator is started again on the same store") { try $0.fleet.startCoordinator {} }
     after(16.5, "every connection is cut in the middle of a message") { $0.fleet.proxy?.cut(after: 100, .up) }
-    timers.append(loop.schedule(after: Self.limit) { [weak self] in
-      self?.end(.failed("not everything had ended after \(Self.limit)"))
-    })
+    timers.append(
+      loop.schedule(after: Self.limit) { [weak self] in
+        self?.end(.failed("not everything had ended after \(Self.limit)"))
+      })
     tickAgain()
   }
 
   private func after(_ seconds: Double, _ what: String, _ body: @escaping (DemoShow) throws -> Void) {
-    timers.append(loop.schedule(after: .seconds(seconds)) { [weak self] in
-      guard let self, end == nil else { return }
-      faults.append(what)
-      say(what)
-      attempt { try body(self) }
-    })
+    timers.append(
+      loop.schedule(after: .seconds(seconds)) { [weak self] in
+        guard let self, end == nil else { return }
+        faults.append(what)
+        say(what)
+        attempt { try body(self) }
+      })
   }
 
   private func tickAgain() {
-    timers.append(loop.schedule(after: .milliseconds(200)) { [weak self] in
-      guard let self, end == nil else { return }
-      console.show(line.update(progress, columns: console.outputColumns ?? TerminalDevice.usualColumns))
-      tickAgain()
-    })
+    timers.append(
+      loop.schedule(after: .milliseconds(200)) { [weak self] in
+        guard let self, end == nil else { return }
+        console.show(line.update(progress, columns: console.outputColumns ?? TerminalDevice.usualColumns))
+        tickAgain()
+      })
   }
 
   private func changed(_ task: JSONObject) {
@@ -197,7 +201,8 @@ final class DemoShow {
     let restarted = verdicts.filter { $0.attempts > 1 }
     console.write(line: "")
     console.write(
-      line: "\(verdicts.count - wrong.count) of \(verdicts.count) commands ended exactly once, with the exit code and output "
+      line:
+        "\(verdicts.count - wrong.count) of \(verdicts.count) commands ended exactly once, with the exit code and output "
         + "they must have, in \(Int(took.inSeconds.rounded())) s")
     console.write(
       line: "\(restarted.count) lost their worker and were started again; "

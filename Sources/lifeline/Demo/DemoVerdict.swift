@@ -29,7 +29,9 @@ struct DemoVerdict {
       continuedFrom = nil
     }
     let newest = last?["attempt"]?.integer ?? 0
-    hadCheckpoint = (detail["checkpoints"]?.array ?? []).contains { ($0.object?["attempt"]?.integer ?? newest) < newest }
+    hadCheckpoint = (detail["checkpoints"]?.array ?? []).contains {
+      ($0.object?["attempt"]?.integer ?? newest) < newest
+    }
     lastLine = (detail["stdout"]?.string ?? "").split(separator: "\n").last.map(String.init) ?? ""
     var problems: [String] = []
     let expectedStatus = task.exitCode == 0 ? "completed" : "failed"
@@ -56,7 +58,8 @@ struct DemoVerdict {
         Table.Cell(verdict.exitCode.map(String.init) ?? ""),
         Table.Cell("\(verdict.attempts)", verdict.attempts > 1 ? .bold : .none),
         Table.Cell(verdict.continuedFrom.map { "checkpoint \($0)" } ?? ""), Table.Cell(verdict.worker),
-        Table.Cell(verdict.lastLine), Table.Cell(verdict.problems.isEmpty ? "yes" : "NO", verdict.problems.isEmpty ? .none : .red),
+        Table.Cell(verdict.lastLine),
+        Table.Cell(verdict.problems.isEmpty ? "yes" : "NO", verdict.problems.isEmpty ? .none : .red),
       ])
     }
     return table
