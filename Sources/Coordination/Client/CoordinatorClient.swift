@@ -77,7 +77,9 @@ public final class CoordinatorClient {
   // MARK: Asking
 
   /// Sends a request of the client protocol and calls `completion` once with the reply's members.
-  public func request(_ type: CoordinationCore.MessageKind, _ fields: JSONObject = [:], _ completion: @escaping Completion) {
+  public func request(
+    _ type: CoordinationCore.MessageKind, _ fields: JSONObject = [:], _ completion: @escaping Completion
+  ) {
     loop.preconditionOnLoop()
     guard !isClosed else { return completion(.failure(.closed)) }
     lastRequest += 1
@@ -213,7 +215,9 @@ public final class CoordinatorClient {
     }
     switch object["type"]?.string {
     case "reply":
-      guard let number = object["request_id"]?.integer, let request = pending.removeValue(forKey: number) else { return }
+      guard let number = object["request_id"]?.integer, let request = pending.removeValue(forKey: number) else {
+        return
+      }
       request.completion(.success(object))
     case "error":
       guard let number = object["request_id"]?.integer, pending[number] != nil else { return }
