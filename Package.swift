@@ -61,6 +61,9 @@ let package = Package(
       "Coordination", ["Primitives", "Reactor", "WebSocket", "WebSocketCore", "CoordinationCore", "Storage"],
       exclude: ["README.md"]),
 
+    // Faults on purpose, for the demonstration and the tests.
+    library("FaultProxy", ["Reactor"]),
+
     // What the programs share: their command lines, their terminal, their log.
     library("ArgumentParsing", ["Primitives"]),
     library("Terminal", ["Primitives"]),
@@ -70,12 +73,27 @@ let package = Package(
       "lifeline",
       [
         "Primitives", "ArgumentParsing", "Terminal", "StructuredLog", "Reactor", "CoordinationCore", "Coordination",
+        "FaultProxy",
         "Storage",
       ]),
     program("websocket-echo", ["Primitives", "Reactor", "WebSocket", "WebSocketCore"]),
 
+    // What the layers cost: `make bench`. Nothing here is part of a product.
+    .target(name: "CAllocationCounter", path: "Benchmarks/CAllocationCounter"),
     .target(
-      name: "TestSupport", dependencies: ["Primitives", "Reactor"], path: "Tests/TestSupport", swiftSettings: common),
+      name: "LifelineBenchmarks",
+      dependencies: [
+        "Primitives", "Reactor", "WebSocketCore", "CoordinationCore", "Storage", "Coordination", "Terminal",
+      ],
+      path: "Benchmarks/LifelineBenchmarks", swiftSettings: common),
+    .executableTarget(
+      name: "bench",
+      dependencies: ["LifelineBenchmarks", "CAllocationCounter", "ArgumentParsing", "Terminal", "CoordinationCore"],
+      path: "Benchmarks/bench", swiftSettings: common),
+
+    .target(
+      name: "TestSupport", dependencies: ["Primitives", "Reactor", "FaultProxy"], path: "Tests/TestSupport",
+      swiftSettings: common),
     tests("PrimitivesTests", ["Primitives"]),
     tests("ArgumentParsingTests", ["Primitives", "ArgumentParsing"]),
     tests("TerminalTests", ["Primitives", "Terminal"]),
@@ -87,6 +105,10 @@ let package = Package(
     tests("StorageTests", ["Primitives", "CoordinationCore", "Storage", "CSQLite"]),
     tests(
       "CoordinationTests",
-      ["Primitives", "Reactor", "WebSocket", "WebSocketCore", "CoordinationCore", "Storage", "Coordination"]),
+      [
+        "Primitives", "Reactor", "FaultProxy", "WebSocket", "WebSocketCore", "CoordinationCore", "Storage",
+        "Coordination",
+      ]),
+    tests("LifelineBenchmarksTests", ["LifelineBenchmarks", "bench", "CoordinationCore", "Reactor"]),
   ]
 )

@@ -1,5 +1,6 @@
 import Coordination
 import CoordinationCore
+import FaultProxy
 import Primitives
 import Reactor
 import TestSupport
@@ -27,7 +28,7 @@ import Testing
     let first = coordinator.registered("w1")
     let id = try coordinator.submit("cut-\(bytes)")
     let key = expectStart(worker)
-    relay.cutAfter(bytes: bytes, up: true)
+    relay.cut(after: bytes, .up)
     worker.checkpoint(key, ["step": 1])
     worker.end(key, AttemptEnding(.completed, result: .string(String(repeating: "x", count: 500))))
     let second = coordinator.registered("w1")
@@ -48,7 +49,7 @@ import Testing
     let (coordinator, relay) = try fleet()
     let worker = try ScriptedWorker(.short("w1", relay.url))
     _ = coordinator.registered("w1")
-    relay.cutAfter(bytes: bytes + 1, up: false)
+    relay.cut(after: bytes + 1, .down)
     let id = try coordinator.submit("down-\(bytes)")
     let key = expectStart(worker)
     #expect(key == AttemptKey(id, 1))
@@ -63,7 +64,7 @@ import Testing
   @Test(arguments: [1, 40, 180])
   func `a connection cut in the middle of the handshake is tried again`(bytes: Int) throws {
     let (coordinator, relay) = try fleet()
-    relay.cutAfter(bytes: bytes, up: true)
+    relay.cut(after: bytes, .up)
     let worker = try ScriptedWorker(.short("w1", relay.url))
     _ = coordinator.registered("w1")
     #expect(worker.statistics.failures >= 1)

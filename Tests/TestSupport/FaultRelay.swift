@@ -1,33 +1,28 @@
-import Primitives
+public import FaultProxy
 public import Reactor
-import Synchronization
 
-/// A TCP relay between a worker and its coordinator that misbehaves on request.
-///
-///     worker ──▶ relay ──▶ coordinator
-///            ◀──       ◀──
+/// A `FaultProxy` on a thread of its own, for tests that wait on theirs.
 public final class FaultRelay: Sendable {
   private let server: RunningServer
-  private let state: LoopBound<Relay>
+  private let proxy: LoopBound<FaultProxy>
 
   /// Relays to `target` from an address of its own.
   public init(to target: SocketAddress) throws {
-    let made = Exchange<LoopBound<Relay>>()
+    let made = Exchange<LoopBound<FaultProxy>>()
     server = try RunningServer { loop in
-      let relay = Relay(to: target, on: loop)
-      let address = try relay.listen()
-      made.put(LoopBound(relay, to: loop))
-      return address
+      let proxy = try FaultProxy(to: target, on: loop)
+      made.put(LoopBound(proxy, to: loop))
+      return proxy.address
     }
-    state = made.take()
+    proxy = made.take()
   }
 
   public var address: SocketAddress { server.address }
   public var url: String { "ws://127.0.0.1:\(server.address.port ?? 0)" }
 
-  private func onLoop<Value: Sendable>(_ body: @escaping @Sendable (Relay) -> Value) -> Value {
-    let state = self.state
-    return server.onLoop { _ in body(state.value) }
+  private func onLoop<Value: Sendable>(_ body: @escaping @Sendable (FaultProxy) -> Value) -> Value {
+    let proxy = self.proxy
+    return server.onLoop { _ in body(proxy.value) }
   }
 
   /// Connections accepted so far.
@@ -38,116 +33,14 @@ public final class FaultRelay: Sendable {
   /// Resets every connection now.
   public func cut() { onLoop { $0.cut() } }
 
-  /// Relays `bytes` more towards the coordinator (`up`) or the worker, and then resets every connection: in the middle of
-  /// a frame, or of a handshake.
-  public func cutAfter(bytes: Int, up: Bool) { onLoop { up ? ($0.upLeft = bytes) : ($0.downLeft = bytes) } }
+  /// Relays `bytes` more in one direction, and then resets every connection.
+  public func cut(after bytes: Int, _ direction: FaultProxy.Direction) { onLoop { $0.cut(after: bytes, direction) } }
 
-  /// From now on nothing passes, in either direction, and nobody is told: a firewall that drops packets.
-  public func setBlackHole(_ on: Bool) { onLoop { $0.setBlackHole(on) } }
+  /// From now on nothing passes, in either direction, and nobody is told.
+  public func setBlackHole(_ isOn: Bool) { onLoop { $0.setBlackHole(isOn) } }
 
   /// New connections are reset at once.
-  public func setRefusing(_ on: Bool) { onLoop { $0.isRefusing = on } }
+  public func setRefusing(_ isOn: Bool) { onLoop { $0.isRefusing = isOn } }
 
   public func stop() { server.stop() }
-}
-
-private final class Relay {
-  let target: SocketAddress
-  let loop: EventLoop
-  var listener: Listener?
-  var pairs: [ObjectIdentifier: RelayPair] = [:]
-  var accepted = 0
-  var bytesUp = 0
-  var upLeft: Int?
-  var downLeft: Int?
-  var isBlackHole = false
-  var isRefusing = false
-
-  init(to target: SocketAddress, on loop: EventLoop) {
-    self.target = target
-    self.loop = loop
-  }
-
-  func listen() throws -> SocketAddress {
-    let listener = try Listener.listen(at: .loopback(), on: loop) { [unowned self] connection in
-      guard !isRefusing else { return connection.abort() }
-      accepted += 1
-      let pair = RelayPair(connection, relay: self)
-      pairs[ObjectIdentifier(pair)] = pair
-    }
-    self.listener = listener
-    return listener.localAddress
-  }
-
-  func cut() {
-    upLeft = nil
-    downLeft = nil
-    for pair in pairs.values { pair.cut() }
-  }
-
-  /// Connections caught in the hole stay dead for ever; those made afterwards pass once it is gone.
-  func setBlackHole(_ on: Bool) {
-    isBlackHole = on
-    if on { for pair in pairs.values { pair.isDead = true } }
-  }
-}
-
-private final class RelayPair: ConnectionDelegate {
-  private unowned let relay: Relay
-  private let near: Connection
-  private var far: Connection?
-  private var waiting: [UInt8] = []
-  var isDead = false
-
-  init(_ near: Connection, relay: Relay) {
-    self.near = near
-    self.relay = relay
-    isDead = relay.isBlackHole
-    near.delegate = self
-    _ = Connection.connect(to: relay.target, on: relay.loop, timeout: .seconds(5)) { [self] result in
-      guard case .success(let far) = result else { return near.abort() }
-      far.delegate = self
-      self.far = far
-      if !waiting.isEmpty { far.send(waiting) }
-      waiting = []
-    }
-  }
-
-  func connection(_ connection: Connection, didReceive bytes: inout MutableRawSpan) {
-    guard !isDead else { return }
-    var copy = bytes.bytes.withUnsafeBytes { Array($0) }
-    let isUp = connection === near
-    let left = isUp ? relay.upLeft : relay.downLeft
-    if let left {
-      copy = Array(copy.prefix(left))
-      if isUp { relay.upLeft = left - copy.count } else { relay.downLeft = left - copy.count }
-    }
-    if isUp { relay.bytesUp += copy.count }
-    if let destination = isUp ? far : near {
-      destination.send(copy)
-      destination.flush()
-    } else {
-      waiting += copy
-    }
-    // One more turn lets the last bytes leave before the reset would overtake them.
-    if let left, left == copy.count { relay.loop.schedule(after: .milliseconds(5)) { [relay] in relay.cut() } }
-  }
-
-  func connectionDidReachEndOfStream(_ connection: Connection) {
-    if isDead { return }
-    near.close()
-    far?.close()
-  }
-
-  func connectionDidClose(_ connection: Connection, error: SystemError?) {
-    // In a black hole nobody hears that the other side has gone.
-    guard !isDead || relay.isBlackHole == false else { return }
-    cut()
-  }
-
-  func cut() {
-    near.abort()
-    far?.abort()
-    relay.pairs[ObjectIdentifier(self)] = nil
-  }
 }

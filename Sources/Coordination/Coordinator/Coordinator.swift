@@ -140,7 +140,9 @@ public final class Coordinator: Sendable {
   /// Waits until a task has ended.
   public func result(of id: TaskID) async throws -> TaskDetail {
     // Watching begins before looking, so an end in between is not missed.
-    let ended = events { if case .taskChanged(let task) = $0 { task.id == id && task.state.status.isTerminal } else { false } }
+    let ended = events {
+      if case .taskChanged(let task) = $0 { task.id == id && task.state.status.isTerminal } else { false }
+    }
     var detail = try await task(id)
     if !detail.task.state.status.isTerminal {
       for await _ in ended { break }
@@ -156,8 +158,11 @@ public final class Coordinator: Sendable {
 
   /// What happens from now on: each notice is durable when it comes. A reader that falls 10,000 notices behind loses the
   /// oldest; tasks can always be asked for again. Ends when the coordinator stops.
-  public func events(where isWanted: @escaping @Sendable (CoordinatorNotice) -> Bool = { _ in true }) -> AsyncStream<CoordinatorNotice> {
-    let (stream, continuation) = AsyncStream.makeStream(of: CoordinatorNotice.self, bufferingPolicy: .bufferingNewest(10_000))
+  public func events(where isWanted: @escaping @Sendable (CoordinatorNotice) -> Bool = { _ in true }) -> AsyncStream<
+    CoordinatorNotice
+  > {
+    let (stream, continuation) = AsyncStream.makeStream(
+      of: CoordinatorNotice.self, bufferingPolicy: .bufferingNewest(10_000))
     let (runtime, mailbox) = (runtime, thread.mailbox)
     let posted = mailbox.post {
       let number = runtime.value.observe { notice in if isWanted(notice) { continuation.yield(notice) } }

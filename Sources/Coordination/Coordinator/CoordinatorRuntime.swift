@@ -99,14 +99,17 @@ public final class CoordinatorRuntime {
     Resolver.resolve(host: host, port: port, on: loop) { [self] result in
       do {
         let addresses = try result.get()
-        guard let address = addresses.first else { throw SystemError(call: "getaddrinfo", subject: host, code: 0, detail: "no address") }
+        guard let address = addresses.first else {
+          throw SystemError(call: "getaddrinfo", subject: host, code: 0, detail: "no address")
+        }
         var configuration = WebSocketConfiguration()
         configuration.maxMessageBytes = Protocols.maxMessageBytes
         configuration.maxFrameBytes = Protocols.maxMessageBytes
         configuration.pingInterval = settings.pingInterval
         configuration.pingTimeout = settings.pingTimeout
         configuration.subprotocols = [Protocols.session, Protocols.client]
-        server = try WebSocketServer.listen(at: address, on: loop, configuration: configuration) { [weak self] request in
+        server = try WebSocketServer.listen(at: address, on: loop, configuration: configuration) {
+          [weak self] request in
           self?.decide(request) ?? .reject(status: 503, message: "the coordinator is shutting down")
         }
         timer = loop.makeTimer { [weak self] in self?.feed(.tick) }
@@ -139,7 +142,9 @@ public final class CoordinatorRuntime {
     for (_, socket) in workers.sorted(by: { $0.key.number < $1.key.number }) {
       socket.close(1001, "the coordinator is shutting down")
     }
-    for (_, client) in clients.sorted(by: { $0.key < $1.key }) { client.close(1001, "the coordinator is shutting down") }
+    for (_, client) in clients.sorted(by: { $0.key < $1.key }) {
+      client.close(1001, "the coordinator is shutting down")
+    }
     feed(.turnEnded)
     let mailbox = loop.mailbox
     let done = LoopBound(self, to: loop)
@@ -224,7 +229,8 @@ public final class CoordinatorRuntime {
     case .success: feed(.committed(batch))
     case .failure(let error) where error.isTransient:
       // Nothing was promised yet, so nothing is lost by trying again; meanwhile everyone waits.
-      settings.log(LogEntry(.error, "the store cannot commit; trying again", ["error": "\(error)", "writes": "\(writes.count)"]))
+      settings.log(
+        LogEntry(.error, "the store cannot commit; trying again", ["error": "\(error)", "writes": "\(writes.count)"]))
       _ = loop.schedule(after: .seconds(1)) { [weak self] in self?.commit(batch, writes) }
     case .failure(let error):
       guard !hasStopped else { return }
@@ -276,7 +282,8 @@ public final class CoordinatorRuntime {
       return .accept(subprotocol: chosen, delegate: client)
     case .badWorkerID(let problem): return .reject(status: 400, message: problem)
     case .unknown:
-      let text = "no such path; workers connect to \(Protocols.workerPathPrefix){worker_id}\(Protocols.workerPathSuffix), "
+      let text =
+        "no such path; workers connect to \(Protocols.workerPathPrefix){worker_id}\(Protocols.workerPathSuffix), "
         + "clients to \(Protocols.clientPath)"
       return .reject(status: 404, message: text)
     }

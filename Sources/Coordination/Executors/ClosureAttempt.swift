@@ -28,11 +28,8 @@ final class ClosureAttempt {
   private var standsStillSincePause = false
   private var stopReason: StopReason?
   private var hasTimedOut = false
-  private lazy var timeoutTimer = loop.makeTimer { [unowned self] in
-    hasTimedOut = true
-    cancel()
-  }
-  private lazy var graceTimer = loop.makeTimer { [unowned self] in ended(.threw("it did not end when cancelled")) }
+  private lazy var timeoutTimer = loop.makeTimer { [weak self] in self?.timedOut() }
+  private lazy var graceTimer = loop.makeTimer { [weak self] in self?.ended(.threw("it did not end when cancelled")) }
 
   init(
     _ assignment: Assignment, _ reporter: AttemptReporter, cancellationGrace: Duration, on loop: EventLoop,
@@ -125,6 +122,11 @@ final class ClosureAttempt {
   }
 
   // MARK: Ending
+
+  private func timedOut() {
+    hasTimedOut = true
+    cancel()
+  }
 
   private func cancel() {
     task?.cancel()

@@ -27,8 +27,8 @@ final class CommandAttempt {
   private var supervisorStatus: ExitStatus?
   private var reportsEnded = false
   private var sweepPasses = 0
-  private lazy var drainTimer = loop.makeTimer { [unowned self] in drainedEnough() }
-  private lazy var patienceTimer = loop.makeTimer { [unowned self] in supervisorIsStuck() }
+  private lazy var drainTimer = loop.makeTimer { [weak self] in self?.drainedEnough() }
+  private lazy var patienceTimer = loop.makeTimer { [weak self] in self?.supervisorIsStuck() }
 
   init(
     _ command: Command, timeout: Duration?, _ reporter: AttemptReporter, folder: String,
@@ -79,7 +79,8 @@ final class CommandAttempt {
     controlLines = CommandControl(
       descriptor: readers[2], maxCheckpointBytes: configuration.maxCheckpointBytes, reporter, on: loop, log: log,
       onEnd: { [self] in finishIfDrained() })
-    if let lease { leaseRenewed(until: lease) }
+    // A lease that has passed belongs to the time before this attempt; the one it runs under is about to be told.
+    if let lease, lease > loop.now { leaseRenewed(until: lease) }
     var command = command
     command.environment[CommandVariable.taskID] = reporter.key.taskID.text
     command.environment[CommandVariable.attempt] = "\(reporter.key.attempt)"
@@ -125,7 +126,10 @@ final class CommandAttempt {
 
   private func handle(_ report: SupervisorReport) {
     switch report {
-    case .started: reporter.started()
+    case .started:
+      reporter.started()
+      controlLines?.begin()
+      for output in outputs { output.begin() }
     case .paused: reporter.paused()
     case .resumed: reporter.resumed()
     case .stopping, .leaseEnded, .timedOut: cause = cause ?? report
@@ -200,7 +204,7 @@ final class CommandAttempt {
     controlLines?.close()
     for output in outputs { output.close() }
     supervisor?.standardInput?.close()
-    AttemptDirectory.removeTree(folder)
+    FileTree.remove(folder)
     let ending = ending()
     let reporter = reporter
     guard cause == .leaseEnded else {

@@ -9,6 +9,7 @@ final class CommandControl {
   private let onEnd: () -> Void
   private var source: ByteStream?
   private var lines: LineBuffer
+  private var hasBegun = false
   private var isDraining = false
   private var malformed = 0
   private(set) var hasEnded = false
@@ -34,10 +35,17 @@ final class CommandControl {
         work()
       },
       onEnd: { [self] in ended() })
+    source?.pauseReading()
+  }
+
+  /// Begins to read: nothing a command said may be told before its start.
+  func begin() {
+    hasBegun = true
+    roomAvailable()
   }
 
   func roomAvailable() {
-    guard !hasEnded else { return }
+    guard hasBegun, !hasEnded else { return }
     work()
     if reporter.hasRoom { source?.resumeReading() }
   }

@@ -12,6 +12,7 @@ final class CommandOutput {
   private var chunk: [UInt8] = []
   private var offset = 0
   private var isFlushScheduled = false
+  private var hasBegun = false
   private var isDraining = false
   private(set) var hasEnded = false
   private let onEnd: () -> Void
@@ -30,12 +31,19 @@ final class CommandOutput {
     source = ByteStream(
       descriptor: descriptor, on: loop, readBudgetBytes: Self.maxChunkBytes,
       onBytes: { [self] in read($0) }, onEnd: { [self] in ended() })
+    source?.pauseReading()
+  }
+
+  /// Begins to read: nothing a command wrote may be told before its start.
+  func begin() {
+    hasBegun = true
+    roomAvailable()
   }
 
   func kept() -> (bytes: [UInt8], droppedBytes: Int) { output.kept() }
 
   func roomAvailable() {
-    if !hasEnded, reporter.hasRoom { source?.resumeReading() }
+    if hasBegun, !hasEnded, reporter.hasRoom { source?.resumeReading() }
   }
 
   /// Reads what is left, whether there is room or not.

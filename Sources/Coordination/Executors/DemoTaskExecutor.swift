@@ -88,10 +88,8 @@ private final class DemoAttempt {
   private var isPaused = false
   /// A checkpoint is due, and waits for room.
   private var owesCheckpoint = false
-  private lazy var timer = loop.makeTimer { [unowned self] in tick() }
-  private lazy var timeout = loop.makeTimer { [unowned self] in
-    end(AttemptEnding(.failed, reason: "timed out after \(describe(plan.timeout ?? .zero))"))
-  }
+  private lazy var timer = loop.makeTimer { [weak self] in self?.tick() }
+  private lazy var timeout = loop.makeTimer { [weak self] in self?.timedOut() }
 
   /// Without a sleep, this many iterations are done before others on the loop get their turn.
   private static let maxIterationsPerTurn = 1_000
@@ -156,6 +154,10 @@ private final class DemoAttempt {
     }
     if onEnd != nil { reporter.progressed(Double(done) / Double(plan.iterations)) }
     goOn()
+  }
+
+  private func timedOut() {
+    end(AttemptEnding(.failed, reason: "timed out after \(describe(plan.timeout ?? .zero))"))
   }
 
   private func end(_ ending: AttemptEnding) {

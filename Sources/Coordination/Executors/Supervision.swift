@@ -22,6 +22,9 @@ final class Supervision {
   private var control: ByteStream?
   private var reports: PipeWriter?
   private var isPaused = false
+  /// It was asked to end, politely; from then on it is not paused any more.
+  private var isTerminating = false
+  private var isKilled = false
   private var launch: SupervisorRequest.Launch?
   /// What is left of the time allowed, from `timeoutSince` on.
   private var timeLeft: Duration?
@@ -50,13 +53,24 @@ final class Supervision {
     control = ByteStream(descriptor: STDIN_FILENO, on: loop) { [self] bytes in
       requests.append(bytes)
       while let line = requests.next() {
-        guard case .complete(let text) = line else { continue }
-        if let request = SupervisorRequest(line: String(decoding: text, as: UTF8.self)) { handle(request) }
+        handle(line)
       }
     } onEnd: { [self] in
       workerIsGone()
     }
     try loop.onSignal(SIGCHLD) { [self] in childChanged() }
+  }
+
+  private func handle(_ line: LineBuffer.Line) {
+    if case .complete(let bytes) = line,
+      let request = SupervisorRequest(line: String(decoding: bytes, as: UTF8.self))
+    {
+      return handle(request)
+    }
+    // Nothing else matters before there is a command; afterwards a newer worker's unknown word is no reason to end it.
+    if case .waiting = phase {
+      finish(.failed(exitCode: 126, "the supervising process was asked for what it cannot do"))
+    }
   }
 
   private func handle(_ request: SupervisorRequest) {
@@ -67,7 +81,7 @@ final class Supervision {
     case .pause: pause()
     case .resume: resume()
     case .terminate:
-      guard case .running = phase else { return }
+      guard case .running = phase, !isTerminating, !isKilled else { return }
       report(.stopping)
       terminate()
     case .kill: end(.stopping)
@@ -117,7 +131,7 @@ final class Supervision {
   // MARK: Standing still
 
   private func pause() {
-    guard case .running(let process) = phase, !isPaused else { return }
+    guard case .running(let process) = phase, !isPaused, !isTerminating, !isKilled else { return }
     isPaused = true
     timeoutTimer.cancel()
     timeLeft = timeLeft.map { max($0 - (loop.now - timeoutSince), .zero) }
@@ -163,6 +177,7 @@ final class Supervision {
       report(cause)
       finish(.failed(exitCode: 126, "it was stopped before it was started"))
     case .running:
+      guard !isKilled else { return }
       report(cause)
       kill()
     case .sweeping, .done: break
@@ -175,12 +190,14 @@ final class Supervision {
     // A stopped process would not even see the signal.
     process.signalGroup(SIGCONT)
     isPaused = false
+    isTerminating = true
     timeoutTimer.cancel()
     if !graceTimer.isActive { graceTimer.start(after: launch?.terminationGrace ?? .zero) }
   }
 
   private func kill() {
     guard case .running(let process) = phase else { return }
+    isKilled = true
     process.signalGroup(SIGKILL)
     // Those that left the group and were orphaned since.
     for pid in ProcessTable.livingChildren() { _ = Glibc.kill(pid, SIGKILL) }

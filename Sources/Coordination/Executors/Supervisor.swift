@@ -25,7 +25,7 @@ public enum Supervisor {
       let loop = try EventLoop()
       let supervision = Supervision(on: loop)
       try supervision.begin()
-      loop.run()
+      withExtendedLifetime(supervision) { loop.run() }
       return 0
     } catch {
       return fail("lifeline supervise: \(error)", status: 1)

@@ -110,16 +110,16 @@ enum SupervisorReport: Equatable {
   init?(line: String) {
     let parts = line.split(separator: " ", maxSplits: 2).map(String.init)
     let number = parts.count > 1 ? Int32(parts[1]) : nil
-    switch (parts.first, number) {
-    case ("started", let pid?): self = .started(pid: pid)
-    case ("paused", _): self = .paused
-    case ("resumed", _): self = .resumed
-    case ("stopping", _): self = .stopping
-    case ("lease", _): self = .leaseEnded
-    case ("timeout", _): self = .timedOut
-    case ("failed", let code?): self = .failed(exitCode: code, parts.count > 2 ? parts[2] : "it could not be started")
-    case ("exited", let status?): self = .exited(status)
-    case ("signalled", let number?): self = .signalled(number)
+    switch (parts.first, number, parts.count) {
+    case ("started", let pid?, 2): self = .started(pid: pid)
+    case ("paused", nil, 1): self = .paused
+    case ("resumed", nil, 1): self = .resumed
+    case ("stopping", nil, 1): self = .stopping
+    case ("lease", nil, 1): self = .leaseEnded
+    case ("timeout", nil, 1): self = .timedOut
+    case ("failed", let code?, 3): self = .failed(exitCode: code, parts[2])
+    case ("exited", let status?, 2): self = .exited(status)
+    case ("signalled", let number?, 2): self = .signalled(number)
     default: return nil
     }
   }

@@ -3,7 +3,7 @@ import Reactor
 
 /// A worker on a thread of its own, for a Swift program that embeds one: `WorkerRuntime` with an `async` face.
 ///
-///     let worker = try await Worker.start(settings) { task, context in
+///     let worker = try await Worker(settings) { task, context in
 ///       for step in (context.latestCheckpoint?.integer ?? 0)..<100 {
 ///         try await context.checkpoint(.integer(step))
 ///       }
@@ -17,37 +17,26 @@ public final class Worker: Sendable {
   private let stopStream: AsyncStream<Void>
   public let id: WorkerID
 
-  private init(
-    _ thread: EventLoopThread, _ runtime: LoopBound<WorkerRuntime>, _ id: WorkerID,
-    states: AsyncStream<WorkerConnectionState>, stopped: AsyncStream<Void>
-  ) {
-    self.thread = thread
-    self.runtime = runtime
-    self.id = id
-    stateStream = states
-    stopStream = stopped
-  }
-
   /// Starts a worker that executes `body` for each attempt of work of `kinds`.
   ///
   /// `body` runs on Swift's own threads; what it returns is the task's result and what it throws its failure. It is
   /// cancelled when the task is, or when its lease ends.
   /// - Throws: `WorkerStartError`; nothing has been changed then.
-  public static func start(
+  public convenience init(
     _ settings: WorkerSettings, kinds: Set<String> = ["task"],
     _ body: @escaping @Sendable (TaskSpecification, TaskContext) async throws -> JSONValue?
-  ) async throws -> Worker {
-    try await start(settings) { [ClosureExecutor(kinds: kinds) { try await body($0.specification, $0) }] }
+  ) async throws {
+    try await self.init(
+      settings, executors: { [ClosureExecutor(kinds: kinds) { try await body($0.specification, $0) }] })
   }
 
   /// Starts a worker with executors of its own choosing, made on its loop.
-  public static func start(
-    _ settings: WorkerSettings, executors: @escaping @Sendable () -> [any TaskExecutor]
-  ) async throws -> Worker {
+  /// - Throws: `WorkerStartError`; nothing has been changed then.
+  public init(_ settings: WorkerSettings, executors: @escaping @Sendable () -> [any TaskExecutor]) async throws {
     let (started, report) = AsyncStream.makeStream(of: Result<(LoopBound<WorkerRuntime>, WorkerID), any Error>.self)
     let (states, state) = AsyncStream.makeStream(of: WorkerConnectionState.self, bufferingPolicy: .bufferingNewest(64))
     let (stopped, stop) = AsyncStream.makeStream(of: Void.self)
-    let thread = try EventLoopThread(name: "worker") { loop in
+    thread = try EventLoopThread(name: "worker") { loop in
       do {
         let runtime = try WorkerRuntime.start(settings, executors: executors(), on: loop)
         runtime.onStateChange = { state.yield($0) }
@@ -63,11 +52,10 @@ public final class Worker: Sendable {
       }
       report.finish()
     }
-    for await result in started {
-      let (runtime, id) = try result.get()
-      return Worker(thread, runtime, id, states: states, stopped: stopped)
-    }
-    throw CancellationError()
+    stateStream = states
+    stopStream = stopped
+    guard let result = await started.first(where: { _ in true }) else { throw CancellationError() }
+    (runtime, id) = try result.get()
   }
 
   /// The connection's states from the start on; for one reader. Ends when the worker stops.
