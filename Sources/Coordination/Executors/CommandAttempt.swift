@@ -27,6 +27,8 @@ final class CommandAttempt {
   private var supervisorStatus: ExitStatus?
   private var reportsEnded = false
   private var sweepPasses = 0
+  private var cleanPasses = 0
+  private var isSweepScheduled = false
   private lazy var drainTimer = loop.makeTimer { [weak self] in self?.drainedEnough() }
   private lazy var patienceTimer = loop.makeTimer { [weak self] in self?.supervisorIsStuck() }
 
@@ -161,8 +163,14 @@ final class CommandAttempt {
   private func finishIfSupervisorIsLost() {
     guard lastWord == nil, reportsEnded, let status = supervisorStatus, onEnd != nil else { return }
     sweepPasses += 1
-    guard Leftovers(folder: folder).kill() || sweepPasses > Leftovers.maxPasses else {
-      loop.schedule(after: .milliseconds(2)) { [self] in finishIfSupervisorIsLost() }
+    cleanPasses = Leftovers(folder: folder).kill() ? cleanPasses + 1 : 0
+    guard cleanPasses >= Leftovers.cleanPassesNeeded || sweepPasses > Leftovers.maxPasses else {
+      guard !isSweepScheduled else { return }
+      isSweepScheduled = true
+      loop.schedule(after: .milliseconds(2)) { [self] in
+        isSweepScheduled = false
+        finishIfSupervisorIsLost()
+      }
       return
     }
     let how =
