@@ -121,12 +121,14 @@ import Testing
   }
 
   @Test func `a renewed lease keeps a command running`() throws {
-    let ending = try execute(shell("sleep 0.8; exit 7")) { run in
-      for step in 0..<20 {
-        run.loop.schedule(after: .milliseconds(50 * step)) {
-          run.executor.leaseRenewed(until: run.loop.now + .milliseconds(600))
-        }
+    // The lease would end before the command if it were not renewed, and is renewed long before it ends.
+    let ending = try execute(shell("sleep 1.5; exit 7")) { run in
+      func renew() {
+        guard run.recorder.ending == nil else { return }
+        run.executor.leaseRenewed(until: run.loop.now + .seconds(1))
+        run.loop.schedule(after: .milliseconds(50)) { renew() }
       }
+      renew()
     }.recorder.ending
     #expect(ending?.exitCode == 7)
   }
