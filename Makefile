@@ -3,6 +3,7 @@
 SWIFT ?= swift
 BUILD_FLAGS ?=
 TEST_FLAGS ?=
+BENCH_FLAGS ?=
 SWIFT_SOURCES = $(wildcard Sources Tests Benchmarks Package.swift)
 
 # Empty when a Swift that can build this package is on the PATH, else one line that says what to do.
@@ -36,7 +37,7 @@ test: swift deps ## run all tests
 	$(SWIFT) test --disable-xctest $(BUILD_FLAGS) $(TEST_FLAGS)
 
 bench: swift deps ## measure, and print a table to compare from commit to commit
-	@Scripts/bench.sh
+	@Scripts/bench.sh $(BENCH_FLAGS)
 
 lint: swift ## check the format and the house rules
 	$(SWIFT) format lint --strict --parallel --recursive $(SWIFT_SOURCES)

@@ -50,23 +50,54 @@ let package = Package(
     // Values: no I/O, no clock, no randomness of their own.
     // The standard library's rounding and square roots call libm, which only `import Glibc` would otherwise link.
     library("Primitives", [], linker: [.linkedLibrary("m")]),
-    library("WebSocketCore", ["Primitives", "COpenSSL"]),
+    library("WebSocketCore", ["Primitives", "COpenSSL"], exclude: ["README.md"]),
     library("CoordinationCore", ["Primitives", "CZlib"]),
 
     // The world: sockets, disks, processes.
     library("Reactor", ["Primitives", "CLibEv"], exclude: ["README.md"]),
-    library("WebSocket", ["Primitives", "Reactor", "WebSocketCore"]),
-    library("Storage", ["Primitives", "CoordinationCore", "CSQLite"]),
+    library("WebSocket", ["Primitives", "Reactor", "WebSocketCore"], exclude: ["README.md"]),
+    library("Storage", ["Primitives", "CoordinationCore", "CSQLite", "CZlib"], exclude: ["README.md"]),
     library(
       "Coordination", ["Primitives", "Reactor", "WebSocket", "WebSocketCore", "CoordinationCore", "Storage"],
       exclude: ["README.md"]),
 
-    program("lifeline", ["Primitives", "Reactor", "CoordinationCore", "Coordination", "Storage"]),
+    // Faults on purpose, for the demonstration and the tests.
+    library("FaultProxy", ["Reactor"]),
+
+    // What the programs share: their command lines, their terminal, their log.
+    library("ArgumentParsing", ["Primitives"]),
+    library("Terminal", ["Primitives"]),
+    library("StructuredLog", ["Primitives", "Terminal"]),
+
+    program(
+      "lifeline",
+      [
+        "Primitives", "ArgumentParsing", "Terminal", "StructuredLog", "Reactor", "CoordinationCore", "Coordination",
+        "FaultProxy",
+        "Storage",
+      ]),
     program("websocket-echo", ["Primitives", "Reactor", "WebSocket", "WebSocketCore"]),
 
+    // What the layers cost: `make bench`. Nothing here is part of a product.
+    .target(name: "CAllocationCounter", path: "Benchmarks/CAllocationCounter"),
     .target(
-      name: "TestSupport", dependencies: ["Primitives", "Reactor"], path: "Tests/TestSupport", swiftSettings: common),
+      name: "LifelineBenchmarks",
+      dependencies: [
+        "Primitives", "Reactor", "WebSocketCore", "CoordinationCore", "Storage", "Coordination", "Terminal",
+      ],
+      path: "Benchmarks/LifelineBenchmarks", swiftSettings: common),
+    .executableTarget(
+      name: "bench",
+      dependencies: ["LifelineBenchmarks", "CAllocationCounter", "ArgumentParsing", "Terminal", "CoordinationCore"],
+      path: "Benchmarks/bench", swiftSettings: common),
+
+    .target(
+      name: "TestSupport", dependencies: ["Primitives", "Reactor", "FaultProxy"], path: "Tests/TestSupport",
+      swiftSettings: common),
     tests("PrimitivesTests", ["Primitives"]),
+    tests("ArgumentParsingTests", ["Primitives", "ArgumentParsing"]),
+    tests("TerminalTests", ["Primitives", "Terminal"]),
+    tests("StructuredLogTests", ["Primitives", "Terminal", "StructuredLog"]),
     tests("ReactorTests", ["Primitives", "Reactor"]),
     tests("WebSocketCoreTests", ["Primitives", "WebSocketCore"]),
     tests("WebSocketTests", ["Primitives", "Reactor", "WebSocket", "WebSocketCore"]),
@@ -74,6 +105,10 @@ let package = Package(
     tests("StorageTests", ["Primitives", "CoordinationCore", "Storage", "CSQLite"]),
     tests(
       "CoordinationTests",
-      ["Primitives", "Reactor", "WebSocket", "WebSocketCore", "CoordinationCore", "Storage", "Coordination"]),
+      [
+        "Primitives", "Reactor", "FaultProxy", "WebSocket", "WebSocketCore", "CoordinationCore", "Storage",
+        "Coordination",
+      ]),
+    tests("LifelineBenchmarksTests", ["LifelineBenchmarks", "bench", "CoordinationCore", "Reactor"]),
   ]
 )

@@ -1,4 +1,9 @@
 #pragma once
+// The C library's declarations must stay Glibc's: were this module the first to include them, a file that imports only
+// Glibc could not see the members of `stat` or `timespec`, depending on the order in which files are compiled.
+#pragma clang module import SwiftGlibc
+// <elf.h>, a part of it, has a macro of this name; libev an enumerator.
+#undef EV_NONE
 // Without the libev 3 compatibility macros a loop is an opaque pointer and names stay clean.
 #define EV_COMPAT3 0
 #include <ev.h>

@@ -65,22 +65,7 @@ public enum StoreError: Error, Equatable, Sendable, CustomStringConvertible {
       "the outbox \(path) holds \(entries) entries in \(bytes) bytes; at most \(limits.maxEntries) entries and "
         + "\(limits.maxBytes) bytes are allowed. It drains when the coordinator can be reached"
     case .other(let code, let message):
-      "SQLite error \(code): \(message)"
+      "\(message) (code \(code))"
     }
-  }
-}
-
-/// How much a worker's outbox may hold that the coordinator has not acknowledged.
-public struct OutboxLimits: Equatable, Sendable {
-  public var maxEntries: Int
-  /// Keys and contents together, in bytes.
-  public var maxBytes: Int
-  /// Dead bytes below which the file is not compacted.
-  public var minCompactionBytes: Int
-
-  public init(maxEntries: Int = 100_000, maxBytes: Int = 256 * 1024 * 1024, minCompactionBytes: Int = 1024 * 1024) {
-    self.maxEntries = maxEntries
-    self.maxBytes = maxBytes
-    self.minCompactionBytes = minCompactionBytes
   }
 }

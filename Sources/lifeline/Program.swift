@@ -2,7 +2,9 @@ import Glibc
 
 @main struct Program {
   static func main() {
-    let arguments = CommandLine.arguments.dropFirst()
-    if arguments.first == "supervise" { exit(Supervise.run(Array(arguments.dropFirst()))) }
+    let words = Array(CommandLine.arguments.dropFirst())
+    // Between a worker and its command: it takes part in nothing else.
+    if words.first == "supervise" { exit(Supervise.run(Array(words.dropFirst()))) }
+    exit(Subcommands.run(words))
   }
 }

@@ -36,7 +36,7 @@ final class AttemptDirectory {
   }
 
   deinit {
-    Self.removeTree(path)
+    FileTree.remove(path)
     close(lock)
   }
 
@@ -65,7 +65,7 @@ final class AttemptDirectory {
 
   /// Ends the commands and removes the folders of workers of this user that no longer live.
   static func cleanUp(in parent: String) {
-    for name in entries(of: parent) where name.hasPrefix(prefix) {
+    for name in FileTree.entries(of: parent) where name.hasPrefix(prefix) {
       let path = "\(parent)/\(name)"
       let descriptor = unsafe open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
       guard descriptor >= 0 else { continue }
@@ -76,7 +76,7 @@ final class AttemptDirectory {
         flock(descriptor, LOCK_EX | LOCK_NB) == 0
       else { continue }
       Leftovers(folder: path).killAll()
-      removeTree(path)
+      FileTree.remove(path)
     }
   }
 
@@ -85,32 +85,6 @@ final class AttemptDirectory {
     var opened = stat()
     // SAFETY: both calls fill the locals they are given.
     return unsafe lstat(path, &named) == 0 && fstat(descriptor, &opened) == 0 && named.st_ino == opened.st_ino
-  }
-
-  /// Removes `path` and everything in it; follows no links and ignores what cannot be removed.
-  static func removeTree(_ path: String) {
-    var status = stat()
-    // SAFETY: lstat fills the local it is given.
-    guard unsafe lstat(path, &status) == 0 else { return }
-    guard status.st_mode & S_IFMT == S_IFDIR else {
-      _ = unsafe unlink(path)
-      return
-    }
-    for name in entries(of: path) { removeTree("\(path)/\(name)") }
-    _ = unsafe rmdir(path)
-  }
-
-  private static func entries(of path: String) -> [String] {
-    // SAFETY: the stream is used and closed here; entries are valid until the next readdir.
-    guard let folder = unsafe opendir(path) else { return [] }
-    defer { unsafe closedir(folder) }
-    var names: [String] = []
-    while let entry = unsafe readdir(folder) {
-      let bytes = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { unsafe Array($0.prefix { $0 != 0 }) }
-      let name = String(decoding: bytes, as: UTF8.self)
-      if name != ".", name != ".." { names.append(name) }
-    }
-    return names
   }
 }
 

@@ -212,7 +212,7 @@ final class CommandAttempt {
     controlLines?.close()
     for output in outputs { output.close() }
     supervisor?.standardInput?.close()
-    AttemptDirectory.removeTree(folder)
+    FileTree.remove(folder)
     let ending = ending()
     let reporter = reporter
     guard cause == .leaseEnded else {

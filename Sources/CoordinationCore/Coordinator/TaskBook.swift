@@ -79,6 +79,8 @@ struct TaskBook {
   var writes: [StoreWrite] = []
   /// Tasks that changed since this was last taken, each as it then was, for whoever watches.
   var changes: [TaskRecord] = []
+  /// Tasks that ended in `writes`, and that the store may not know yet.
+  var ended: Set<TaskID> = []
   let checkpointsKept: Int
 
   init(checkpointsKept: Int) {
@@ -208,6 +210,9 @@ struct TaskBook {
   ) -> AttemptVerdict {
     let standing = standing(of: id, attempt: attempt, worker: worker)
     guard standing == .accepted, let task = tasks[id] else { return standing }
+    // A failure with retries left puts the task back in line under the same attempt number until it is given out again;
+    // the same result, replayed after a restart, must not count as another failure.
+    if task.state.status == .queued, let outcome = task.attempt?.outcome, outcome != .lost { return .repeated }
     if let output = ending.output { writes.append(.output(id, attempt: attempt, output)) }
     task.state.exitCode = ending.exitCode
     task.state.result = ending.result
@@ -258,7 +263,8 @@ struct TaskBook {
   mutating func requestCancel(_ id: TaskID, wall: WallTime) -> ControlOutcome {
     guard let task = tasks[id] else { return .unknown }
     guard task.state.status.isHeld, let worker = task.state.workerID else {
-      finish(task, .cancelled, reason: "cancelled before it was started", wall: wall)
+      let reason = task.state.attempt == 0 ? "cancelled before it was started" : "cancelled between two attempts"
+      finish(task, .cancelled, reason: reason, wall: wall)
       return .done
     }
     task.state.isCancelRequested = true
@@ -311,6 +317,7 @@ struct TaskBook {
     if status == .completed { task.state.progress = 1 }
     note(task)
     tasks[task.id] = nil
+    ended.insert(task.id)
   }
 
   private mutating func note(_ task: LiveTask, attemptChanged: Bool = false) {

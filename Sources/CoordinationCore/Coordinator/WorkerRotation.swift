@@ -20,7 +20,6 @@ struct WorkerRotation {
   private var rings: [String: Ring] = [:]
 
   mutating func add(_ worker: WorkerEntry) {
-    guard worker.rotations.count < worker.kinds.count else { return }
     for kind in worker.kinds where worker.rotations.insert(kind).inserted {
       rings[kind, default: Ring()].workers.append(worker)
     }

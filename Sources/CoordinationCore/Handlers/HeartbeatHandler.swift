@@ -58,7 +58,7 @@ public struct HeartbeatHandler: MessageHandler {
         missing.append(.string(id.text))
       }
     }
-    let foreign = names.filter { name in !worker.held.contains { $0.text == name } }.sorted()
+    let foreign = names.subtracting(worker.held.map(\.text)).sorted()
     var actions: [JSONValue] = []
     if !missing.isEmpty { actions.append(["type": "resend_task_results", "task_ids": .array(missing)]) }
     if !foreign.isEmpty {

@@ -20,7 +20,9 @@ public struct RegistrationHandler: MessageHandler {
         let sessionID = try message.reader.optionalString("session_id", maxBytes: 128)
         let bootID = try message.reader.string("boot_id", maxBytes: 128)
         let handled = try message.reader.optionalInteger("handled", in: 0...Int.max) ?? 0
+        let isDraining = try message.reader.optionalBool("draining") ?? false
         context.register(capabilities, sessionID: sessionID, bootID: bootID, handled: UInt64(handled))
+        if let worker = context.entry, worker.link === context.link { worker.isDraining = isDraining }
       }
     }
   }
@@ -114,6 +116,7 @@ extension HandlerContext {
     core.attach(link, to: worker)
     core.renewLease(of: worker)
     replyNow(.registrationAck, ["worker_id": .string(workerID.text)])
+    core.remind(worker)
     core.offer(worker)
     log(.info, "worker registered", ["mode": "legacy"])
   }

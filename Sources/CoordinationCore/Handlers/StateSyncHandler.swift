@@ -4,8 +4,8 @@
 ///
 /// | verdict | when | the worker |
 /// | --- | --- | --- |
-/// | `keep` | the attempt is the newest and nobody else was given the task | goes on, and reports its result |
-/// | `cancel` | the attempt was superseded, or someone asked for its end | stops it |
+/// | `keep` | the attempt is the newest and nobody else was given the task | goes on, and reports its result; is told again what was asked of it |
+/// | `cancel` | the attempt was superseded | stops it |
 /// | `restart` | the worker no longer runs it and has no result | forgets it; the next attempt follows at once |
 /// | `done` | the task has ended, or is not known here | stops it and drops what it kept |
 public struct StateSyncHandler: MessageHandler {
@@ -89,7 +89,9 @@ public struct StateSyncHandler: MessageHandler {
     let id = try message.reader.taskID()
     let attempt = try context.attempt(of: id, message.reader)
     let limit = context.configuration.maxOutputBytes
-    let ending = try AttemptEnding(message.reader, outcome: .cancelled, maxOutputBytes: limit)
+    // That it ended matters more than how: the message will not come again.
+    let ending =
+      (try? AttemptEnding(message.reader, outcome: .cancelled, maxOutputBytes: limit)) ?? AttemptEnding(.cancelled)
     if let task = context.task(id), !task.state.isCancelRequested, task.state.attempt == attempt {
       // The worker stopped it for a reason of its own; the task itself goes on elsewhere.
       context.takeBack(id, reason: ending.reason ?? "worker \(context.workerID) gave it up")
@@ -125,8 +127,7 @@ extension HandlerContext {
     }
     if task.state.status == .queued {
       // Its lease ran out here, but nobody else was given the task.
-      guard status != "finished" else { return .keep }
-      guard task.attempt?.outcome == .lost else { return .cancel }
+      guard task.attempt?.outcome == .lost else { return status == "finished" ? .keep : .cancel }
       core.book.readopt(task, wall: wall)
       worker.held.insert(id)
     }
@@ -142,6 +143,7 @@ extension HandlerContext {
     }
     worker.reported = []
     worker.isSynchronised = true
+    core.remind(worker)
     core.offer(worker)
   }
 }

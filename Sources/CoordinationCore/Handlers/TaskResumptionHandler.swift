@@ -22,14 +22,24 @@ public struct TaskResumptionHandler: MessageHandler {
   private func result(_ message: Message, in context: HandlerContext) throws(MessageError) {
     let id = try message.reader.taskID()
     let attempt = try message.reader.integer("attempt", in: 1...Int(Int32.max))
+    let ending: AttemptEnding
+    do { ending = try self.ending(message, in: context) } catch {
+      // The message counts as handled and will not come again: without an end the task would be held for ever.
+      _ = context.end(id, attempt: attempt, AttemptEnding(.failed, reason: "its result could not be read: \(error)"))
+      throw error
+    }
+    let verdict = context.end(id, attempt: attempt, ending)
+    if !verdict.isAccepted { context.refuse(.taskResult, id, attempt: attempt, verdict) }
+  }
+
+  private func ending(_ message: Message, in context: HandlerContext) throws(MessageError) -> AttemptEnding {
     let status = try message.reader.string("status", maxBytes: 32)
     guard let outcome = AttemptEnding.Outcome(rawValue: status) else {
       throw .badValue("status", problem: "\(status) is none of completed failed cancelled")
     }
+    try checkDepth(message.fields["result"] ?? .null, "result")
     let limit = context.configuration.maxOutputBytes
-    let ending = try AttemptEnding(message.reader, outcome: outcome, maxOutputBytes: limit)
-    let verdict = context.end(id, attempt: attempt, ending)
-    if !verdict.isAccepted { context.refuse(.taskResult, id, attempt: attempt, verdict) }
+    return try AttemptEnding(message.reader, outcome: outcome, maxOutputBytes: limit)
   }
 
   private func checkpoint(_ message: Message, in context: HandlerContext) throws(MessageError) {
@@ -42,7 +52,14 @@ public struct TaskResumptionHandler: MessageHandler {
     if !verdict.isAccepted { context.refuse(.checkpoint, id, attempt: attempt, verdict) }
   }
 
+  private func checkDepth(_ value: JSONValue, _ name: String) throws(MessageError) {
+    guard value.nests(atMost: JSONValue.maxCarriedDepth) else {
+      throw .badValue(name, problem: "nested more than \(JSONValue.maxCarriedDepth) levels deep")
+    }
+  }
+
   private func check(_ data: JSONValue, in context: HandlerContext) throws(MessageError) {
+    try checkDepth(data, "data")
     let bytes = data.text.utf8.count
     guard bytes <= context.configuration.maxCheckpointBytes else {
       throw .badValue(
@@ -64,7 +81,10 @@ public struct TaskResumptionHandler: MessageHandler {
       return
     }
     var ending = AttemptEnding(.completed, result: value)
-    if let error = message.fields["error"], error != .null {
+    if !value.nests(atMost: JSONValue.maxCarriedDepth) {
+      let limit = JSONValue.maxCarriedDepth
+      ending = AttemptEnding(.failed, reason: "its result is nested more than \(limit) levels deep")
+    } else if let error = message.fields["error"], error != .null {
       ending.outcome = .failed
       let text = error.object?["message"]?.string ?? error.string ?? "failed"
       ending.reason = String(text.prefix(1_000))

@@ -124,7 +124,9 @@ public struct JSONParser {
       guard bytes[position] == UInt8(ascii: "\"") else { throw error(.expected("a member name")) }
       let key = try string()
       skipWhiteSpace()
-      guard accept(UInt8(ascii: ":")) else { throw error(.expected("':'")) }
+      guard accept(UInt8(ascii: ":")) else {
+        throw position < bytes.count ? error(.expected("':'")) : error(.unexpectedEnd)
+      }
       let member = try value()
       // The last of several equal names wins, as it does in the reference's parser. Looking back is bounded: past a
       // few dozen members it would let a peer buy quadratic work, so a long object keeps its repeats and reads the first.
@@ -172,7 +174,9 @@ public struct JSONParser {
       position += 1
     }
     guard position > digits else { throw error(.badNumber) }
-    if bytes[digits] == UInt8(ascii: "0"), position - digits > 1 { throw error(.badNumber) }
+    if bytes[digits] == UInt8(ascii: "0"), position - digits > 1 {
+      throw JSONError(problem: .badNumber, offset: digits + 1)
+    }
     var isWhole = true
     if accept(UInt8(ascii: ".")) {
       isWhole = false
@@ -185,7 +189,7 @@ public struct JSONParser {
     }
     if isWhole, fits {
       if !negative, let value = Int64(exactly: magnitude) { return .integer(value) }
-      if negative, magnitude <= UInt64(Int64.max) { return .integer(-Int64(magnitude)) }
+      if negative, magnitude <= Int64.min.magnitude { return .integer(Int64(truncatingIfNeeded: 0 &- magnitude)) }
     }
     guard let value = Double(String(decoding: bytes[start..<position], as: UTF8.self)), value.isFinite else {
       throw JSONError(problem: .badNumber, offset: start)
@@ -239,6 +243,7 @@ public struct JSONParser {
 
   private mutating func escape(into text: inout [UInt8]) throws(JSONError) {
     guard position < bytes.count else { throw error(.unexpectedEnd) }
+    let start = position - 1
     let byte = bytes[position]
     position += 1
     switch byte {
@@ -252,14 +257,16 @@ public struct JSONParser {
       let first = try hexQuad()
       var scalar = UInt32(first)
       if (0xD800..<0xDC00).contains(first) {
-        guard accept(UInt8(ascii: "\\")), accept(UInt8(ascii: "u")) else { throw error(.loneSurrogate) }
+        guard accept(UInt8(ascii: "\\")), accept(UInt8(ascii: "u")) else {
+          throw position < bytes.count ? JSONError(problem: .loneSurrogate, offset: start) : error(.unexpectedEnd)
+        }
         let second = try hexQuad()
-        guard (0xDC00..<0xE000).contains(second) else { throw error(.loneSurrogate) }
+        guard (0xDC00..<0xE000).contains(second) else { throw JSONError(problem: .loneSurrogate, offset: start) }
         scalar = 0x10000 + (UInt32(first) - 0xD800) << 10 + (UInt32(second) - 0xDC00)
       }
-      guard let scalar = UnicodeScalar(scalar) else { throw error(.loneSurrogate) }
+      guard let scalar = UnicodeScalar(scalar) else { throw JSONError(problem: .loneSurrogate, offset: start) }
       text.append(contentsOf: UTF8.encode(scalar) ?? UTF8.encodedReplacementCharacter)
-    default: throw error(.badEscape)
+    default: throw JSONError(problem: .badEscape, offset: start)
     }
   }
 

@@ -46,6 +46,19 @@ public enum JSONValue: Equatable, Sendable {
     }
   }
 
+  /// How deep a value that a message carries for others (a checkpoint, a result, a task's input) may nest. What is put
+  /// around it on its way must still fit under the parser's own limit, or the receiver could never take it.
+  public static let maxCarriedDepth = JSONParser.maxDepth - 16
+
+  /// Whether arrays and objects nest at most `levels` deep; anything else is no level.
+  public func nests(atMost levels: Int) -> Bool {
+    switch self {
+    case .null, .bool, .integer, .number, .string: true
+    case .array(let elements): levels > 0 && elements.allSatisfy { $0.nests(atMost: levels - 1) }
+    case .object(let object): levels > 0 && object.members.allSatisfy { $0.value.nests(atMost: levels - 1) }
+    }
+  }
+
   public static func duration(_ duration: Duration) -> JSONValue { .number(duration.inSeconds) }
 
   /// `nil` becomes `null`.
@@ -83,16 +96,22 @@ public struct JSONObject: Sendable, ExpressibleByDictionaryLiteral {
   /// The member named `key`; setting `nil` removes it.
   public subscript(key: String) -> JSONValue? {
     get {
-      for member in members where member.key == key { return member.value }
+      for member in members where Self.isSame(member.key, key) { return member.value }
       return nil
     }
     set {
-      if let index = members.firstIndex(where: { $0.key == key }) {
+      if let index = members.firstIndex(where: { Self.isSame($0.key, key) }) {
         if let newValue { members[index].value = newValue } else { members.remove(at: index) }
       } else if let newValue {
         members.append((key: key, value: newValue))
       }
     }
+  }
+
+  /// Names are the same byte for byte: `String` also calls two spellings of an accented letter equal, and one member of
+  /// an object that has both would vanish.
+  private static func isSame(_ left: String, _ right: String) -> Bool {
+    left == right && left.utf8.elementsEqual(right.utf8)
   }
 
   /// Appends without looking for an earlier member of that name; the parser and builders that know better use it.
@@ -106,6 +125,9 @@ public struct JSONObject: Sendable, ExpressibleByDictionaryLiteral {
 extension JSONObject: Equatable {
   /// Objects are equal when they have the same members in any order.
   public static func == (left: JSONObject, right: JSONObject) -> Bool {
-    left.count == right.count && left.members.allSatisfy { right[$0.key] == $0.value }
+    guard left.count == right.count else { return false }
+    // The same order is the usual case; looking every member up takes quadratic time.
+    if left.members.elementsEqual(right.members, by: { isSame($0.key, $1.key) && $0.value == $1.value }) { return true }
+    return left.members.allSatisfy { right[$0.key] == $0.value }
   }
 }

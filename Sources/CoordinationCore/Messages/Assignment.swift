@@ -94,6 +94,29 @@ public struct Assignment: Equatable, Sendable {
 
 /// The members of a message that say how an attempt ended, in session mode.
 extension AttemptEnding {
+  static let maxReasonBytes = 4_096
+
+  /// This ending cut to what one message can carry: one that is too long would be sent and refused for ever.
+  func bounded(maxOutputBytes: Int, maxResultBytes: Int) -> AttemptEnding {
+    var ending = self
+    ending.exitCode = exitCode.map { Int(Int32(clamping: $0)) }
+    ending.output?.cut(to: maxOutputBytes)
+    if let result {
+      let bytes = result.text.utf8.count
+      let isFlat = result.nests(atMost: JSONValue.maxCarriedDepth)
+      if bytes > maxResultBytes || !isFlat {
+        ending.result = nil
+        ending.outcome = outcome == .completed ? .failed : outcome
+        ending.reason =
+          isFlat
+          ? "its result has \(bytes) bytes; at most \(maxResultBytes) are allowed"
+          : "its result is nested more than \(JSONValue.maxCarriedDepth) levels deep"
+      }
+    }
+    ending.reason = ending.reason?.prefix(maxBytes: Self.maxReasonBytes)
+    return ending
+  }
+
   public func fields(taskID: TaskID, attempt: Int) -> JSONObject {
     var fields = JSONObject()
     fields.append("task_id", .string(taskID.text))
@@ -110,23 +133,26 @@ extension AttemptEnding {
     return fields
   }
 
-  /// - Parameter maxOutputBytes: of each stream; what is longer is refused, since our own workers never send it.
+  /// - Parameter maxOutputBytes: of each stream; the rest is dropped and counted.
   public init(_ reader: FieldReader, outcome: Outcome, maxOutputBytes: Int) throws(MessageError) {
     self.init(outcome)
-    exitCode = try reader.optionalInteger("exit_code", in: -1...Int(Int32.max))
-    reason = try reader.optionalString("reason", maxBytes: 4_096)
+    exitCode = try reader.optionalInteger("exit_code", in: Int(Int32.min)...Int(Int32.max))
+    reason = try reader.optionalString("reason", maxBytes: Self.maxReasonBytes)
     result = reader.object["result"]
-    let stdout = try Self.bytes("stdout", reader, maxOutputBytes)
-    let stderr = try Self.bytes("stderr", reader, maxOutputBytes)
+    let stdout = try Self.bytes("stdout", reader, Protocols.maxMessageBytes)
+    let stderr = try Self.bytes("stderr", reader, Protocols.maxMessageBytes)
     if stdout != nil || stderr != nil {
       output = AttemptOutput(
         stdout: stdout ?? [], stderr: stderr ?? [],
-        droppedBytes: try reader.optionalInteger("dropped_bytes", in: 0...Int.max) ?? 0)
+        droppedBytes: try reader.optionalInteger("dropped_bytes", in: 0...Int.max / 2) ?? 0)
+      output?.cut(to: maxOutputBytes)
     }
   }
 
   static func append(_ bytes: [UInt8], _ name: String, to fields: inout JSONObject) {
-    if let text = String(validating: bytes, as: UTF8.self) {
+    // Control characters take six bytes each as JSON text; base64 never takes more than four thirds.
+    let escaped = bytes.count + 5 * bytes.count { $0 < 0x20 && $0 != 0x0A && $0 != 0x0D && $0 != 0x09 }
+    if escaped <= bytes.count + bytes.count / 3, let text = String(validating: bytes, as: UTF8.self) {
       fields.append(name, .string(text))
     } else {
       fields.append("\(name)_base64", .string(Base64.encode(bytes)))
@@ -139,5 +165,22 @@ extension AttemptEnding {
     guard let text = try reader.optionalString(encoded, maxBytes: limit / 3 * 4 + 8) else { return nil }
     guard let bytes = Base64.decode(text) else { throw .badValue(encoded, problem: "it is not base64") }
     return bytes
+  }
+}
+
+/// Bytes that may or may not be text, as members of a message.
+public enum OutputText {
+  /// `{name: text}` when the bytes are UTF-8, `{name_base64: …}` when they are not.
+  public static func members(_ bytes: [UInt8], _ name: String) -> JSONObject {
+    var fields = JSONObject()
+    AttemptEnding.append(bytes, name, to: &fields)
+    return fields
+  }
+
+  /// The bytes of such members; `nil` when neither is there.
+  ///
+  /// - Parameter limit: in bytes.
+  public static func bytes(_ name: String, in object: JSONObject, limit: Int) throws(MessageError) -> [UInt8]? {
+    try AttemptEnding.bytes(name, FieldReader(object), limit)
   }
 }

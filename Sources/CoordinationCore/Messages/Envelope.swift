@@ -4,6 +4,9 @@ import CZlib
 /// of every byte before it. A body is encoded once and sealed each time that it is sent, so a replayed message carries
 /// the newest acknowledgement. The checksum finds bytes that changed on the way; it does not keep out a forger.
 public enum Envelope {
+  /// Names that belong to the envelope; a member of a message's own that is called so is left out.
+  static let reservedNames: Set<String> = ["type", "seq", "ack", "crc"]
+
   private static let checksumPrefix = Array(",\"crc\":\"".utf8)
   /// `,"crc":"01234567"}`
   private static let checksumLength = 7 + 1 + 8 + 2

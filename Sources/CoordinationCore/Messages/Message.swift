@@ -70,7 +70,9 @@ public struct Message: Equatable, Sendable {
     var object = JSONObject()
     object.reserveCapacity(fields.count + 1)
     object.append("type", .string(kind.name))
-    for member in fields.members { object.append(member.key, member.value) }
+    for member in fields.members where !Envelope.reservedNames.contains(member.key) {
+      object.append(member.key, member.value)
+    }
     var bytes: [UInt8] = []
     bytes.reserveCapacity(256)
     object.write(into: &bytes)

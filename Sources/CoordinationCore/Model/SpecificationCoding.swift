@@ -6,6 +6,8 @@ public enum SpecificationLimits {
   public static let maxArguments = 4_096
   public static let maxCommandBytes = 128 * 1024
   public static let maxRetries = 1_000
+  /// Of the whole specification as JSON text: an assignment carries it together with a checkpoint in one message.
+  public static let maxBytes = 512 * 1024
   public static let maxTimeout: Duration = .seconds(366 * 24 * 3600)
 }
 
@@ -60,11 +62,13 @@ extension TaskSpecification {
     }
     var timeout: Duration?
     if let seconds = try reader.optionalNumber("timeout_s") {
-      guard seconds > 0, seconds <= SpecificationLimits.maxTimeout.inSeconds else {
+      // From a nanosecond up: anything smaller would be read back as zero.
+      guard seconds >= 1e-9, seconds <= SpecificationLimits.maxTimeout.inSeconds else {
         throw .badValue(
           "timeout_s", problem: "\(seconds) is not between 0 and \(SpecificationLimits.maxTimeout.inSeconds)")
       }
-      timeout = .seconds(seconds)
+      // Rounded to whole nanoseconds: the wire and the store must give back the very same specification.
+      timeout = .nanoseconds(Int64((seconds * 1e9).rounded()))
     }
     self.init(
       name: name ?? Self.defaultName(of: work), work: work, priority: priority, timeout: timeout,
@@ -72,6 +76,10 @@ extension TaskSpecification {
       maxLostAttempts: try reader.optionalInteger("max_lost_attempts", in: 0...SpecificationLimits.maxRetries)
         ?? Self.defaultMaxLostAttempts,
       run: try reader.optionalString("run", maxBytes: IdentifierError.maxLength))
+    let bytes = object.text.utf8.count
+    guard bytes <= SpecificationLimits.maxBytes else {
+      throw .badValue("task", problem: "\(bytes) bytes; at most \(SpecificationLimits.maxBytes) are allowed")
+    }
   }
 
   private static func work(from reader: FieldReader) throws(MessageError) -> Work {
@@ -79,7 +87,18 @@ extension TaskSpecification {
       guard reader.object["command"] == nil else {
         throw .badValue("command", problem: "a task has either a command or a kind, not both")
       }
-      return .custom(kind: kind, input: try reader.optionalObject("input") ?? JSONObject())
+      guard !kind.isEmpty else { throw .badValue("kind", problem: "it is empty") }
+      for name in ["env", "cwd"] where reader.object[name] != nil {
+        throw .badValue(name, problem: "only a command has it; this is a task of kind \(kind)")
+      }
+      let input = try reader.optionalObject("input") ?? JSONObject()
+      guard JSONValue.object(input).nests(atMost: JSONValue.maxCarriedDepth) else {
+        throw .badValue("input", problem: "nested more than \(JSONValue.maxCarriedDepth) levels deep")
+      }
+      return .custom(kind: kind, input: input)
+    }
+    guard reader.object["input"] == nil else {
+      throw .badValue("input", problem: "a command has none; it belongs to a task with a kind")
     }
     guard let value = reader.object["command"] else { throw .missingField("command") }
     guard let elements = value.array else {
@@ -132,7 +151,9 @@ extension TaskSpecification {
       let arguments = command.arguments
       let isShell = arguments.count == 3 && arguments[1] == "-c" && arguments[0].hasSuffix("sh")
       let text = isShell ? arguments[2] : arguments.joined(separator: " ")
-      return text.count > 80 ? String(text.prefix(79)) + "…" : text
+      let short = text.count > 80 ? String(text.prefix(79)) + "…" : text
+      // One character may be any number of bytes long.
+      return short.prefix(maxBytes: SpecificationLimits.maxNameBytes)
     }
   }
 }

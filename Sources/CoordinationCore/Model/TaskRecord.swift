@@ -154,4 +154,11 @@ public struct AttemptOutput: Equatable, Sendable {
     self.stderr = stderr
     self.droppedBytes = droppedBytes
   }
+
+  /// Keeps the first `limit` bytes of each stream and counts the rest as dropped.
+  mutating func cut(to limit: Int) {
+    droppedBytes += max(0, stdout.count - limit) + max(0, stderr.count - limit)
+    stdout.removeLast(max(0, stdout.count - limit))
+    stderr.removeLast(max(0, stderr.count - limit))
+  }
 }

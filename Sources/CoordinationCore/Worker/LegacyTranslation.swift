@@ -22,7 +22,7 @@ enum LegacyTranslation {
       var result = source["result"]?.object ?? JSONObject()
       if result.isEmpty, let value = source["result"] { result["value"] = value }
       if result["status"] == nil { result["status"] = .string(status) }
-      for name in ["exit_code", "stdout", "stderr"] where result[name] == nil {
+      for name in ["exit_code", "stdout", "stderr", "stdout_base64", "stderr_base64"] where result[name] == nil {
         if let value = source[name] { result[name] = value }
       }
       fields.append("result", .object(result))

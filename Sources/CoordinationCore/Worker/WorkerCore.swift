@@ -105,13 +105,17 @@ public final class WorkerCore {
     case .registering(_, let since): deadline = since + Self.registrationTimeout
     case .registered: deadline = min(nextHeartbeat, detector.suspectAt)
     }
-    return hasRunningAttempts ? min(deadline, leaseEnds) : deadline
+    // Attempts that are being stopped already have nothing more to fear from the lease.
+    return hasUnstoppedAttempts ? min(deadline, leaseEnds) : deadline
   }
 
   /// Whether producers may hand over more; otherwise they are held back until acknowledgements arrive.
   public var hasRoom: Bool { waiting.count + persisting.count < Self.maxWaiting }
   public var activeAttempts: [AttemptKey] { held.keys.sorted { $0.description < $1.description } }
   public var sessionID: SessionID? { session?.id }
+  private var hasUnstoppedAttempts: Bool {
+    held.values.contains { if case .running = $0.phase { true } else { false } }
+  }
   private var hasRunningAttempts: Bool {
     held.values.contains { if case .finished = $0.phase { false } else { true } }
   }
@@ -124,13 +128,12 @@ public final class WorkerCore {
     checkLease()
     switch event {
     case .start: connect()
-    case .connected(let mode): register(mode)
-    case .connectFailed(let reason, let delay): connectFailed(reason, delay)
+    case .connected(let mode): if case .connecting = link { register(mode) }
+    case .connectFailed(let reason, let delay): if case .connecting = link { connectFailed(reason, delay) }
     case .received(let bytes): received(bytes)
     case .disconnected(let reason): disconnected(reason)
     case .restored(let key, let body): restored(key, body)
-    case .persisted(let key):
-      if let body = persisting.removeValue(forKey: key) { submit(Parcel(body: body, key: key)) }
+    case .persisted(let key): persisted(key)
     case .attemptStarted(let key): started(key)
     case .attemptPaused(let key): report(.taskPaused, key)
     case .attemptResumed(let key): report(.taskResumed, key)
@@ -141,7 +144,7 @@ public final class WorkerCore {
     case .send(let message, let reliably):
       if reliably { submit(Parcel(body: message.body, key: nil)) } else { sendPlain(message) }
     case .reconnect: reconnect()
-    case .drain: if ending == .none { ending = .draining }
+    case .drain: drain()
     case .stop: stop()
     case .tick: tick()
     case .turnEnded: endTurn()
@@ -169,7 +172,9 @@ public final class WorkerCore {
         fields.append("session_id", .string(session.id.text))
         fields.append("handled", .integer(Int64(clamping: session.handled)))
       }
+      if ending != .none { fields.append("draining", true) }
     } else {
+      waiting = undelivered + waiting
       session = nil
       leaseEnds = .distantFuture
     }
@@ -191,8 +196,9 @@ public final class WorkerCore {
       statistics.timeConnected += now - since
       statistics.connectedSince = nil
       backoff.sessionLasted(now - since)
-    case .registering: statistics.failures += 1
-    case .none, .waiting, .connecting, .ended: return
+    // A connection may end in the very moment of its upgrade, before anybody said that it was there.
+    case .connecting, .registering: statistics.failures += 1
+    case .none, .waiting, .ended: return
     }
     log(.warning, "disconnected", ["reason": reason])
     heartbeatsSent = []
@@ -268,6 +274,7 @@ public final class WorkerCore {
         drop("the coordinator acknowledges \(acknowledgement), which was never sent")
         return false
       }
+      fillOutbox()
     }
     guard let sequence = message.sequence else { return true }
     guard case .registered = link else {
@@ -292,11 +299,11 @@ public final class WorkerCore {
     }
   }
 
+  /// - Returns: `false` when what is acknowledged was never sent.
   private func acknowledge(_ sequence: UInt64) -> Bool {
     var done: [String] = []
     let isSound = session?.outbox.acknowledge(upTo: sequence) { if let key = $0.key { done.append(key) } } ?? false
     for key in done { settle(key) }
-    fillOutbox()
     return isSound
   }
 
@@ -312,7 +319,7 @@ public final class WorkerCore {
     case .registrationAck: try registered(message, mode)
     case .heartbeat: try heartbeatAnswered(message, mode)
     case .stateSyncAck: try synchronised(message)
-    case .taskAssignment: try assigned(Assignment(message, mode: mode))
+    case .taskAssignment: try assigned(message, mode)
     case .cancelTask: try stopAttempt(message, mode, .cancelled)
     case .pauseTask: if let key = try runningAttempt(message, mode) { effects.append(.pauseAttempt(key)) }
     case .resumeTask: if let key = try runningAttempt(message, mode) { effects.append(.resumeAttempt(key)) }
@@ -337,6 +344,9 @@ public final class WorkerCore {
       lease = .seconds(min(max(try reader.optionalNumber("lease_s") ?? 30, 0.1), 86_400))
       syncBatch = try reader.optionalInteger("state_sync_batch", in: 1...10_000) ?? 100
       let handled = UInt64(try reader.optionalInteger("handled", in: 0...Int.max) ?? 0)
+      let asked = try reader.optionalNumber("heartbeat_interval_s") ?? configuration.heartbeatInterval.inSeconds
+      // Three chances within a lease, whoever was told what.
+      heartbeatInterval = min(configuration.heartbeatInterval, .seconds(min(max(asked, 0.01), 3_600)), lease / 3)
       link = .registered(mode, since: now)
       if resumed, session?.id.text == id {
         guard acknowledge(handled) else { return drop("the coordinator handled more than was sent") }
@@ -359,10 +369,12 @@ public final class WorkerCore {
 
   /// A new session starts with everything the worker holds, and then whatever the old one had not delivered.
   private func openSession(_ id: SessionID) {
-    let undelivered = session.map { $0.outbox.entries.map { Parcel(body: $0.body, key: $0.key) } } ?? []
-    session = SessionState(id: id, limits: configuration.outbox)
     waiting = undelivered + waiting
-    let tasks = activeAttempts.map { key -> JSONValue in
+    session = SessionState(id: id, limits: configuration.outbox)
+    sendOrphanCheckpoints()
+    // Attempt 0 is a legacy coordinator's: this one cannot know it.
+    for key in activeAttempts where key.attempt < 1 { stopRunning(key, .superseded) }
+    let tasks = activeAttempts.filter { $0.attempt > 0 }.map { key -> JSONValue in
       let status = if case .finished? = held[key]?.phase { "finished" } else { "running" }
       return [
         "task_id": .string(key.taskID.text), "attempt": .integer(Int64(key.attempt)), "status": .string(status),
@@ -376,6 +388,26 @@ public final class WorkerCore {
       number(Parcel(body: message.body, key: nil))
       start = end
     } while start < tasks.count
+  }
+
+  private var undelivered: [Parcel] {
+    session.map { $0.outbox.entries.map { Parcel(body: $0.body, key: $0.key) } } ?? []
+  }
+
+  /// A checkpoint of an attempt that ended with an earlier run of this process counts only until the coordinator takes
+  /// that attempt back, which the sync makes it do: so it goes first.
+  private func sendOrphanCheckpoints() {
+    var rest: [Parcel] = []
+    for parcel in waiting {
+      if let key = parcel.key.flatMap(ParcelKey.init), !key.isResult, held[key.attempt] == nil,
+        session?.outbox.hasRoom == true
+      {
+        number(parcel)
+      } else {
+        rest.append(parcel)
+      }
+    }
+    waiting = rest
   }
 
   private func synchronised(_ message: Message) throws(MessageError) {
@@ -448,7 +480,6 @@ public final class WorkerCore {
   private func checkLease() {
     guard now >= leaseEnds else { return }
     for key in activeAttempts { stopRunning(key, .leaseExpired) }
-    leaseEnds = .distantFuture
   }
 
   private func tick() {
@@ -470,17 +501,30 @@ public final class WorkerCore {
 
   // MARK: Attempts
 
-  private func assigned(_ assignment: Assignment) throws(MessageError) {
+  private func assigned(_ message: Message, _ mode: ConnectionMode) throws(MessageError) {
+    let assignment: Assignment
+    do { assignment = try Assignment(message, mode: mode) } catch {
+      // The message counts as handled: unless told, the coordinator would wait for this attempt for ever.
+      if mode == .session, let id = try? message.reader.taskID(),
+        let attempt = try? message.reader.integer("attempt", in: 1...Int(Int32.max))
+      {
+        decline(AttemptKey(id, attempt), "the worker could not read the assignment: \(error)")
+      }
+      throw error
+    }
     let key = AttemptKey(assignment.taskID, assignment.attempt)
     // A legacy coordinator may repeat itself; an attempt is started once.
     guard held[key] == nil else { return }
-    guard ending == .none else {
-      report(.taskCancelled, key, ["reason": .string(StopReason.stopping.rawValue)])
-      return
-    }
+    guard ending == .none else { return decline(key, StopReason.stopping.rawValue) }
+    // It waited in a buffer while this process stood still; by now someone else may have been given it.
+    guard now < leaseEnds else { return decline(key, StopReason.leaseExpired.rawValue) }
     held[key] = Held(phase: .running, newestCheckpoint: assignment.checkpoint?.data)
     effects.append(.startAttempt(assignment))
     effects.append(.leaseRenewed(until: leaseEnds))
+  }
+
+  private func decline(_ key: AttemptKey, _ reason: String) {
+    report(.taskCancelled, key, ["reason": .string(reason.prefix(maxBytes: AttemptEnding.maxReasonBytes))])
   }
 
   /// The attempt a message is about, if it runs here. A legacy coordinator names only the task.
@@ -564,27 +608,36 @@ public final class WorkerCore {
       return log(
         .warning, "checkpoint refused: too long", ["attempt": "\(key)", "bytes": "\(bytes)", "limit": "\(limit)"])
     }
+    guard data.nests(atMost: JSONValue.maxCarriedDepth) else {
+      let limit = JSONValue.maxCarriedDepth
+      return log(.warning, "checkpoint refused: nested too deeply", ["attempt": "\(key)", "limit": "\(limit)"])
+    }
     held[key]?.checkpoints += 1
     held[key]?.newestCheckpoint = data
     let number = held[key]?.checkpoints ?? 1
     let name = ParcelKey(attempt: key, checkpoint: number).text
-    // A newer checkpoint makes an older one that was not sent yet pointless.
+    persist(name, message(.checkpoint, key, ["number": .integer(Int64(number)), "data": data]))
+  }
+
+  /// A newer checkpoint makes an older one that was not sent yet pointless.
+  private func forgetWaitingCheckpoints(of key: AttemptKey) {
     waiting.removeAll { parcel in
       guard let old = parcel.key.flatMap(ParcelKey.init), old.attempt == key, !old.isResult else { return false }
       effects.append(.forget(key: old.text))
       return true
     }
-    persist(name, message(.checkpoint, key, ["number": .integer(Int64(number)), "data": data]))
   }
 
   private func ended(_ key: AttemptKey, _ ending: AttemptEnding) {
     guard let entry = held[key] else { return }
+    let ending = ending.bounded(
+      maxOutputBytes: configuration.maxOutputBytes, maxResultBytes: configuration.maxResultBytes)
     switch entry.phase {
     case .finished: return
     case .stopping(.superseded):
       // Nobody waits for it, and reporting it would only be refused.
       held[key] = nil
-    case .stopping(let reason) where reason != .cancelled:
+    case .stopping(let reason) where reason != .cancelled && ending.outcome != .completed:
       held[key] = nil
       report(.taskCancelled, key, ["reason": .string(reason.rawValue)])
     case .stopping where ending.outcome == .cancelled, .running where ending.outcome == .cancelled:
@@ -619,13 +672,26 @@ public final class WorkerCore {
     effects.append(.persist(key: key, body))
   }
 
+  private func persisted(_ key: String) {
+    guard let body = persisting.removeValue(forKey: key) else { return }
+    // Only now: before, a crash would have lost the older checkpoint and the newer one.
+    if let parcel = ParcelKey(key), !parcel.isResult { forgetWaitingCheckpoints(of: parcel.attempt) }
+    submit(Parcel(body: body, key: key))
+  }
+
   private func restored(_ key: String, _ body: [UInt8]) {
-    guard let parcel = ParcelKey(key) else {
-      log(.warning, "an unknown entry of the outbox file is ignored", ["key": key])
+    guard let parcel = ParcelKey(key), body.last == UInt8(ascii: "}"),
+      (try? Envelope.open(body, mode: .legacy)) != nil
+    else {
+      log(.warning, "an unreadable entry of the outbox file is dropped", ["key": key])
       effects.append(.forget(key: key))
       return
     }
-    if parcel.isResult { held[parcel.attempt] = Held(phase: .finished) }
+    if parcel.isResult {
+      held[parcel.attempt] = Held(phase: .finished)
+    } else {
+      forgetWaitingCheckpoints(of: parcel.attempt)
+    }
     waiting.append(Parcel(body: body, key: key))
   }
 
@@ -703,8 +769,16 @@ public final class WorkerCore {
 
   // MARK: Ending
 
+  /// The coordinator hears of it at once, or it would go on handing over tasks that are handed back.
+  private func drain() {
+    guard ending == .none else { return }
+    ending = .draining
+    beat()
+  }
+
   private func stop() {
     ending = .stopping
+    beat()
     for key in activeAttempts { stopRunning(key, .stopping) }
   }
 

@@ -18,6 +18,10 @@ public struct WorkerCoreConfiguration: Sendable {
   public var outbox = Outbox.Limits()
   /// The longest checkpoint sent, in bytes of JSON text.
   public var maxCheckpointBytes = 256 << 10
+  /// The longest result of a custom task, in bytes of JSON text; an attempt with a longer one is reported as failed.
+  public var maxResultBytes = 256 << 10
+  /// The most that is sent of each of an attempt's output streams, in bytes.
+  public var maxOutputBytes = 192 << 10
 
   public init(workerID: WorkerID, bootID: String, capabilities: WorkerCapabilities) {
     self.workerID = workerID

@@ -1,0 +1,296 @@
+public import CoordinationCore
+import Primitives
+public import Reactor
+import WebSocket
+import WebSocketCore
+
+/// A client of the coordinator, speaking `lifeline.client.v1`: it connects by itself, again and again, asks whatever was
+/// not answered once more after a reconnection, and takes up its watch again.
+///
+/// Every request may thus reach the coordinator twice; they are all made so that the second time changes nothing (tasks
+/// are submitted under ids that the client chose). Not `Sendable`; everything is called on the loop.
+public final class CoordinatorClient {
+  /// What a request may have in bytes; the coordinator refuses more.
+  public static let maxRequestBytes = Protocols.maxMessageBytes
+  /// Answers are larger than requests: a task with its output, a page of tasks.
+  private static let maxAnswerBytes = 64 << 20
+  private static let unavailableDelay: Duration = .seconds(1)
+
+  public typealias Completion = (Result<JSONObject, ClientError>) -> Void
+
+  private struct Pending {
+    let text: [UInt8]
+    var isSent = false
+    let completion: Completion
+  }
+
+  public let loop: EventLoop
+  private let settings: ClientSettings
+  private let url: WebSocketURL
+  private var link: ClientLink?
+  private var isOpen = false
+  private var openedAt = Instant.zero
+  private var backoff: Backoff
+  private var reconnectTimer: Timer?
+  private var patienceTimer: Timer?
+  private var lastCause = "no attempt was made"
+  private var pending: [Int64: Pending] = [:]
+  private var lastRequest: Int64 = 0
+  private var watchRequest: WatchRequest?
+  private var onWatchEvent: ((WatchEvent) -> Void)?
+  /// The newest request for the watch; an older one's answer means nothing.
+  private var watchNumber: Int64 = 0
+  private var isClosed = false
+
+  /// Called on the loop: `nil` when the coordinator was reached, the reason when it was lost or not reached.
+  public var onConnectionChange: ((String?) -> Void)?
+
+  /// Begins to connect.
+  public init(_ settings: ClientSettings, on loop: EventLoop) throws(AddressError) {
+    url = try Self.url(settings.coordinator)
+    self.settings = settings
+    self.loop = loop
+    backoff = Backoff(settings.backoff)
+    connect()
+    watchPatience()
+  }
+
+  /// A coordinator's address that is no such thing.
+  public struct AddressError: Error, Equatable, CustomStringConvertible {
+    public let address: String
+    public let problem: String
+    public var description: String {
+      "the coordinator's address \(address) is wrong: \(problem); expected ws://HOST:PORT"
+    }
+  }
+
+  /// Throws unless `address` is of the form `ws://HOST:PORT`.
+  public static func checkAddress(_ address: String) throws(AddressError) { _ = try url(address) }
+
+  private static func url(_ address: String) throws(AddressError) -> WebSocketURL {
+    do {
+      let base = try WebSocketURL(address)
+      return try WebSocketURL(host: base.host, port: base.port, target: Protocols.clientPath)
+    } catch { throw AddressError(address: address, problem: "\(error)") }
+  }
+
+  // MARK: Asking
+
+  /// Sends a request of the client protocol and calls `completion` once with the reply's members.
+  public func request(
+    _ type: CoordinationCore.MessageKind, _ fields: JSONObject = [:], _ completion: @escaping Completion
+  ) {
+    loop.preconditionOnLoop()
+    guard !isClosed else { return completion(.failure(.closed)) }
+    lastRequest += 1
+    var object = fields
+    object["request_id"] = .integer(lastRequest)
+    let text = Message(type, object).body
+    guard text.count <= Self.maxRequestBytes else {
+      return completion(.failure(.tooLarge(bytes: text.count, limit: Self.maxRequestBytes)))
+    }
+    pending[lastRequest] = Pending(text: text, completion: completion)
+    if isOpen { send(lastRequest) } else { watchPatience() }
+  }
+
+  /// Watches from now on, in place of an earlier watch, until the client is closed.
+  public func watch(_ request: WatchRequest, _ onEvent: @escaping (WatchEvent) -> Void) {
+    watchRequest = request
+    onWatchEvent = onEvent
+    if isOpen { establishWatch() }
+  }
+
+  /// Closes the connection; requests without an answer fail with `closed`.
+  public func close() {
+    guard !isClosed else { return }
+    fail(.closed)
+  }
+
+  /// Ends everything for good.
+  private func fail(_ error: ClientError) {
+    isClosed = true
+    reconnectTimer?.cancel()
+    patienceTimer?.cancel()
+    let onWatchEvent = self.onWatchEvent.take()
+    watchRequest = nil
+    let link = link.take()
+    isOpen = false
+    link?.leave()
+    pending[watchNumber] = nil
+    let unanswered = pending.sorted { $0.key < $1.key }.map(\.value.completion)
+    pending = [:]
+    for completion in unanswered { completion(.failure(error)) }
+    onWatchEvent?(.failed(error))
+  }
+
+  private func send(_ number: Int64) {
+    guard let request = pending[number], !request.isSent else { return }
+    pending[number]?.isSent = true
+    link?.send(request.text)
+  }
+
+  private func establishWatch() {
+    guard let watchRequest else { return }
+    // A watch belongs to its connection, so one that was asked for over an earlier connection is not asked for again.
+    pending[watchNumber] = nil
+    watchNumber = lastRequest + 1
+    request("watch", watchRequest.fields) { [weak self] result in
+      switch result {
+      case .success: self?.onWatchEvent?(.established)
+      case .failure(let error): self?.onWatchEvent?(.failed(error))
+      }
+    }
+  }
+
+  // MARK: Connecting
+
+  private func connect() {
+    var configuration = WebSocketConfiguration()
+    configuration.maxMessageBytes = Self.maxAnswerBytes
+    configuration.maxFrameBytes = Self.maxAnswerBytes
+    configuration.pingInterval = settings.pingInterval
+    configuration.pingTimeout = settings.pingTimeout
+    configuration.subprotocols = [Protocols.client]
+    let link = ClientLink(
+      opened: { [weak self] in self?.opened($0) }, received: { [weak self] in self?.received($0, $1) },
+      closed: { [weak self] in self?.lost($0, "\($1)") })
+    self.link = link
+    WebSocketClient.connect(to: url, on: loop, configuration: configuration, delegate: link) { [weak self, weak link] in
+      guard let self, let link, self.link === link, case .failure(let error) = $0 else { return }
+      if let cause = error.permanentCause {
+        self.onConnectionChange?(cause)
+        self.fail(.notACoordinator(address: self.settings.coordinator, cause: cause))
+      } else {
+        self.lost(link, "\(error)")
+      }
+    }
+  }
+
+  private func opened(_ link: ClientLink) {
+    guard self.link === link else { return link.leave() }
+    guard link.speaksClientProtocol else {
+      return fail(.notACoordinator(address: settings.coordinator, cause: "it does not speak \(Protocols.client)"))
+    }
+    isOpen = true
+    openedAt = loop.now
+    patienceTimer?.cancel()
+    onConnectionChange?(nil)
+    // The watch first, so that nothing that a request brings about is missed.
+    if watchRequest != nil { establishWatch() }
+    for number in pending.keys.sorted() { send(number) }
+  }
+
+  private func lost(_ link: ClientLink, _ cause: String) {
+    guard self.link === link, !isClosed else { return }
+    self.link = nil
+    lastCause = cause
+    if isOpen { backoff.sessionLasted(loop.now - openedAt) }
+    isOpen = false
+    onConnectionChange?(cause)
+    guard !isClosed else { return }
+    for number in pending.keys { pending[number]?.isSent = false }
+    var random = SystemRandomNumberGenerator()
+    guard let delay = backoff.nextDelay(using: &random) else { return giveUp() }
+    reconnectTimer = loop.schedule(after: delay) { [weak self] in self?.connect() }
+    watchPatience()
+  }
+
+  /// Starts to count once something waits for an answer, or for the first connection.
+  private func watchPatience() {
+    guard let patience = settings.patience, !isOpen, patienceTimer?.isActive != true else { return }
+    patienceTimer = loop.schedule(after: patience) { [weak self] in self?.giveUp() }
+  }
+
+  private func giveUp() {
+    guard !isClosed, !isOpen else { return }
+    fail(.unreachable(address: settings.coordinator, cause: lastCause, after: settings.patience ?? .zero))
+  }
+
+  // MARK: Answers
+
+  private func received(_ link: ClientLink, _ bytes: [UInt8]) {
+    guard self.link === link else { return }
+    guard case .object(let object)? = try? JSONParser.parse(bytes, validated: true) else {
+      return link.leave()
+    }
+    switch object["type"]?.string {
+    case "reply":
+      guard let number = object["request_id"]?.integer, let request = pending.removeValue(forKey: number) else {
+        return
+      }
+      request.completion(.success(object))
+    case "error":
+      guard let number = object["request_id"]?.integer, pending[number] != nil else { return }
+      failed(number, code: object["code"]?.string ?? "", message: object["message"]?.string ?? "unknown error")
+    case "task_changed": if let task = object["task"]?.object { onWatchEvent?(.taskChanged(task)) }
+    case "task_output": onWatchEvent?(.output(object))
+    default: break  // A newer coordinator may say more.
+    }
+  }
+
+  private func failed(_ number: Int64, code: String, message: String) {
+    guard code == "unavailable" else {
+      pending.removeValue(forKey: number)?.completion(.failure(.answered(code: code, message: message)))
+      return
+    }
+    // The store is busy or being repaired; whoever waits for ever for a connection waits for it too.
+    guard settings.patience == nil else {
+      pending.removeValue(forKey: number)?.completion(.failure(.answered(code: code, message: message)))
+      return
+    }
+    loop.schedule(after: Self.unavailableDelay) { [weak self] in
+      guard let self, self.isOpen else { return }
+      self.pending[number]?.isSent = false
+      self.send(number)
+    }
+  }
+}
+
+@available(*, unavailable) extension CoordinatorClient: Sendable {}
+
+extension WebSocketError {
+  /// What is wrong when the server is there and will not become a coordinator by waiting.
+  fileprivate var permanentCause: String? {
+    guard case .connection(.handshake(.refused(let refusal))) = self, (400..<500).contains(refusal.status),
+      refusal.status != 429, refusal.status != 408
+    else { return nil }
+    return "it answered with status \(refusal.status)"
+  }
+}
+
+/// One connection of a client.
+private final class ClientLink: WebSocketDelegate {
+  private let opened: (ClientLink) -> Void
+  private let received: (ClientLink, [UInt8]) -> Void
+  private let closed: (ClientLink, CloseReason) -> Void
+  private var socket: WebSocketConnection?
+
+  init(
+    opened: @escaping (ClientLink) -> Void, received: @escaping (ClientLink, [UInt8]) -> Void,
+    closed: @escaping (ClientLink, CloseReason) -> Void
+  ) {
+    self.opened = opened
+    self.received = received
+    self.closed = closed
+  }
+
+  var speaksClientProtocol: Bool { socket?.subprotocol == Protocols.client }
+
+  func webSocketDidOpen(_ socket: WebSocketConnection) {
+    self.socket = socket
+    opened(self)
+  }
+
+  func webSocket(_ socket: WebSocketConnection, didReceive message: RawSpan, kind: WebSocketCore.MessageKind) {
+    if kind == .text { received(self, message.copied) }
+  }
+
+  func webSocketDidClose(_ socket: WebSocketConnection, reason: CloseReason) {
+    self.socket = nil
+    closed(self, reason)
+  }
+
+  func send(_ bytes: [UInt8]) { socket?.send(text: bytes) }
+
+  func leave() { socket?.close(code: .normal, reason: "") }
+}

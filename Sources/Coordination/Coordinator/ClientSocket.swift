@@ -1,0 +1,222 @@
+import CoordinationCore
+import Storage
+import WebSocket
+import WebSocketCore
+
+/// One client's connection, speaking the client protocol of `README.md`.
+final class ClientSocket: WebSocketDelegate {
+  /// Bytes a watcher may leave unread before it is closed; it starts over with a list.
+  private static let maxUnreadBytes = 8 << 20
+  private static let maxTasksPerSubmit = 1_000
+
+  let number: UInt64
+  private let runtime: CoordinatorRuntime
+  private var socket: WebSocketConnection?
+  private var watch: Watch?
+
+  private struct Watch {
+    let observer: UInt64
+  }
+
+  init(number: UInt64, runtime: CoordinatorRuntime) {
+    self.number = number
+    self.runtime = runtime
+  }
+
+  func webSocketDidOpen(_ socket: WebSocketConnection) { self.socket = socket }
+
+  func webSocketDidClose(_ socket: WebSocketConnection, reason: CloseReason) {
+    self.socket = nil
+    stopWatching()
+    runtime.ended(self)
+  }
+
+  func webSocket(_ socket: WebSocketConnection, didReceive message: RawSpan, kind: WebSocketCore.MessageKind) {
+    var requestID = JSONValue.null
+    do {
+      let request = try Envelope.open(message.copied, mode: .legacy)
+      requestID = request.fields["request_id"] ?? .null
+      var fields = request.fields
+      fields["request_id"] = nil
+      try handle(Message(request.kind, fields), requestID)
+    } catch {
+      fail(requestID, "bad_request", "\(error)")
+    }
+  }
+
+  func close(_ code: UInt16, _ reason: String) { socket?.close(code: CloseCode(rawValue: code), reason: reason) }
+
+  func holdBack(_ held: Bool) {
+    if held { socket?.pauseReading() } else { socket?.resumeReading() }
+  }
+
+  // MARK: Requests
+
+  private func handle(_ request: Message, _ id: JSONValue) throws(MessageError) {
+    switch request.kind.name {
+    case "submit": try submit(request.reader, id)
+    case "list_tasks":
+      let filter = try filter(request.reader)
+      runtime.tasks(matching: filter) { [self] result in
+        answer(id, result) { tasks in ["tasks": .array(tasks.map { .object($0.presentation) })] }
+      }
+    case "get_task":
+      let task = try request.reader.taskID()
+      runtime.task(task) { [self] result in
+        if case .success(nil) = result { return fail(id, "not_found", "there is no task \(task)") }
+        answer(id, result) { detail in ["task": detail.map { JSONValue.object($0.presentation) } ?? .null] }
+      }
+    case "count_tasks":
+      let run = try request.reader.optionalString("run", maxBytes: 128)
+      runtime.counts(run: run) { [self] result in
+        answer(id, result) { counts in
+          var object = JSONObject()
+          for status in TaskStatus.allCases { object[status.rawValue] = .integer(Int64(counts[status] ?? 0)) }
+          return ["counts": .object(object)]
+        }
+      }
+    case "list_workers": reply(id, ["workers": .array(runtime.workerSummaries.map { .object($0.presentation) })])
+    case "cancel_task": control(.cancel(try request.reader.taskID()), id)
+    case "pause_task": control(.pause(try request.reader.taskID()), id)
+    case "resume_task": control(.resume(try request.reader.taskID()), id)
+    case "checkpoint_task": control(.checkpoint(try request.reader.taskID()), id)
+    case "watch": try startWatching(request.reader, id)
+    default: fail(id, "bad_request", "unknown request type \(request.kind)")
+    }
+  }
+
+  private func submit(_ reader: FieldReader, _ id: JSONValue) throws(MessageError) {
+    guard let tasks = try reader.optionalArray("tasks", maxCount: Self.maxTasksPerSubmit) else {
+      throw .missingField("tasks")
+    }
+    var submissions: [TaskSubmission] = []
+    for (index, task) in tasks.enumerated() {
+      guard let object = task.object else {
+        throw .wrongType("tasks[\(index)]", expected: "an object", found: task.typeName)
+      }
+      do {
+        let name = try FieldReader(object).optionalString("task_id", maxBytes: 4_096)
+        var taskID: TaskID?
+        if let name {
+          do { taskID = try TaskID(name) } catch { throw MessageError.badValue("task_id", problem: "\(error)") }
+        }
+        submissions.append(TaskSubmission(id: taskID, try TaskSpecification(json: object)))
+      } catch {
+        throw .badValue("tasks[\(index)]", problem: "\(error)")
+      }
+    }
+    control(.submit(submissions), id)
+  }
+
+  private func filter(_ reader: FieldReader) throws(MessageError) -> TaskFilter {
+    var filter = TaskFilter()
+    if let names = try reader.optionalArray("statuses", maxCount: 16) {
+      var statuses: Set<TaskStatus> = []
+      for name in names {
+        guard let status = name.string.flatMap(TaskStatus.init(rawValue:)) else {
+          let known = TaskStatus.allCases.map(\.rawValue).joined(separator: " ")
+          throw .badValue("statuses", problem: "\(name.text) is none of \(known)")
+        }
+        statuses.insert(status)
+      }
+      filter.statuses = statuses
+    }
+    filter.run = try reader.optionalString("run", maxBytes: 128)
+    if let worker = try reader.optionalString("worker_id", maxBytes: 4_096) {
+      do { filter.workerID = try WorkerID(worker) } catch { throw .badValue("worker_id", problem: "\(error)") }
+    }
+    filter.ids = try taskIDs(reader)
+    if reader.object["after"] != nil, reader.object["after"] != .null { filter.after = try reader.taskID("after") }
+    filter.limit = try reader.optionalInteger("limit", in: 1...TaskFilter.maxLimit) ?? TaskFilter.maxLimit
+    return filter
+  }
+
+  private func taskIDs(_ reader: FieldReader) throws(MessageError) -> [TaskID]? {
+    guard let values = try reader.optionalArray("task_ids", maxCount: TaskFilter.maxLimit) else { return nil }
+    var ids: [TaskID] = []
+    for value in values { ids.append(try FieldReader(["task_ids": value]).taskID("task_ids")) }
+    return ids
+  }
+
+  private func control(_ request: CoordinatorRequest, _ id: JSONValue) {
+    runtime.request(request) { [self] answer in
+      switch answer {
+      case .submitted(let ids): reply(id, ["task_ids": .array(ids.map { .string($0.text) })])
+      case .done: reply(id, [:])
+      case .refused(let reason): fail(id, "refused", reason)
+      case .notLive(let task):
+        runtime.task(task) { [self] result in
+          switch result {
+          case .success(let detail?):
+            fail(id, "refused", "task \(task) has already ended: it is \(detail.task.state.status.rawValue)")
+          case .success(nil): fail(id, "not_found", "there is no task \(task)")
+          case .failure(let error): fail(id, "unavailable", "\(error)")
+          }
+        }
+      }
+    }
+  }
+
+  // MARK: Watching
+
+  private func startWatching(_ reader: FieldReader, _ id: JSONValue) throws(MessageError) {
+    let run = try reader.optionalString("run", maxBytes: 128)
+    let ids = try taskIDs(reader).map(Set.init)
+    let wantsOutput = try reader.optionalBool("output") ?? false
+    stopWatching()
+    let observer = runtime.observe { [weak self] notice in
+      switch notice {
+      case .taskChanged(let task):
+        guard run == nil || task.specification.run == run, ids?.contains(task.id) ?? true else { return }
+        self?.push("task_changed", ["task": .object(task.presentation)])
+      case .outputAppended(let task, let attempt, let stream, let offset, let bytes):
+        guard wantsOutput, ids?.contains(task) ?? true else { return }
+        var fields: JSONObject = [
+          "task_id": .string(task.text), "attempt": .integer(Int64(attempt)), "stream": .string(stream.rawValue),
+          "offset": .integer(Int64(offset)),
+        ]
+        fields.setBytes(bytes, "data")
+        self?.push("task_output", fields)
+      default: break
+      }
+    }
+    watch = Watch(observer: observer)
+    reply(id, [:])
+  }
+
+  private func stopWatching() {
+    if let watch { runtime.stopObserving(watch.observer) }
+    watch = nil
+  }
+
+  private func push(_ kind: CoordinationCore.MessageKind, _ fields: JSONObject) {
+    guard let socket else { return }
+    guard socket.pendingBytes < Self.maxUnreadBytes else {
+      stopWatching()
+      return close(1013, "events were not read fast enough; list the tasks and watch again")
+    }
+    socket.send(text: Message(kind, fields).body)
+  }
+
+  // MARK: Answers
+
+  private func answer<Value>(
+    _ id: JSONValue, _ result: Result<Value, StoreError>, _ fields: (Value) -> JSONObject
+  ) {
+    switch result {
+    case .success(let value): reply(id, fields(value))
+    case .failure(let error): fail(id, "unavailable", "\(error)")
+    }
+  }
+
+  private func reply(_ id: JSONValue, _ fields: JSONObject) {
+    var object: JSONObject = ["request_id": id]
+    for member in fields.members { object[member.key] = member.value }
+    socket?.send(text: Message("reply", object).body)
+  }
+
+  private func fail(_ id: JSONValue, _ code: String, _ text: String) {
+    socket?.send(
+      text: Message("error", ["request_id": id, "code": .string(code), "message": .string(text)]).body)
+  }
+}

@@ -1,0 +1,373 @@
+public import CoordinationCore
+import Primitives
+public import Reactor
+public import Storage
+import WebSocket
+import WebSocketCore
+
+/// What a coordinator is started with.
+public struct CoordinatorSettings: Sendable {
+  public var host = "localhost"
+  /// 0 takes a free port.
+  public var port: UInt16 = Protocols.defaultPort
+  public var store = StoreKind.memory
+  public var core = CoordinatorConfiguration()
+  /// A service author's own handlers; made on the coordinator's loop, where they live.
+  public var handlers: @Sendable () -> [any MessageHandler] = { [] }
+  public var log: @Sendable (LogEntry) -> Void = { _ in }
+  /// A WebSocket ping goes out after this much silence, and must be answered within `pingTimeout`.
+  public var pingInterval: Duration = .seconds(30)
+  public var pingTimeout: Duration = .seconds(10)
+
+  public init() {}
+}
+
+/// `CoordinatorCore` on a loop: its sockets, its store, its clock. Not `Sendable`; everything is called on the loop.
+/// `Coordinator` is the same thing on a thread of its own, with an `async` face.
+public final class CoordinatorRuntime {
+  /// Writes waiting for the store above which nothing more is read from anybody.
+  static let maxPendingWrites = 200_000
+
+  public let loop: EventLoop
+  private let settings: CoordinatorSettings
+  private let core: CoordinatorCore
+  private let store: any TaskStore
+  private var server: WebSocketServer?
+  private var timer: Timer?
+  private var effects: [CoordinatorEffect] = []
+  private var isPerforming = false
+  private var isTurnEndDue = false
+  private var isHeldBack = false
+  private var stopping: (() -> Void)?
+  private var hasStopped = false
+
+  private var workers: [ConnectionID: WorkerSocket] = [:]
+  private var clients: [UInt64: ClientSocket] = [:]
+  private var lastConnection: UInt64 = 0
+  private var requests: [RequestID: (CoordinatorAnswer) -> Void] = [:]
+  private var lastRequest: UInt64 = 0
+  private var observers: [UInt64: (CoordinatorNotice) -> Void] = [:]
+  private var lastObserver: UInt64 = 0
+  private var knowsLegacyName = false
+  private var stopObservers: [() -> Void] = []
+  /// The runtime lives until it has stopped, whether or not anyone holds it.
+  private var keptAlive: CoordinatorRuntime?
+
+  /// Called once if the coordinator cannot go on: its store failed for good. Nothing that was acknowledged is lost.
+  public var onFailure: ((StoreError) -> Void)?
+
+  // MARK: Starting and stopping
+
+  /// Opens the store, reads what has not ended, and listens. `ready` is called on the loop.
+  public static func start(
+    _ settings: CoordinatorSettings, on loop: EventLoop,
+    ready: @escaping (Result<CoordinatorRuntime, CoordinatorStartError>) -> Void
+  ) {
+    let store: any TaskStore
+    do { store = try settings.store.open() } catch { return ready(.failure(.store(error))) }
+    let ready = LoopBound(ready, to: loop)
+    let mailbox = loop.mailbox
+    store.unfinishedTasks { result in
+      mailbox.post { (loop: EventLoop) in
+        switch result {
+        case .failure(let error): store.close {}; ready.value(.failure(.store(error)))
+        case .success(let unfinished):
+          do {
+            let core = try CoordinatorCore(
+              configuration: settings.core, unfinished: unfinished, handlers: settings.handlers(),
+              random: SystemRandomNumberGenerator(), at: loop.now)
+            let runtime = CoordinatorRuntime(settings, core: core, store: store, on: loop)
+            runtime.listen(ready.value)
+          } catch {
+            store.close {}
+            ready.value(.failure(.handlers("\(error)")))
+          }
+        }
+      }
+    }
+  }
+
+  private init(_ settings: CoordinatorSettings, core: CoordinatorCore, store: any TaskStore, on loop: EventLoop) {
+    self.settings = settings
+    self.core = core
+    self.store = store
+    self.loop = loop
+  }
+
+  private func listen(_ ready: @escaping (Result<CoordinatorRuntime, CoordinatorStartError>) -> Void) {
+    let (host, port) = (settings.host, settings.port)
+    Resolver.resolve(host: host, port: port, on: loop) { [self] result in
+      do {
+        let addresses = try result.get()
+        guard let address = addresses.first else {
+          throw SystemError(call: "getaddrinfo", subject: host, code: 0, detail: "no address")
+        }
+        var configuration = WebSocketConfiguration()
+        configuration.maxMessageBytes = Protocols.maxMessageBytes
+        configuration.maxFrameBytes = Protocols.maxMessageBytes
+        configuration.pingInterval = settings.pingInterval
+        configuration.pingTimeout = settings.pingTimeout
+        configuration.subprotocols = [Protocols.session, Protocols.client]
+        server = try WebSocketServer.listen(at: address, on: loop, configuration: configuration) {
+          [weak self] request in
+          self?.decide(request) ?? .reject(status: 503, message: "the coordinator is shutting down")
+        }
+        timer = loop.makeTimer { [weak self] in self?.feed(.tick) }
+        keptAlive = self
+        endTurnSoon()
+        ready(.success(self))
+      } catch {
+        store.close {}
+        ready(.failure(.address("cannot listen at \(host):\(port): \(error)")))
+      }
+    }
+  }
+
+  /// Where it listens.
+  public var address: SocketAddress { server?.localAddress ?? .loopback() }
+
+  /// `ws://HOST:PORT`, as workers and clients are told it.
+  public var url: String {
+    let host = address.host
+    return "ws://\(host.contains(":") ? "[\(host)]" : host):\(address.port ?? 0)"
+  }
+
+  /// Closes every connection with a reason, waits for the store, and calls `completion`. Workers keep what they run:
+  /// they come back to whoever is started next on the same store.
+  public func stop(_ completion: @escaping () -> Void) {
+    guard !hasStopped else { return completion() }
+    hasStopped = true
+    stopping = completion
+    server?.stopAccepting()
+    for (_, socket) in workers.sorted(by: { $0.key.number < $1.key.number }) {
+      socket.close(1001, "the coordinator is shutting down")
+    }
+    for (_, client) in clients.sorted(by: { $0.key < $1.key }) {
+      client.close(1001, "the coordinator is shutting down")
+    }
+    feed(.turnEnded)
+    let mailbox = loop.mailbox
+    let done = LoopBound(self, to: loop)
+    store.close { mailbox.post { done.value.closed() } }
+  }
+
+  /// Calls `body` on the loop when the coordinator stops.
+  public func onStop(_ body: @escaping () -> Void) {
+    if hasStopped { body() } else { stopObservers.append(body) }
+  }
+
+  private func closed() {
+    timer?.cancel()
+    server?.close()
+    server = nil
+    for body in stopObservers { body() }
+    stopObservers = []
+    let completion = stopping
+    stopping = nil
+    keptAlive = nil
+    completion?()
+  }
+
+  // MARK: The turn
+
+  private func feed(_ event: CoordinatorEvent) {
+    core.handle(event, at: loop.now, wall: SystemWallClock.now(), into: &effects)
+    endTurnSoon()
+    perform()
+  }
+
+  private func endTurnSoon() {
+    guard !isTurnEndDue else { return }
+    isTurnEndDue = true
+    loop.afterTurn { [weak self] in self?.endTurn() }
+  }
+
+  private func endTurn() {
+    core.handle(.turnEnded, at: loop.now, wall: SystemWallClock.now(), into: &effects)
+    perform()
+    isTurnEndDue = false
+    holdBackIfNeeded()
+    guard !hasStopped else { return }
+    timer?.start(after: max(core.nextDeadline - loop.now, .milliseconds(1)))
+  }
+
+  /// Performing an effect may feed the core again, which appends to `effects`: hence by index, and only the outermost call.
+  private func perform() {
+    guard !isPerforming else { return }
+    isPerforming = true
+    var index = 0
+    while index < effects.count {
+      perform(effects[index])
+      index += 1
+    }
+    effects.removeAll(keepingCapacity: true)
+    isPerforming = false
+  }
+
+  private func perform(_ effect: CoordinatorEffect) {
+    switch effect {
+    case .send(let id, let bytes): workers[id]?.send(bytes)
+    case .close(let id, let code, let reason): workers[id]?.close(code, reason)
+    case .commit(let batch, let writes): commit(batch, writes)
+    case .findTasks(let id, let ids): find(ids, for: id)
+    case .answer(let id, let answer): requests.removeValue(forKey: id)?(answer)
+    case .notice(let notice): for observer in observers.values { observer(notice) }
+    case .log(let entry): settings.log(entry)
+    }
+  }
+
+  private func commit(_ batch: BatchID, _ writes: [StoreWrite]) {
+    let mailbox = loop.mailbox
+    let runtime = LoopBound(self, to: loop)
+    store.commit(writes) { result in
+      mailbox.post { runtime.value.committed(batch, writes, result) }
+    }
+  }
+
+  private func committed(_ batch: BatchID, _ writes: [StoreWrite], _ result: Result<Void, StoreError>) {
+    switch result {
+    case .success: feed(.committed(batch))
+    case .failure(let error) where error.isTransient:
+      // Nothing was promised yet, so nothing is lost by trying again; meanwhile everyone waits.
+      settings.log(
+        LogEntry(.error, "the store cannot commit; trying again", ["error": "\(error)", "writes": "\(writes.count)"]))
+      _ = loop.schedule(after: .seconds(1)) { [weak self] in self?.commit(batch, writes) }
+    case .failure(let error):
+      guard !hasStopped else { return }
+      settings.log(LogEntry(.critical, "the store failed", ["error": "\(error)"]))
+      onFailure?(error)
+    }
+  }
+
+  private func find(_ ids: [TaskID], for request: RequestID) {
+    let mailbox = loop.mailbox
+    let runtime = LoopBound(self, to: loop)
+    store.tasks(matching: TaskFilter(ids: ids)) { result in
+      mailbox.post {
+        switch result {
+        case .success(let tasks): runtime.value.feed(.found(request, tasks.map(\.id)))
+        case .failure(let error):
+          // Without knowing what exists nothing may be submitted; the submitter is told and asks again.
+          runtime.value.requests.removeValue(forKey: request)?(.refused("the store cannot be read: \(error)"))
+        }
+      }
+    }
+  }
+
+  private func holdBackIfNeeded() {
+    let shouldHold = core.pendingWrites > Self.maxPendingWrites
+    guard shouldHold != isHeldBack else { return }
+    isHeldBack = shouldHold
+    for socket in workers.values { socket.holdBack(shouldHold) }
+    for client in clients.values { client.holdBack(shouldHold) }
+  }
+
+  // MARK: Upgrades
+
+  private func decide(_ request: UpgradeRequest) -> UpgradeDecision {
+    guard !hasStopped else { return .reject(status: 503, message: "the coordinator is shutting down") }
+    let offersSession = request.offeredSubprotocols.contains(Protocols.session)
+    switch Endpoint(target: request.target) {
+    case .worker(let id): return accept(id, offersSession ? .session : .legacy)
+    case .anonymousWorker:
+      let suffix = String(UInt32.random(in: .min ... .max), radix: 16)
+      let name = "worker-" + String(repeating: "0", count: 8 - suffix.count) + suffix
+      guard let id = try? WorkerID(name) else { return .reject(status: 500, message: "no name could be made up") }
+      return accept(id, .legacy)
+    case .client:
+      lastConnection += 1
+      let client = ClientSocket(number: lastConnection, runtime: self)
+      clients[client.number] = client
+      let chosen = request.offeredSubprotocols.contains(Protocols.client) ? Protocols.client : nil
+      return .accept(subprotocol: chosen, delegate: client)
+    case .badWorkerID(let problem): return .reject(status: 400, message: problem)
+    case .unknown:
+      let text =
+        "no such path; workers connect to \(Protocols.workerPathPrefix){worker_id}\(Protocols.workerPathSuffix), "
+        + "clients to \(Protocols.clientPath)"
+      return .reject(status: 404, message: text)
+    }
+  }
+
+  private func accept(_ id: WorkerID, _ mode: ConnectionMode) -> UpgradeDecision {
+    if mode == .legacy, id.text.contains("{"), !knowsLegacyName {
+      knowsLegacyName = true
+      settings.log(
+        LogEntry(.warning, "a worker's name was never filled in; all that share it count as one", ["worker": id.text]))
+    }
+    lastConnection += 1
+    let socket = WorkerSocket(ConnectionID(lastConnection), workerID: id, mode: mode, runtime: self)
+    return .accept(subprotocol: mode == .session ? Protocols.session : nil, delegate: socket)
+  }
+
+  func opened(_ socket: WorkerSocket, from address: String) {
+    workers[socket.id] = socket
+    if isHeldBack { socket.holdBack(true) }
+    feed(.connected(socket.id, socket.workerID, socket.mode, remoteAddress: address))
+  }
+
+  func received(_ bytes: [UInt8], from socket: WorkerSocket) { feed(.received(socket.id, bytes)) }
+
+  func ended(_ socket: WorkerSocket) {
+    guard workers.removeValue(forKey: socket.id) != nil else { return }
+    feed(.disconnected(socket.id))
+  }
+
+  func ended(_ client: ClientSocket) { clients[client.number] = nil }
+
+  func log(_ entry: LogEntry) { settings.log(entry) }
+
+  // MARK: Asking
+
+  /// Performs a request; the answer comes on the loop once everything it promises is durable.
+  public func request(_ request: CoordinatorRequest, _ answer: @escaping (CoordinatorAnswer) -> Void) {
+    lastRequest += 1
+    let id = RequestID(lastRequest)
+    requests[id] = answer
+    feed(.request(id, request))
+  }
+
+  /// Every worker known, in order of their ids.
+  public var workerSummaries: [WorkerSummary] { core.workerSummaries }
+
+  /// Calls `observer` on the loop with everything that happens from now on, until told to stop.
+  public func observe(_ observer: @escaping (CoordinatorNotice) -> Void) -> UInt64 {
+    lastObserver += 1
+    observers[lastObserver] = observer
+    return lastObserver
+  }
+
+  public func stopObserving(_ number: UInt64) { observers[number] = nil }
+
+  /// A page of tasks, as durable; progress is as fresh as memory has it.
+  public func tasks(matching filter: TaskFilter, _ answer: @escaping (Result<[TaskRecord], StoreError>) -> Void) {
+    let (mailbox, runtime) = (loop.mailbox, LoopBound((self, answer), to: loop))
+    store.tasks(matching: filter) { result in
+      mailbox.post {
+        let (self_, answer) = runtime.value
+        answer(result.map { $0.map(self_.withProgress) })
+      }
+    }
+  }
+
+  /// Everything about one task; `nil` when it was never submitted.
+  public func task(_ id: TaskID, _ answer: @escaping (Result<TaskDetail?, StoreError>) -> Void) {
+    let (mailbox, bound) = (loop.mailbox, LoopBound(answer, to: loop))
+    store.task(id) { result in mailbox.post { bound.value(result) } }
+  }
+
+  /// How many tasks have each status.
+  public func counts(run: String?, _ answer: @escaping (Result<[TaskStatus: Int], StoreError>) -> Void) {
+    let (mailbox, bound) = (loop.mailbox, LoopBound(answer, to: loop))
+    store.counts(run: run) { result in mailbox.post { bound.value(result) } }
+  }
+
+  private func withProgress(_ task: TaskRecord) -> TaskRecord {
+    guard let live = core.liveTask(task.id), live.state.attempt == task.state.attempt else { return task }
+    var task = task
+    task.state.progress = live.state.progress
+    return task
+  }
+}
+
+@available(*, unavailable) extension CoordinatorRuntime: Sendable {}

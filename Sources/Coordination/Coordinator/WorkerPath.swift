@@ -1,0 +1,49 @@
+import CoordinationCore
+
+/// What a request's target asks for.
+enum Endpoint: Equatable {
+  case worker(WorkerID)
+  /// The reference lets a worker without a name connect to `/`.
+  case anonymousWorker
+  case client
+  case badWorkerID(String)
+  case unknown
+
+  init(target: String) {
+    var path = String(target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false).first ?? "")
+    if path.count > 1, path.hasSuffix("/") { path.removeLast() }
+    if path == "/" || path.isEmpty {
+      self = .anonymousWorker
+    } else if path == Protocols.clientPath {
+      self = .client
+    } else if path.hasPrefix(Protocols.workerPathPrefix), path.hasSuffix(Protocols.workerPathSuffix),
+      path.count > Protocols.workerPathPrefix.count + Protocols.workerPathSuffix.count
+    {
+      let encoded = path.dropFirst(Protocols.workerPathPrefix.count).dropLast(Protocols.workerPathSuffix.count)
+      guard let text = Self.decoded(encoded) else {
+        self = .badWorkerID("the worker id is not percent-encoded UTF-8")
+        return
+      }
+      do { self = .worker(try WorkerID(text)) } catch { self = .badWorkerID("\(error)") }
+    } else {
+      self = .unknown
+    }
+  }
+
+  /// RFC 3986 §2.1.
+  private static func decoded(_ text: Substring) -> String? {
+    var bytes: [UInt8] = []
+    var rest = text.utf8[...]
+    while let byte = rest.popFirst() {
+      guard byte == UInt8(ascii: "%") else {
+        bytes.append(byte)
+        continue
+      }
+      guard let high = rest.popFirst().flatMap({ Character(UnicodeScalar($0)).hexDigitValue }),
+        let low = rest.popFirst().flatMap({ Character(UnicodeScalar($0)).hexDigitValue })
+      else { return nil }
+      bytes.append(UInt8(high << 4 | low))
+    }
+    return String(validating: bytes, as: UTF8.self)
+  }
+}

@@ -1,0 +1,318 @@
+public import CoordinationCore
+import Primitives
+public import Reactor
+import Storage
+import WebSocket
+import WebSocketCore
+
+/// `WorkerCore` on a loop: its connection, its outbox file, its executors, its clock. Not `Sendable`; everything is called
+/// on the loop. `Worker` is the same thing on a thread of its own, with an `async` face.
+public final class WorkerRuntime {
+  public let loop: EventLoop
+  public let workerID: WorkerID
+  private let settings: WorkerSettings
+  private let url: WebSocketURL
+  private let core: WorkerCore
+  private let executors: [any TaskExecutor]
+  private let executorOfKind: [String: any TaskExecutor]
+  private let outbox: OutboxWriter?
+  private var executorOf: [AttemptKey: any TaskExecutor] = [:]
+  private var socket: WorkerLinkSocket?
+  private var timer: Timer?
+  private var disconnectTimer: Timer?
+  private var effects: [WorkerEffect] = []
+  private var isPerforming = false
+  private var isTurnEndDue = false
+  private var hadRoom = true
+  /// The runtime lives until it has stopped, whether or not anyone holds it.
+  private var keptAlive: WorkerRuntime?
+
+  /// Called on the loop.
+  public var onStateChange: ((WorkerConnectionState) -> Void)?
+  /// Called on the loop once everything has ended and the outbox file is closed.
+  public var onStopped: (() -> Void)?
+
+  /// Checks the settings, opens the outbox file, and begins to connect.
+  public static func start(
+    _ settings: WorkerSettings, executors: [any TaskExecutor], on loop: EventLoop
+  ) throws(WorkerStartError) -> WorkerRuntime {
+    let id: WorkerID
+    do { id = try WorkerID(settings.workerID ?? "worker-\(randomText(4))") } catch { throw .workerID(error) }
+    let path = "\(Protocols.workerPathPrefix)\(encoded(id.text))\(Protocols.workerPathSuffix)"
+    let url: WebSocketURL
+    do {
+      let base = try WebSocketURL(settings.coordinator)
+      url = try WebSocketURL(host: base.host, port: base.port, target: path)
+    } catch { throw .coordinator("the coordinator's address \(settings.coordinator) is wrong: \(error)") }
+    var kinds: [String: any TaskExecutor] = [:]
+    for executor in executors {
+      for kind in executor.kinds {
+        if let other = kinds[kind] {
+          throw .executors("both \(type(of: other)) and \(type(of: executor)) execute work of kind \(kind)")
+        }
+        kinds[kind] = executor
+      }
+    }
+    let outbox: OutboxWriter?
+    do { outbox = try settings.outboxPath.map { path throws(StoreError) in try OutboxWriter.open(path: path) } } catch {
+      throw .outbox("\(error)")
+    }
+    let runtime = WorkerRuntime(id, settings, url, executors, kinds, outbox, loop)
+    runtime.keptAlive = runtime
+    for entry in outbox?.recovered ?? [] { runtime.feed(.restored(key: entry.key, body: entry.content)) }
+    runtime.feed(.start)
+    if let delay = settings.simulateDisconnect {
+      runtime.disconnectTimer = loop.schedule(after: delay) { [weak runtime] in
+        runtime?.settings.log(LogEntry(.warning, "simulated disconnection"))
+        runtime?.reconnect()
+      }
+    }
+    return runtime
+  }
+
+  private init(
+    _ id: WorkerID, _ settings: WorkerSettings, _ url: WebSocketURL, _ executors: [any TaskExecutor],
+    _ kinds: [String: any TaskExecutor], _ outbox: OutboxWriter?, _ loop: EventLoop
+  ) {
+    workerID = id
+    self.settings = settings
+    self.url = url
+    self.executors = executors
+    executorOfKind = kinds
+    self.outbox = outbox
+    self.loop = loop
+    var configuration = WorkerCoreConfiguration(
+      workerID: id, bootID: Self.randomText(16),
+      capabilities: WorkerCapabilities(slots: max(1, settings.slots), kinds: Set(kinds.keys)))
+    configuration.heartbeatInterval = settings.heartbeatInterval
+    configuration.heartbeatTimeout = settings.heartbeatTimeout
+    configuration.reconnectDelay = settings.reconnectDelay
+    configuration.maxReconnectDelay = settings.maxReconnectDelay
+    configuration.maxReconnectAttempts = settings.maxReconnectAttempts
+    core = WorkerCore(configuration: configuration, random: SystemRandomNumberGenerator(), at: loop.now)
+    timer = loop.makeTimer { [weak self] in self?.feed(.tick) }
+  }
+
+  private static func randomText(_ bytes: Int) -> String {
+    (0..<bytes).map { _ in
+      let digits = String(UInt8.random(in: .min ... .max), radix: 16)
+      return digits.count == 1 ? "0" + digits : digits
+    }.joined()
+  }
+
+  /// Percent-encodes what a request target may not hold (RFC 3986 §3.3); worker ids need it for braces only.
+  private static func encoded(_ text: String) -> String {
+    text.map { $0 == "{" ? "%7B" : $0 == "}" ? "%7D" : String($0) }.joined()
+  }
+
+  // MARK: What people ask
+
+  public var state: WorkerConnectionState { core.state }
+  public var statistics: WorkerStatistics { core.statistics }
+  public var sessionID: SessionID? { core.sessionID }
+  public var activeAttempts: [AttemptKey] { core.activeAttempts }
+
+  /// Drops the connection, if there is one, and connects again at once.
+  public func reconnect() { feed(.reconnect) }
+
+  /// Takes no more tasks, and stops once those that run have ended and been acknowledged.
+  public func drain() { feed(.drain) }
+
+  /// Ends what runs, and then the worker. Results that were not delivered stay in the outbox file for the next start.
+  public func stop() { feed(.stop) }
+
+  /// Sends a message of a service author's own.
+  /// - Parameter reliably: numbered, and replayed until it is acknowledged.
+  public func send(_ message: Message, reliably: Bool) { feed(.send(message, reliably: reliably)) }
+
+  // MARK: The turn
+
+  private func feed(_ event: WorkerEvent) {
+    core.handle(event, at: loop.now, wall: SystemWallClock.now(), into: &effects)
+    if !isTurnEndDue {
+      isTurnEndDue = true
+      loop.afterTurn { [weak self] in self?.endTurn() }
+    }
+    perform()
+  }
+
+  private func endTurn() {
+    core.handle(.turnEnded, at: loop.now, wall: SystemWallClock.now(), into: &effects)
+    perform()
+    isTurnEndDue = false
+    let hasRoom = core.hasRoom
+    if hasRoom, !hadRoom { for executor in executors { executor.roomAvailable() } }
+    hadRoom = hasRoom
+    let deadline = core.nextDeadline
+    if deadline == .distantFuture {
+      timer?.cancel()
+    } else {
+      timer?.start(after: max(deadline - loop.now, .milliseconds(1)))
+    }
+  }
+
+  /// Performing an effect may feed the core again, which appends to `effects`: hence by index, and only the outermost call.
+  private func perform() {
+    guard !isPerforming else { return }
+    isPerforming = true
+    var index = 0
+    while index < effects.count {
+      perform(effects[index])
+      index += 1
+    }
+    effects.removeAll(keepingCapacity: true)
+    isPerforming = false
+  }
+
+  private func perform(_ effect: WorkerEffect) {
+    switch effect {
+    case .connect: connect()
+    case .send(let bytes): socket?.send(bytes)
+    case .close(let code, let reason):
+      let old = socket
+      socket = nil
+      old?.leave(code, reason)
+    case .persist(let key, let bytes): persist(key, bytes)
+    case .forget(let key): outbox?.remove(key: key)
+    case .startAttempt(let assignment): start(assignment)
+    case .pauseAttempt(let key): executorOf[key]?.pause(key)
+    case .resumeAttempt(let key): executorOf[key]?.resume(key)
+    case .stopAttempt(let key, let reason): executorOf[key]?.stop(key, reason)
+    case .requestCheckpoint(let key): executorOf[key]?.requestCheckpoint(key)
+    case .leaseRenewed(let deadline): for executor in executors { executor.leaseRenewed(until: deadline) }
+    case .stateChanged(let state): onStateChange?(state)
+    case .message(let message): settings.onMessage(message)
+    case .log(let entry): settings.log(entry)
+    case .stopped: finish()
+    }
+  }
+
+  // MARK: Connecting
+
+  private func connect() {
+    var configuration = WebSocketConfiguration()
+    configuration.maxMessageBytes = 4 * Protocols.maxMessageBytes
+    configuration.maxFrameBytes = 4 * Protocols.maxMessageBytes
+    configuration.pingInterval = settings.pingInterval
+    configuration.pingTimeout = settings.pingTimeout
+    // Whoever is silent for the heartbeat timeout is taken for gone; that holds for a handshake as well.
+    configuration.handshakeTimeout = min(configuration.handshakeTimeout, settings.heartbeatTimeout)
+    configuration.subprotocols = settings.offersSession ? [Protocols.session] : []
+    let link = WorkerLinkSocket(
+      opened: { [weak self] in self?.opened($0, $1) },
+      received: { [weak self] in self?.received($0, $1) },
+      closed: { [weak self] in self?.closed($0, $1) })
+    socket = link
+    WebSocketClient.connect(to: url, on: loop, configuration: configuration, delegate: link) { [weak self, weak link] in
+      guard let self, let link, case .failure(let error) = $0, self.socket === link else { return }
+      self.socket = nil
+      self.feed(.connectFailed("\(error)", retryAfter: nil))
+    }
+  }
+
+  private func opened(_ link: WorkerLinkSocket, _ mode: ConnectionMode) {
+    guard socket === link else { return link.leave(1000, "no longer wanted") }
+    feed(.connected(mode))
+  }
+
+  private func received(_ link: WorkerLinkSocket, _ bytes: [UInt8]) {
+    if socket === link { feed(.received(bytes)) }
+  }
+
+  private func closed(_ link: WorkerLinkSocket, _ reason: String) {
+    guard socket === link else { return }
+    socket = nil
+    feed(.disconnected(reason))
+  }
+
+  // MARK: The outbox file
+
+  private func persist(_ key: String, _ bytes: [UInt8]) {
+    guard let outbox else { return feed(.persisted(key: key)) }
+    let (mailbox, runtime) = (loop.mailbox, LoopBound(self, to: loop))
+    outbox.append(key: key, bytes) { result in
+      mailbox.post {
+        switch result {
+        case .success: runtime.value.feed(.persisted(key: key))
+        case .failure(let error): runtime.value.persistAgain(key, bytes, error)
+        }
+      }
+    }
+  }
+
+  /// Until it is on the disk it is not reported: a result that only the coordinator half heard of would be lost.
+  private func persistAgain(_ key: String, _ bytes: [UInt8], _ error: StoreError) {
+    settings.log(LogEntry(.error, "the outbox file cannot be written; trying again", ["error": "\(error)"]))
+    _ = loop.schedule(after: .seconds(1)) { [weak self] in self?.persist(key, bytes) }
+  }
+
+  // MARK: Attempts
+
+  private func start(_ assignment: Assignment) {
+    let key = AttemptKey(assignment.taskID, assignment.attempt)
+    let reporter = AttemptReporter(key, room: { [core] in core.hasRoom }) { [weak self] event in
+      if case .attemptEnded = event { self?.executorOf[key] = nil }
+      self?.feed(event)
+    }
+    guard let executor = executorOfKind[assignment.specification.work.kind] else {
+      let reason = "this worker cannot execute work of kind \(assignment.specification.work.kind)"
+      return reporter.ended(AttemptEnding(.failed, reason: reason))
+    }
+    executorOf[key] = executor
+    executor.start(assignment, reporter: reporter, on: loop)
+  }
+
+  private func finish() {
+    timer?.cancel()
+    disconnectTimer?.cancel()
+    socket?.leave(1000, "the worker has stopped")
+    socket = nil
+    let (mailbox, runtime) = (loop.mailbox, LoopBound(self, to: loop))
+    guard let outbox else { return stopped() }
+    outbox.close { mailbox.post { runtime.value.stopped() } }
+  }
+
+  private func stopped() {
+    let body = onStopped
+    onStopped = nil
+    keptAlive = nil
+    body?()
+  }
+}
+
+@available(*, unavailable) extension WorkerRuntime: Sendable {}
+
+/// One connection to the coordinator.
+final class WorkerLinkSocket: WebSocketDelegate {
+  private let opened: (WorkerLinkSocket, ConnectionMode) -> Void
+  private let received: (WorkerLinkSocket, [UInt8]) -> Void
+  private let closed: (WorkerLinkSocket, String) -> Void
+  private var socket: WebSocketConnection?
+
+  init(
+    opened: @escaping (WorkerLinkSocket, ConnectionMode) -> Void,
+    received: @escaping (WorkerLinkSocket, [UInt8]) -> Void, closed: @escaping (WorkerLinkSocket, String) -> Void
+  ) {
+    self.opened = opened
+    self.received = received
+    self.closed = closed
+  }
+
+  func webSocketDidOpen(_ socket: WebSocketConnection) {
+    self.socket = socket
+    opened(self, socket.subprotocol == Protocols.session ? .session : .legacy)
+  }
+
+  func webSocket(_ socket: WebSocketConnection, didReceive message: RawSpan, kind: WebSocketCore.MessageKind) {
+    if kind == .text { received(self, message.copied) }
+  }
+
+  func webSocketDidClose(_ socket: WebSocketConnection, reason: CloseReason) {
+    self.socket = nil
+    closed(self, "\(reason)")
+  }
+
+  func send(_ bytes: [UInt8]) { socket?.send(text: bytes) }
+
+  func leave(_ code: UInt16, _ reason: String) { socket?.close(code: CloseCode(rawValue: code), reason: reason) }
+}

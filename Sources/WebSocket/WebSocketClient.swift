@@ -1,0 +1,87 @@
+import Primitives
+public import Reactor
+
+/// Opens WebSocket connections.
+public enum WebSocketClient {
+  /// Connects, sends the request and waits for the answer; call on the loop.
+  ///
+  /// `completion` comes once, never from within this call, unless the attempt is cancelled. On success the delegate
+  /// heard `webSocketDidOpen` just before; on failure it hears nothing. The TCP connection and the handshake may each
+  /// take up to `handshakeTimeout`. `address` is dialled instead of the URL's host, if given.
+  @discardableResult
+  public static func connect(
+    to url: WebSocketURL, at address: SocketAddress? = nil, on loop: EventLoop,
+    configuration: WebSocketConfiguration = .init(), headers: HTTPHeaders = [:], delegate: any WebSocketDelegate,
+    completion: @escaping (Result<WebSocketConnection, WebSocketError>) -> Void = { _ in }
+  ) -> WebSocketConnectAttempt {
+    let attempt = WebSocketConnectAttempt(completion)
+    var entropy = Entropy()
+    let request: ClientHandshake
+    do throws(HandshakeError) {
+      request = try ClientHandshake(
+        target: url.target, host: url.hostField, headers: headers, subprotocols: configuration.subprotocols,
+        using: &entropy)
+    } catch {
+      loop.afterTurn { attempt.finish(.failure(.connection(.handshake(error)))) }
+      return attempt
+    }
+    let connected = { (result: Result<Connection, SystemError>) in
+      switch result {
+      case .success(let transport):
+        attempt.handshake(
+          WebSocketConnection.connected(
+            transport, request: request, configuration: configuration, delegate: delegate, completion: attempt.finish))
+      case .failure(let error): attempt.finish(.failure(.transport(error)))
+      }
+    }
+    let timeout = configuration.handshakeTimeout
+    let options = configuration.transportOptions
+    if let address {
+      attempt.dial(Connection.connect(to: address, on: loop, timeout: timeout, options: options, connected))
+    } else {
+      attempt.dial(
+        Connection.connect(host: url.host, port: url.port, on: loop, timeout: timeout, options: options, connected))
+    }
+    return attempt
+  }
+}
+
+/// A connection in the making; need not be kept.
+public final class WebSocketConnectAttempt {
+  private enum Stage {
+    case starting
+    case dialling(ConnectAttempt)
+    case handshake(WebSocketConnection)
+    case decided
+  }
+
+  private var stage = Stage.starting
+  private var completion: ((Result<WebSocketConnection, WebSocketError>) -> Void)?
+
+  init(_ completion: @escaping (Result<WebSocketConnection, WebSocketError>) -> Void) {
+    self.completion = completion
+  }
+
+  /// Gives up: nothing more is heard. Harmless once decided. Call on the loop.
+  public func cancel() {
+    completion = nil
+    switch stage {
+    case .starting, .decided: break
+    case .dialling(let attempt): attempt.cancel()
+    case .handshake(let socket): socket.abort()
+    }
+    stage = .decided
+  }
+
+  func dial(_ attempt: ConnectAttempt) { stage = .dialling(attempt) }
+
+  func handshake(_ socket: WebSocketConnection) { stage = .handshake(socket) }
+
+  func finish(_ result: Result<WebSocketConnection, WebSocketError>) {
+    stage = .decided
+    let completion = completion.take()
+    completion?(result)
+  }
+}
+
+@available(*, unavailable) extension WebSocketConnectAttempt: Sendable {}

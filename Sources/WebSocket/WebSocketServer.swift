@@ -1,0 +1,79 @@
+public import Reactor
+
+/// Listens for WebSocket connections on one loop.
+///
+/// It serves until `stopAccepting` or `close`, or until its loop ends, whether or not this object is kept.
+public final class WebSocketServer {
+  /// Where it listens, with the port the system chose if port 0 was asked for.
+  public var localAddress: SocketAddress { listener.localAddress }
+
+  /// Connections that are there, those in the handshake included.
+  public var connectionCount: Int { lobby.sockets.count }
+
+  /// Hears of connections that ended before they were open, rejected ones included; for logs and counters.
+  public var onHandshakeFailure: ((SocketAddress, CloseReason) -> Void)? {
+    get { lobby.onHandshakeFailure }
+    set { lobby.onHandshakeFailure = newValue }
+  }
+
+  private let loop: EventLoop
+  private let listener: Listener
+  private let lobby: Lobby
+
+  /// The connections, apart from the server so that the listener holds them and not itself.
+  private final class Lobby {
+    var sockets: [UInt64: WebSocketConnection] = [:]
+    var onHandshakeFailure: ((SocketAddress, CloseReason) -> Void)?
+    var onEmpty: [() -> Void] = []
+
+    func remove(_ socket: WebSocketConnection, _ reason: CloseReason) {
+      if !socket.wasOpened { onHandshakeFailure?(socket.remoteAddress, reason) }
+      sockets[socket.id] = nil
+      guard sockets.isEmpty else { return }
+      let completions = onEmpty
+      onEmpty = []
+      for completion in completions { completion() }
+    }
+  }
+
+  private init(_ loop: EventLoop, _ listener: Listener, _ lobby: Lobby) {
+    self.loop = loop
+    self.listener = listener
+    self.lobby = lobby
+  }
+
+  /// Starts to listen; call on the loop.
+  ///
+  /// `accept` decides about each valid upgrade request and must not block. The connection options of `options` are
+  /// replaced by the configuration's limits. Fails as `Listener.listen` does.
+  public static func listen(
+    at address: SocketAddress, on loop: EventLoop, configuration: WebSocketConfiguration = .init(),
+    options: ListenerOptions = .init(), accept: @escaping (UpgradeRequest) -> UpgradeDecision
+  ) throws(SystemError) -> WebSocketServer {
+    let lobby = Lobby()
+    var options = options
+    options.connection = configuration.transportOptions
+    let listener = try Listener.listen(at: address, on: loop, options: options) { transport in
+      let socket = WebSocketConnection.accepted(transport, configuration: configuration, decide: accept) {
+        [lobby] socket, reason in lobby.remove(socket, reason)
+      }
+      lobby.sockets[socket.id] = socket
+    }
+    return WebSocketServer(loop, listener, lobby)
+  }
+
+  /// Takes no more connections; those that are there stay. Call on the loop.
+  public func stopAccepting() { listener.close() }
+
+  /// Takes no more connections and closes those that are there; call on the loop.
+  ///
+  /// `completion` comes once, when all are gone: within twice `closeTimeout`, and never from within this call.
+  public func close(code: CloseCode = .goingAway, reason: String = "", _ completion: @escaping () -> Void = {}) {
+    listener.close()
+    guard !lobby.sockets.isEmpty else { return loop.afterTurn(completion) }
+    lobby.onEmpty.append(completion)
+    for socket in lobby.sockets.values { socket.close(code: code, reason: reason) }
+  }
+}
+
+@available(*, unavailable) extension WebSocketServer: Sendable {}

@@ -1,0 +1,31 @@
+/// The limits and times of WebSocket connections, the same for both roles.
+public struct WebSocketConfiguration: Hashable, Sendable {
+  /// The longest handshake head, in bytes; a longer one is answered with 431.
+  public var maxRequestHeadBytes = 16 * 1024
+  /// The most header fields in a handshake head; more are answered with 431.
+  public var maxHeaderFields = 128
+  /// From the TCP connection to the completed handshake; when it passes, a server answers 408.
+  public var handshakeTimeout: Duration = .seconds(10)
+  /// The longest payload of one received frame, in bytes; a longer one is answered with 1009.
+  public var maxFrameBytes = 1024 * 1024
+  /// The longest received message over all its fragments, in bytes; a longer one is answered with 1009.
+  public var maxMessageBytes = 1024 * 1024
+  /// How long the peer may take to answer a Close frame, and then to end the TCP connection.
+  public var closeTimeout: Duration = .seconds(5)
+  /// A ping is sent when nothing came from the peer for this long; `nil` sends none.
+  public var pingInterval: Duration?
+  /// The connection is given up when nothing came for this long after a ping.
+  public var pingTimeout: Duration = .seconds(20)
+  /// Pongs waiting to be written; beyond it only the newest ping is answered (RFC 6455 §5.5.3).
+  public var maxPendingPongs = 64
+  /// Bytes waiting to be written; a send beyond it ends the connection.
+  public var maxPendingBytes = 16 * 1024 * 1024
+  /// Above this many waiting bytes the delegate is told to hold back, in bytes.
+  public var highWatermarkBytes = 1024 * 1024
+  /// Once at most this many bytes wait again the delegate is told to go on, in bytes.
+  public var lowWatermarkBytes = 256 * 1024
+  /// What a server supports and a client offers, the preferred one first.
+  public var subprotocols: [String] = []
+
+  public init() {}
+}

@@ -1,0 +1,14 @@
+extension RawSpan {
+  /// The byte at `offset`, which must be below `byteCount`.
+  func byte(at offset: Int) -> UInt8 {
+    // SAFETY: the load is checked against the bounds, and any bit pattern is a UInt8.
+    unsafe unsafeLoad(fromByteOffset: offset, as: UInt8.self)
+  }
+}
+
+extension [UInt8] {
+  mutating func append(contentsOf bytes: RawSpan) {
+    // SAFETY: the pointer is used within the closure only.
+    unsafe bytes.withUnsafeBytes { unsafe append(contentsOf: $0) }
+  }
+}

@@ -1,0 +1,85 @@
+/// A client's valid request for an upgrade, as a server sees it (RFC 6455 §4.2.1).
+public struct HandshakeRequest: Hashable, Sendable {
+  /// Path and query as sent, beginning with "/".
+  public let target: String
+  public let host: String
+  /// All fields, their names in lower case.
+  public let headers: HTTPHeaders
+  /// What the client offers, the preferred one first.
+  public let subprotocols: [String]
+  /// What the client offers, the preferred one first.
+  public let extensions: [ExtensionOffer]
+  let key: String
+
+  /// The target without its query.
+  public var path: String { String(target.prefix { $0 != "?" }) }
+
+  /// What follows the first "?"; `nil` if there is none.
+  public var query: String? {
+    target.firstIndex(of: "?").map { String(target[target.index(after: $0)...]) }
+  }
+
+  /// The first of `supported` that the client offers too; `nil` if there is none.
+  public func preferredSubprotocol(of supported: [String]) -> String? {
+    supported.first { subprotocols.contains($0) }
+  }
+
+  init(_ bytes: [UInt8], maxFields: Int) throws(HandshakeError) {
+    let head = try MessageHead(bytes, maxFields: maxFields, startLineFault: .requestLine)
+    target = try Self.target(ofRequestLine: head.startLine)
+    headers = head.headers
+    host = try head.single("host")
+    guard !headers.values("upgrade").isEmpty else { throw .upgradeMissing }
+    guard headers.hasToken("websocket", in: "upgrade") else { throw .upgradeMissing }
+    guard let connection = headers["connection"] else { throw .missingField("connection") }
+    guard headers.hasToken("upgrade", in: "connection") else { throw .invalidField("connection", value: connection) }
+    // The version is judged first: the rest of the handshake is only known for 13.
+    let version = try head.single("sec-websocket-version")
+    guard version == "13" else { throw .versionNotSupported(version) }
+    key = try head.single("sec-websocket-key")
+    guard AcceptKey.isValid(key) else { throw .invalidField("sec-websocket-key", value: key) }
+    guard headers["transfer-encoding"] == nil, headers.values("content-length").allSatisfy({ $0 == "0" }) else {
+      throw .requestHasBody
+    }
+    subprotocols = headers.list("sec-websocket-protocol")
+    guard subprotocols.allSatisfy(\.isToken), Set(subprotocols).count == subprotocols.count else {
+      throw .invalidField(
+        "sec-websocket-protocol", value: headers.values("sec-websocket-protocol").joined(separator: ", "))
+    }
+    extensions = try ExtensionOffer.parse(headers)
+  }
+
+  private static func target(ofRequestLine line: Substring) throws(HandshakeError) -> String {
+    let parts = line.split(separator: " ", omittingEmptySubsequences: false)
+    guard parts.count == 3, String(parts[0]).isToken, parts[2].hasPrefix("HTTP/") else {
+      throw .malformedHead(.requestLine)
+    }
+    guard parts[2] == "HTTP/1.1" else { throw .httpVersionNotSupported(String(parts[2])) }
+    guard parts[0] == "GET" else { throw .methodNotAllowed(String(parts[0])) }
+    guard parts[1].utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "#") }) else {
+      throw .malformedHead(.target)
+    }
+    if parts[1].hasPrefix("/") { return String(parts[1]) }
+    // A server must understand the absolute form as well (RFC 9112 §3.2.2).
+    for scheme in ["http://", "https://", "ws://", "wss://"] where parts[1].lowercased().hasPrefix(scheme) {
+      let rest = parts[1].dropFirst(scheme.count)
+      let authority = rest.prefix { $0 != "/" && $0 != "?" }
+      guard !authority.isEmpty else { break }
+      let target = rest.dropFirst(authority.count)
+      return target.hasPrefix("/") ? String(target) : "/" + target
+    }
+    throw .malformedHead(.target)
+  }
+
+  /// Appends the answer that completes the handshake (RFC 6455 §4.2.2).
+  func encodeAcceptance(
+    subprotocol: String?, extensions: Extensions, headers: HTTPHeaders, into output: inout [UInt8]
+  ) {
+    output.append(contentsOf: "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n".utf8)
+    output.append(contentsOf: "Sec-WebSocket-Accept: \(AcceptKey.answer(to: key))\r\n".utf8)
+    if let subprotocol { output.append(contentsOf: "Sec-WebSocket-Protocol: \(subprotocol)\r\n".utf8) }
+    if let value = extensions.responseValue { output.append(contentsOf: "Sec-WebSocket-Extensions: \(value)\r\n".utf8) }
+    for field in headers.fields { output.append(contentsOf: "\(field.name): \(field.value)\r\n".utf8) }
+    output.append(contentsOf: "\r\n".utf8)
+  }
+}

@@ -1,0 +1,112 @@
+import ArgumentParsing
+import Coordination
+import CoordinationCore
+import Glibc
+import Primitives
+import Reactor
+
+/// What every command takes that talks to a coordinator.
+enum ClientOptions {
+  static let coordinator = Option(
+    "coordinator", .string, default: "ws://localhost:\(Protocols.defaultPort)", as: "URL",
+    environment: "LIFELINE_COORDINATOR", "The coordinator's address.")
+  static let patience = Option(
+    "patience", .duration(), default: ClientSettings().patience ?? .seconds(10),
+    "How long to go on trying while no coordinator answers.")
+  static let json = Option(flag: "json", "Print JSON, for programs.")
+
+  static func address(_ invocation: Invocation) throws(UsageError) -> String {
+    let address = invocation[coordinator]
+    do { try CoordinatorClient.checkAddress(address) } catch { throw invocation.error("\(error)") }
+    return address
+  }
+}
+
+/// One command's conversation with a coordinator: this whole process from here to its end.
+final class ClientSession {
+  let loop: EventLoop
+  let client: CoordinatorClient
+  private let name: String
+  private var status: Int32 = 0
+  private var isFinished = false
+
+  /// Connects, calls `body`, and serves the loop until somebody calls `finish`; returns the exit status.
+  ///
+  /// - Parameter patience: how long to go on without a coordinator; `nil`: for ever.
+  static func run(
+    _ invocation: Invocation, patience: Duration?, _ body: (ClientSession) throws -> Void
+  ) throws(UsageError) -> Int32 {
+    var settings = ClientSettings()
+    settings.coordinator = try ClientOptions.address(invocation)
+    settings.patience = patience
+    do {
+      let session = try ClientSession(settings, name: invocation.path.joined(separator: " "))
+      try body(session)
+      session.loop.run()
+      return session.status
+    } catch {
+      Console.standard.complain("\(invocation.path.joined(separator: " ")): \(error)")
+      return 1
+    }
+  }
+
+  private init(_ settings: ClientSettings, name: String) throws {
+    loop = try EventLoop()
+    client = try CoordinatorClient(settings, on: loop)
+    self.name = name
+  }
+
+  /// Ends the program with this status, once what was sent has left.
+  func finish(_ status: Int32) {
+    guard !isFinished else { return }
+    isFinished = true
+    self.status = status
+    Console.standard.show(live: "")
+    client.close()
+    loop.afterTurn { [loop] in loop.stop() }
+  }
+
+  /// Says what went wrong and ends the program with status 1.
+  func fail(_ problem: some CustomStringConvertible) {
+    guard !isFinished else { return }
+    complain(problem)
+    finish(1)
+  }
+
+  func complain(_ problem: some CustomStringConvertible) {
+    Console.standard.complain("\(name): \(problem.description.escapedForDisplay)")
+  }
+
+  /// Asks, and calls `body` with the reply; an error ends the program.
+  func ask(_ type: MessageKind, _ fields: JSONObject = [:], _ body: @escaping (JSONObject) -> Void) {
+    client.request(type, fields) { [weak self] result in
+      switch result {
+      case .success(let reply): body(reply)
+      case .failure(let error): self?.fail(error)
+      }
+    }
+  }
+
+  /// Asks for all tasks that match, a page at a time, and calls `page` with each and `end` after the last.
+  ///
+  /// - Parameter limit: the most tasks wanted; `nil`: all.
+  func list(
+    _ filter: JSONObject, limit: Int? = nil, after: String? = nil, page: @escaping ([JSONObject]) -> Void,
+    end: @escaping () -> Void
+  ) {
+    let count = min(limit ?? Self.tasksPerPage, Self.tasksPerPage)
+    guard count > 0 else { return end() }
+    var fields = filter
+    fields["limit"] = .integer(Int64(count))
+    if let after { fields["after"] = .string(after) }
+    ask("list_tasks", fields) { [weak self] reply in
+      let tasks = (reply["tasks"]?.array ?? []).compactMap(\.object)
+      page(tasks)
+      guard tasks.count == count, let last = tasks.last?["task_id"]?.string else { return end() }
+      self?.list(filter, limit: limit.map { $0 - count }, after: last, page: page, end: end)
+    }
+  }
+
+  /// A command may have 128 KiB, and a page must not fill the coordinator's memory with them.
+  private static let tasksPerPage = 200
+}

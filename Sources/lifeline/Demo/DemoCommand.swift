@@ -1,0 +1,50 @@
+import ArgumentParsing
+import Coordination
+import CoordinationCore
+import Glibc
+import Primitives
+import Reactor
+import Terminal
+
+/// `lifeline demo`
+enum DemoCommand: Subcommand {
+  private static let keep = Option(flag: "keep", "Keep the store and the logs, and say where they are.")
+
+  static let command = ArgumentParsing.Command(
+    "demo", "shows a fleet that loses its network, a worker and its coordinator, and no work",
+    details: [
+      "Starts a coordinator and three workers as processes of their own, submits forty shell commands, cuts every "
+        + "connection twice, kills a worker and the coordinator with SIGKILL while they run, and starts both again. It ends "
+        + "within a minute with a table of what became of each command, checked against what it must have printed."
+    ],
+    options: [keep],
+    examples: [Example("lifeline demo", "Everything in a temporary folder that is removed at the end.")])
+
+  static func run(_ invocation: Invocation) throws(UsageError) -> Int32 {
+    var template = Array("/tmp/lifeline-demo-XXXXXX".utf8CString)
+    // SAFETY: mkdtemp changes the six last characters in place.
+    guard unsafe mkdtemp(&template) != nil else {
+      Console.standard.complain("lifeline demo: cannot make a folder in /tmp: \(SystemError.message(of: errno))")
+      return 1
+    }
+    let directory = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    do {
+      let loop = try EventLoop()
+      let show = DemoShow(directory: directory, on: loop)
+      show.start()
+      let signals = try [SIGINT, SIGTERM].map { number in try loop.onSignal(number) { show.end(.interrupted) } }
+      loop.run()
+      for signal in signals { signal.cancel() }
+      let passed = show.report(to: Console.standard)
+      if invocation[keep] || !passed {
+        Console.standard.write(line: "The store and the logs are in \(directory)")
+      } else {
+        FileTree.remove(directory)
+      }
+      return passed ? 0 : 1
+    } catch {
+      Console.standard.complain("lifeline demo: \(error)")
+      return 1
+    }
+  }
+}

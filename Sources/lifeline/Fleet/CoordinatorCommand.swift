@@ -1,0 +1,142 @@
+import ArgumentParsing
+import Coordination
+import CoordinationCore
+import Glibc
+import Primitives
+import Reactor
+
+/// `lifeline coordinator`
+enum CoordinatorCommand: Subcommand {
+  private static let host = Option("host", .string, default: "localhost", as: "HOST", "Where to listen.")
+  private static let port = Option(
+    "port", .integer(0...65_535), default: Int(Protocols.defaultPort), as: "PORT",
+    "Where to listen; 0 takes a free port.")
+  private static let store = Option(
+    "store", .string, default: "lifeline.db", as: "FILE",
+    "The file that keeps tasks, created when missing; the word memory keeps them nowhere.")
+  private static let demoTasks = Option(
+    "demo-tasks", .integer(0...100_000), default: 0, as: "N",
+    "Submit this many tasks that count and sleep, named demo-1 and so on; those that are there already stay as they are."
+  )
+  private static let heartbeatInterval = Option(
+    "heartbeat-interval", .duration(.milliseconds(10) ... .seconds(3_600)),
+    default: CoordinatorConfiguration().heartbeatInterval, "How often workers are to send a heartbeat.")
+  private static let heartbeatTimeout = Option(
+    "heartbeat-timeout", .duration(.milliseconds(20) ... .seconds(86_400)),
+    default: CoordinatorConfiguration().heartbeatTimeout,
+    "A worker not heard of for this long is taken for disconnected.")
+  private static let lease = Option(
+    "lease", .duration(.milliseconds(50) ... .seconds(86_400)), default: CoordinatorConfiguration().lease,
+    "A worker away for this long loses its tasks to others.")
+
+  static let command = ArgumentParsing.Command(
+    "coordinator", "keeps the tasks and hands them to workers",
+    details: [
+      "The first line on standard output says where it listens. SIGTERM or Ctrl-C stops it; workers go on with what they "
+        + "run and come back to whoever is started next on the same file."
+    ],
+    options: [host, port, store, LogSink.level, demoTasks, heartbeatInterval, heartbeatTimeout, lease],
+    examples: [
+      Example("lifeline coordinator", "Listen on port 8765 of this machine and keep tasks in lifeline.db."),
+      Example(
+        "lifeline coordinator --host 0.0.0.0 --store /var/lib/lifeline/tasks.db",
+        "Serve workers on other machines. There is no authentication: only on a network you trust."),
+      Example("lifeline coordinator --port 0 --store memory", "Try something out and leave nothing behind."),
+    ])
+
+  static func run(_ invocation: Invocation) throws(UsageError) -> Int32 {
+    var settings = CoordinatorSettings()
+    settings.host = invocation[host]
+    settings.port = UInt16(clamping: invocation[port])
+    settings.store = invocation[store] == "memory" ? .memory : .sqlite(path: invocation[store])
+    settings.core.heartbeatInterval = invocation[heartbeatInterval]
+    settings.core.heartbeatTimeout = invocation[heartbeatTimeout]
+    settings.core.lease = invocation[lease]
+    guard settings.core.heartbeatInterval < settings.core.heartbeatTimeout else {
+      throw invocation.error("--heartbeat-timeout must be longer than --heartbeat-interval")
+    }
+    settings.log = LogSink.make("coordinator", invocation[LogSink.level])
+    do {
+      return try CoordinatorProcess(settings, demoTasks: invocation[demoTasks]).run()
+    } catch {
+      Console.standard.complain("lifeline coordinator: \(error)")
+      return 1
+    }
+  }
+}
+
+/// A coordinator that is this whole process: its loop, its signals, its end.
+private final class CoordinatorProcess {
+  /// How long connections may take to close once everything else is done.
+  private static let drainTime: Duration = .seconds(1)
+
+  private let loop: EventLoop
+  private let settings: CoordinatorSettings
+  private let demoTasks: Int
+  private var runtime: CoordinatorRuntime?
+  private var status: Int32 = 0
+  private var isStopping = false
+
+  init(_ settings: CoordinatorSettings, demoTasks: Int) throws(SystemError) {
+    loop = try EventLoop()
+    self.settings = settings
+    self.demoTasks = demoTasks
+  }
+
+  func run() throws(SystemError) -> Int32 {
+    for number in [SIGTERM, SIGINT] {
+      try loop.onSignal(number) { [self] in
+        if isStopping { exit(128 + number) }
+        stop()
+      }
+    }
+    CoordinatorRuntime.start(settings, on: loop) { [self] result in
+      switch result {
+      case .success(let runtime): started(runtime)
+      case .failure(let error): end(1, "\(error)")
+      }
+    }
+    loop.run()
+    return status
+  }
+
+  private func started(_ runtime: CoordinatorRuntime) {
+    self.runtime = runtime
+    runtime.onFailure = { [self] error in end(1, "the store failed: \(error)") }
+    if isStopping { return close() }
+    Console.standard.write("listening on \(runtime.url)\n")
+    submitDemoTasks(to: runtime)
+  }
+
+  private func stop() {
+    isStopping = true
+    if runtime != nil { close() }
+  }
+
+  private func close() {
+    settings.log(LogEntry(.info, "stopping"))
+    runtime?.stop { [self] in loop.drain(within: Self.drainTime) { [self] in loop.stop() } }
+  }
+
+  private func end(_ status: Int32, _ problem: String) {
+    Console.standard.complain("lifeline coordinator: \(problem)")
+    self.status = status
+    loop.stop()
+  }
+
+  private func submitDemoTasks(to runtime: CoordinatorRuntime) {
+    guard demoTasks > 0 else { return }
+    var submissions: [TaskSubmission] = []
+    for number in 1...demoTasks {
+      let specification = TaskSpecification(
+        name: "demo task \(number)", work: .custom(kind: "demo_task", input: ["iterations": 10, "sleep": 1]),
+        run: "demo")
+      submissions.append(TaskSubmission(id: try? TaskID("demo-\(number)"), specification))
+    }
+    runtime.request(.submit(submissions)) { [settings] answer in
+      if case .refused(let reason) = answer {
+        settings.log(LogEntry(.error, "the demo tasks were refused", ["reason": reason]))
+      }
+    }
+  }
+}

@@ -1,0 +1,169 @@
+import ArgumentParsing
+import Coordination
+import CoordinationCore
+import Glibc
+import Primitives
+import Reactor
+import Storage
+
+/// `lifeline worker`
+enum WorkerCommand: Subcommand {
+  private static let workerID = Option(
+    "worker-id", optional: .string, as: "ID", whenMissing: "HOST-XXXXXXXX, new with every start",
+    "The worker's name. One started again under its name delivers what it still owed.")
+  private static let host = Option(
+    "coordinator-host", optional: .string, as: "HOST", "The coordinator's host, instead of --coordinator.")
+  private static let port = Option(
+    "coordinator-port", optional: .integer(1...65_535), as: "PORT", "The coordinator's port, instead of --coordinator.")
+  private static let slots = Option(
+    "slots", optional: .integer(1...4_096), as: "N", whenMissing: "one for each processor",
+    "How many tasks run at once.")
+  private static let stateDirectory = Option(
+    "state-dir", optional: .string, as: "DIR", whenMissing: "$XDG_STATE_HOME/lifeline or ~/.local/state/lifeline",
+    "Where results wait until the coordinator has them.")
+  private static let simulateDisconnect = Option(
+    "simulate-disconnect", optional: .duration(), "Cut the connection once, this long after the start.")
+  private static let heartbeatInterval = Option(
+    "heartbeat-interval", .duration(.milliseconds(10) ... .seconds(3_600)), default: .seconds(5),
+    "How often to send a heartbeat, unless the coordinator says otherwise.")
+  private static let heartbeatTimeout = Option(
+    "heartbeat-timeout", .duration(.milliseconds(20) ... .seconds(86_400)), default: .seconds(15),
+    "A coordinator not heard of for this long is taken for lost.")
+  private static let reconnectDelay = Option(
+    "reconnect-delay", .duration(), default: .seconds(1),
+    "The longest wait before the second attempt to connect; it doubles from there on.")
+  private static let maxReconnectDelay = Option(
+    "max-reconnect-delay", .duration(), default: .seconds(60), "The longest wait between attempts to connect.")
+  private static let maxReconnectAttempts = Option(
+    "max-reconnect-attempts", .integer(0...1_000_000), default: 0, as: "N",
+    "Give up after so many attempts in a row; 0: never.")
+  private static let legacy = Option(
+    flag: "legacy", "Speak the original protocol, which numbers and checks nothing.")
+
+  static let command = ArgumentParsing.Command(
+    "worker", "runs tasks on this machine",
+    details: [
+      "SIGTERM or Ctrl-C: takes nothing new and leaves once what runs has ended. A second time: ends what runs, which "
+        + "other workers then take over."
+    ],
+    options: [
+      workerID, ClientOptions.coordinator, host, port, slots, stateDirectory, LogSink.level,
+    ],
+    sections: [
+      OptionSection(
+        "Connection",
+        [
+          heartbeatInterval, heartbeatTimeout, reconnectDelay, maxReconnectDelay, maxReconnectAttempts,
+          simulateDisconnect, legacy,
+        ])
+    ],
+    examples: [
+      Example("lifeline worker", "Work for the coordinator on this machine, one task for each processor."),
+      Example(
+        "lifeline worker --coordinator ws://10.0.0.5:8765 --worker-id rack7 --slots 16",
+        "Work for another machine's coordinator, under a name that lasts."),
+    ])
+
+  static func run(_ invocation: Invocation) throws(UsageError) -> Int32 {
+    var settings = WorkerSettings()
+    let hasName = invocation[workerID] != nil
+    let name = invocation[workerID] ?? generatedName
+    do { settings.workerID = try WorkerID(name).text } catch { throw invocation.error("--worker-id: \(error)") }
+    settings.coordinator = try address(invocation)
+    settings.slots = invocation[slots] ?? Surroundings.processors
+    settings.heartbeatInterval = invocation[heartbeatInterval]
+    settings.heartbeatTimeout = invocation[heartbeatTimeout]
+    settings.reconnectDelay = invocation[reconnectDelay]
+    settings.maxReconnectDelay = invocation[maxReconnectDelay]
+    settings.maxReconnectAttempts = invocation[maxReconnectAttempts]
+    settings.simulateDisconnect = invocation[simulateDisconnect]
+    settings.offersSession = !invocation[legacy]
+    settings.log = LogSink.make("worker", invocation[LogSink.level])
+    guard settings.heartbeatInterval < settings.heartbeatTimeout else {
+      throw invocation.error("--heartbeat-timeout must be longer than --heartbeat-interval")
+    }
+    guard let directory = invocation[stateDirectory] ?? StateDirectory.usual(Surroundings.variables) else {
+      throw invocation.error("neither XDG_STATE_HOME nor HOME is set; say with --state-dir where results are to wait")
+    }
+    do {
+      try StateDirectory.create(directory)
+      settings.outboxPath = "\(directory)/\(name).outbox"
+      return try WorkerProcess(settings, outboxIsForOnce: !hasName).run()
+    } catch {
+      Console.standard.complain("lifeline worker: \(error)")
+      return 1
+    }
+  }
+
+  private static func address(_ invocation: Invocation) throws(UsageError) -> String {
+    guard invocation[host] != nil || invocation[port] != nil else { return try ClientOptions.address(invocation) }
+    let host = invocation[host] ?? "localhost"
+    return "ws://\(host.contains(":") ? "[\(host)]" : host):\(invocation[port] ?? Int(Protocols.defaultPort))"
+  }
+
+  private static var generatedName: String {
+    let host = (Surroundings.hostName ?? "worker").filter { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-") }
+    return "\(host.isEmpty ? "worker" : String(host.prefix(64)))-\(Surroundings.randomText(8))"
+  }
+}
+
+/// A worker that is this whole process: its loop, its signals, its end.
+private final class WorkerProcess {
+  private static let drainTime: Duration = .seconds(1)
+
+  private let loop: EventLoop
+  private let settings: WorkerSettings
+  /// Nobody will ever start under this worker's name again.
+  private let outboxIsForOnce: Bool
+  private var runtime: WorkerRuntime?
+  private var signals = 0
+  private var hasFailed = false
+
+  init(_ settings: WorkerSettings, outboxIsForOnce: Bool) throws(SystemError) {
+    loop = try EventLoop()
+    self.settings = settings
+    self.outboxIsForOnce = outboxIsForOnce
+  }
+
+  func run() throws -> Int32 {
+    let commands = CommandExecutor()
+    commands.log = settings.log
+    let runtime = try WorkerRuntime.start(settings, executors: [commands, DemoTaskExecutor()], on: loop)
+    self.runtime = runtime
+    runtime.onStateChange = { [self] state in
+      guard state == .failed, !hasFailed else { return }
+      hasFailed = true
+      Console.standard.complain(
+        "lifeline worker: no coordinator could be reached at \(settings.coordinator) in "
+          + "\(settings.maxReconnectAttempts) attempts")
+      // What is still running goes on to its end under another worker, which the coordinator sees to.
+      loop.afterTurn { runtime.stop() }
+    }
+    runtime.onStopped = { [self] in loop.drain(within: Self.drainTime) { [self] in loop.stop() } }
+    for number in [SIGTERM, SIGINT] { try loop.onSignal(number) { [self] in interrupted(by: number) } }
+    loop.run()
+    if outboxIsForOnce { removeEmptyOutbox() }
+    return hasFailed ? 1 : 0
+  }
+
+  private func interrupted(by number: Int32) {
+    signals += 1
+    switch signals {
+    case 1:
+      let count = runtime?.activeAttempts.count ?? 0
+      settings.log(
+        LogEntry(.info, "draining; a second signal ends what runs", ["running": "\(count)"]))
+      runtime?.drain()
+    case 2: runtime?.stop()
+    default: exit(128 + number)
+    }
+  }
+
+  private func removeEmptyOutbox() {
+    guard let path = settings.outboxPath, let outbox = try? OutboxWriter.open(path: path) else { return }
+    // Removed while it is still locked, so that nobody can have begun to write to it.
+    // SAFETY: the path lives for the call.
+    if outbox.recovered.isEmpty { _ = unsafe unlink(path) }
+    outbox.close {}
+  }
+}

@@ -1,0 +1,71 @@
+/// What the command line asks for.
+struct Options: Equatable {
+  var host = "127.0.0.1"
+  var port: UInt16?
+  var loops = 1
+  var maxMessageBytes = 16 * 1024 * 1024
+
+  static let version = "websocket-echo 0.1.0"
+
+  static let help = """
+    Usage: websocket-echo --port P [--host H] [--loops N] [--max-message-bytes B]
+
+    Sends every WebSocket message back as it came, text as text and binary as binary.
+
+      --port P               port to listen on, 0 to 65535; 0 lets the system choose
+      --host H               address to listen on (127.0.0.1)
+      --loops N              event loops, each on a thread of its own, 1 to 64 (1)
+      --max-message-bytes B  longest message, up to 1073741824 (16777216)
+      --help                 show this and exit
+      --version              show the version and exit
+
+    SIGTERM or SIGINT closes the connections and exits; a second one exits at once.
+    """
+
+  /// A command line that cannot be followed; the text says what to do.
+  struct UsageError: Error {
+    let message: String
+  }
+
+  enum Request: Equatable {
+    case serve(Options)
+    case show(String)
+  }
+
+  private static let names = ["--port", "--host", "--loops", "--max-message-bytes", "--help", "--version"]
+
+  static func parse(_ arguments: [String]) throws(UsageError) -> Request {
+    var options = Options()
+    var rest = arguments[...]
+    while let argument = rest.popFirst() {
+      let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+      let name = String(parts.first ?? "")
+      guard names.contains(name) else {
+        throw UsageError(message: "unknown option \(name); the options are \(names.joined(separator: ", "))")
+      }
+      if name == "--help" { return .show(help) }
+      if name == "--version" { return .show(version) }
+      guard let value = parts.count == 2 ? String(parts[1]) : rest.popFirst() else {
+        throw UsageError(message: "option \(name) needs a value")
+      }
+      switch name {
+      case "--port": options.port = try number(name, value, in: 0...UInt16.max)
+      case "--loops": options.loops = try number(name, value, in: 1...64)
+      case "--max-message-bytes": options.maxMessageBytes = try number(name, value, in: 0...1 << 30)
+      default: options.host = value
+      }
+    }
+    guard options.port != nil else { throw UsageError(message: "option --port is missing") }
+    return .serve(options)
+  }
+
+  private static func number<Number: FixedWidthInteger>(
+    _ name: String, _ text: String, in range: ClosedRange<Number>
+  ) throws(UsageError) -> Number {
+    guard let value = Number(text), range.contains(value) else {
+      throw UsageError(
+        message: "option \(name) takes a number from \(range.lowerBound) to \(range.upperBound), not \"\(text)\"")
+    }
+    return value
+  }
+}

@@ -1,0 +1,46 @@
+public import FaultProxy
+public import Reactor
+
+/// A `FaultProxy` on a thread of its own, for tests that wait on theirs.
+public final class FaultRelay: Sendable {
+  private let server: RunningServer
+  private let proxy: LoopBound<FaultProxy>
+
+  /// Relays to `target` from an address of its own.
+  public init(to target: SocketAddress) throws {
+    let made = Exchange<LoopBound<FaultProxy>>()
+    server = try RunningServer { loop in
+      let proxy = try FaultProxy(to: target, on: loop)
+      made.put(LoopBound(proxy, to: loop))
+      return proxy.address
+    }
+    proxy = made.take()
+  }
+
+  public var address: SocketAddress { server.address }
+  public var url: String { "ws://127.0.0.1:\(server.address.port ?? 0)" }
+
+  private func onLoop<Value: Sendable>(_ body: @escaping @Sendable (FaultProxy) -> Value) -> Value {
+    let proxy = self.proxy
+    return server.onLoop { _ in body(proxy.value) }
+  }
+
+  /// Connections accepted so far.
+  public var accepted: Int { onLoop { $0.accepted } }
+  /// Bytes relayed towards the coordinator so far, over all connections.
+  public var bytesUp: Int { onLoop { $0.bytesUp } }
+
+  /// Resets every connection now.
+  public func cut() { onLoop { $0.cut() } }
+
+  /// Relays `bytes` more in one direction, and then resets every connection.
+  public func cut(after bytes: Int, _ direction: FaultProxy.Direction) { onLoop { $0.cut(after: bytes, direction) } }
+
+  /// From now on nothing passes, in either direction, and nobody is told.
+  public func setBlackHole(_ isOn: Bool) { onLoop { $0.setBlackHole(isOn) } }
+
+  /// New connections are reset at once.
+  public func setRefusing(_ isOn: Bool) { onLoop { $0.isRefusing = isOn } }
+
+  public func stop() { server.stop() }
+}

@@ -1,0 +1,209 @@
+import Primitives
+
+@testable import WebSocketCore
+
+/// What a machine said, with payloads copied out of the bytes they were lent in.
+enum Seen: Hashable {
+  case upgradeRequested(HandshakeRequest)
+  case opened(HandshakeResponse)
+  case message(MessageKind, [UInt8])
+  case pong
+  case transport(ConnectionMachine.TransportAction)
+}
+
+/// Drives one machine as the shell does, and keeps what came out.
+struct Probe {
+  var machine: ConnectionMachine
+  var output: [UInt8] = []
+  var seen: [Seen] = []
+  var now = Instant.zero
+  /// How `upgradeRequested` is answered; `nil` accepts without a subprotocol.
+  var rejection: Rejection?
+  /// The subprotocols a server supports.
+  var supported: [String] = []
+  var outboundIsEmpty = true
+
+  init(server configuration: WebSocketConfiguration = .init()) {
+    machine = ConnectionMachine(server: configuration, at: .zero)
+  }
+
+  /// A client that has sent its request.
+  static func client(
+    _ configuration: WebSocketConfiguration = .init(), offering subprotocols: [String] = [], seed: UInt64 = 1
+  ) throws -> Probe {
+    var generator = SplitMix(state: seed)
+    let request = try ClientHandshake(
+      target: "/chat", host: "server.example.com", subprotocols: subprotocols, using: &generator)
+    var probe = Probe()
+    probe.machine = ConnectionMachine(
+      client: request, configuration: configuration, keys: generator, at: .zero, into: &probe.output)
+    return probe
+  }
+
+  /// A machine whose handshake is done, with nothing seen and nothing sent.
+  static func open(_ role: Role, _ configuration: WebSocketConfiguration = .init()) throws -> Probe {
+    var probe: Probe
+    switch role {
+    case .server:
+      probe = Probe(server: configuration)
+      probe.feed(Array(validRequest.utf8))
+    case .client:
+      probe = try .client(configuration)
+      var server = Probe(server: configuration)
+      server.feed(probe.output)
+      probe.feed(server.output)
+    }
+    probe.output = []
+    probe.seen = []
+    return probe
+  }
+
+  /// Feeds the bytes as reads of the given sizes, the last of them as long as it takes.
+  mutating func feed(_ bytes: [UInt8], chunks: [Int] = []) {
+    var rest = bytes[...]
+    for size in chunks + [bytes.count] where !rest.isEmpty {
+      read(Array(rest.prefix(size)))
+      rest = rest.dropFirst(size)
+    }
+  }
+
+  mutating func feedByteByByte(_ bytes: [UInt8]) {
+    for byte in bytes { read([byte]) }
+  }
+
+  private mutating func read(_ bytes: [UInt8]) {
+    var bytes = bytes
+    var span = bytes.mutableSpan
+    var raw = span.mutableBytes
+    machine.beginRead(at: now, outboundIsEmpty: outboundIsEmpty, into: &output)
+    var offset = 0
+    while true {
+      switch machine.next(in: &raw, from: &offset, at: now, into: &output) {
+      case .needsBytes:
+        precondition(offset == raw.byteCount, "the machine left bytes unused")
+        return
+      case .upgradeRequested(let request):
+        seen.append(.upgradeRequested(request))
+        if let rejection {
+          if let action = machine.reject(rejection, into: &output) { seen.append(.transport(action)) }
+        } else {
+          machine.accept(subprotocol: request.preferredSubprotocol(of: supported), into: &output)
+        }
+      case .opened(let response): seen.append(.opened(response))
+      case .message(let kind, .inPlace(let range)):
+        seen.append(.message(kind, range.map { raw.bytes.byte(at: $0) }))
+      case .message(let kind, .assembled):
+        let message = machine.takeMessage()
+        seen.append(.message(kind, message))
+        machine.recycle(message)
+      case .pong: seen.append(.pong)
+      case .transport(let action): seen.append(.transport(action))
+      }
+    }
+  }
+
+  /// The frames sent so far, read as the peer would.
+  func sentFrames() throws -> [Frame] {
+    try Frame.all(in: output, receivedBy: machine.role == .server ? .client : .server)
+  }
+}
+
+/// A frame as a test writes and reads it.
+struct Frame: Hashable, CustomStringConvertible {
+  var isFinal = true
+  var opcode: Opcode
+  var payload: [UInt8]
+
+  init(_ opcode: Opcode, _ payload: [UInt8] = [], isFinal: Bool = true) {
+    self.opcode = opcode
+    self.payload = payload
+    self.isFinal = isFinal
+  }
+
+  static func close(_ code: UInt16, _ reason: String = "") -> Frame {
+    Frame(.close, [UInt8(code >> 8), UInt8(code & 0xFF)] + Array(reason.utf8))
+  }
+
+  var description: String { "\(opcode)(\(payload.count) bytes\(isFinal ? "" : ", more follow"))" }
+
+  /// The frame's bytes, written without the code under test: masked when sent by a client.
+  func bytes(from role: Role, key: [UInt8] = [0x37, 0xFA, 0x21, 0x3D]) -> [UInt8] {
+    var bytes: [UInt8] = [(isFinal ? 0x80 : 0) | opcode.rawValue]
+    let mask: UInt8 = role == .client ? 0x80 : 0
+    let count = payload.count
+    if count < 126 {
+      bytes.append(mask | UInt8(count))
+    } else if count < 65_536 {
+      bytes += [mask | 126, UInt8(count >> 8), UInt8(count & 0xFF)]
+    } else {
+      bytes.append(mask | 127)
+      for index in (0..<8).reversed() { bytes.append(UInt8((count >> (8 * index)) & 0xFF)) }
+    }
+    guard role == .client else { return bytes + payload }
+    return bytes + key + payload.enumerated().map { $1 ^ key[$0 % 4] }
+  }
+
+  /// Every frame in the bytes, as the given role receives them.
+  static func all(in bytes: [UInt8], receivedBy role: Role) throws -> [Frame] {
+    var bytes = bytes
+    var span = bytes.mutableSpan
+    var raw = span.mutableBytes
+    var decoder = FrameDecoder(role: role, maxFrameBytes: .max)
+    var frames: [Frame] = []
+    var offset = 0
+    while let piece = try decoder.next(in: &raw, from: &offset) {
+      precondition(piece.isFirst && piece.isLast, "the bytes end inside a frame")
+      frames.append(
+        Frame(piece.header.opcode, piece.payload.map { raw.bytes.byte(at: $0) }, isFinal: piece.header.isFinal))
+    }
+    precondition(decoder.isBetweenFrames, "the bytes end inside a header")
+    return frames
+  }
+}
+
+extension Role {
+  static let both: [Role] = [.server, .client]
+  var peer: Role { self == .server ? .client : .server }
+}
+
+/// Random numbers that a seed repeats (Steele, Lea, Flood 2014).
+struct SplitMix: RandomNumberGenerator {
+  var state: UInt64
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var mixed = (state ^ (state >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+    return mixed ^ (mixed >> 31)
+  }
+}
+
+/// The request of RFC 6455 §1.3, without its subprotocols.
+let validRequest = """
+  GET /chat HTTP/1.1\r
+  Host: server.example.com\r
+  Upgrade: websocket\r
+  Connection: Upgrade\r
+  Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r
+  Sec-WebSocket-Version: 13\r
+  \r
+
+  """
+
+/// The valid request with one line replaced; `nil` removes it.
+func request(replacing start: String, with line: String?) -> [UInt8] {
+  var lines: [String] = []
+  for old in validRequest.split(separator: "\r\n", omittingEmptySubsequences: false).map(String.init) {
+    if old.hasPrefix(start) {
+      if let line { lines.append(line) }
+    } else {
+      lines.append(old)
+    }
+  }
+  return Array(lines.joined(separator: "\r\n").utf8)
+}
+
+/// The valid request with lines added before its end.
+func request(adding lines: String...) -> [UInt8] {
+  Array((validRequest.dropLast() + lines.map { $0 + "\r\n" }.joined() + "\r\n").utf8)
+}

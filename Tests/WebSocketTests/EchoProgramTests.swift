@@ -1,0 +1,104 @@
+import Glibc
+import Reactor
+import TestSupport
+import Testing
+import WebSocket
+
+@Suite(.timeLimit(.minutes(1))) struct EchoProgramTests {
+  /// The program, beside the bundle that holds this test.
+  private static let program: String = {
+    // An executable or a bundle, and as much of its path as the system tells: the folder is the build's.
+    var path = [UInt8](repeating: 0, count: 4096)
+    let count = readlink("/proc/self/exe", &path, path.count)
+    var candidates = [String(decoding: path.prefix(max(0, count)), as: UTF8.self)] + CommandLine.arguments
+    candidates = candidates.compactMap { candidate in
+      candidate.lastIndex(of: "/").map { candidate[..<$0] + "/websocket-echo" }
+    }
+    return candidates.first { access($0, X_OK) == 0 } ?? "websocket-echo"
+  }()
+
+  /// Runs the program to its end; what it wrote and how it ended.
+  private func run(_ arguments: [String]) throws -> (output: String, errors: String, status: Reactor.ExitStatus?) {
+    var output: [UInt8] = []
+    var errors: [UInt8] = []
+    var status: Reactor.ExitStatus?
+    var ends = 0
+    try withLoop { loop in
+      var configuration = ChildProcess.Configuration(executable: Self.program, arguments: arguments)
+      configuration.standardOutput = .pipe(
+        onBytes: { output += $0.withUnsafeBytes { Array($0) } }, onEnd: { ends += 1 })
+      configuration.standardError = .pipe(
+        onBytes: { errors += $0.withUnsafeBytes { Array($0) } }, onEnd: { ends += 1 })
+      _ = try ChildProcess.spawn(configuration, on: loop) { status = $0 }
+      loop.when({ ends == 2 && status != nil }) { loop.stop() }
+    }
+    return (String(decoding: output, as: UTF8.self), String(decoding: errors, as: UTF8.self), status)
+  }
+
+  @Test(arguments: [SIGTERM, SIGINT], [1, 3])
+  func `it says where it listens, echoes, and drains on a signal`(signal: Int32, loops: Int) throws {
+    var output: [UInt8] = []
+    var status: Reactor.ExitStatus?
+    let clients = (0..<8).map { _ in Recorder() }
+    try withLoop(limit: .seconds(30)) { loop in
+      var configuration = ChildProcess.Configuration(
+        executable: Self.program, arguments: ["--port=0", "--loops", "\(loops)"])
+      configuration.standardOutput = .pipe(onBytes: { output += $0.withUnsafeBytes { Array($0) } })
+      let child = try ChildProcess.spawn(configuration, on: loop) { status = $0 }
+      loop.when({ output.last == UInt8(ascii: "\n") }) {
+        let line = String(decoding: output, as: UTF8.self).dropLast()
+        #expect(line.hasPrefix("listening on ws://127.0.0.1:"))
+        guard let url = try? WebSocketURL(String(line.dropFirst("listening on ".count))) else {
+          Issue.record("no URL in \(line)")
+          return loop.stop()
+        }
+        for client in clients {
+          WebSocketClient.connect(to: url, on: loop, delegate: client) { result in
+            guard let socket = try? result.get() else { return }
+            socket.send(text: "hällo")
+            socket.send(binary: [0, 255])
+          }
+        }
+        loop.when({ clients.allSatisfy { $0.heard == [.open, .text("hällo"), .binary([0, 255])] } }) {
+          #expect(child.signal(signal))
+          loop.when({ status != nil && clients.allSatisfy { !$0.closes.isEmpty } }) { loop.stop() }
+        }
+      }
+    }
+    #expect(status == .exited(0))
+    for client in clients { #expect(client.closes.map(\.code) == [.goingAway]) }
+  }
+
+  @Test(
+    arguments: [
+      (["--bogus"], "unknown option --bogus"), (["--port"], "option --port needs a value"),
+      (["--port", "65536"], "option --port takes a number from 0 to 65535"), ([], "option --port is missing"),
+      (["--port", "0", "--loops", "0"], "option --loops takes a number from 1 to 64"),
+      (["--port", "0", "--host", "nowhere"], "option --host takes an address"),
+    ] as [([String], String)])
+  func `a wrong option ends with status 2 and says what is right`(arguments: [String], message: String) throws {
+    let (output, errors, status) = try run(arguments)
+    #expect(status == .exited(2))
+    #expect(output.isEmpty)
+    #expect(errors.hasPrefix("websocket-echo: \(message)"))
+  }
+
+  @Test func `help and version go to standard output`() throws {
+    let help = try run(["--help"])
+    #expect(help.status == .exited(0))
+    #expect(help.output.hasPrefix("Usage: websocket-echo --port P"))
+    let version = try run(["--version"])
+    #expect(version.status == .exited(0))
+    #expect(version.output.hasPrefix("websocket-echo "))
+  }
+
+  @Test func `a port that is taken ends with status 1 and names it`() throws {
+    var port: UInt16?
+    let server = try serve()
+    defer { server.stop() }
+    port = server.address.port
+    let (_, errors, status) = try run(["--port", "\(port ?? 0)"])
+    #expect(status == .exited(1))
+    #expect(errors.contains("bind 127.0.0.1:\(port ?? 0)"))
+  }
+}
