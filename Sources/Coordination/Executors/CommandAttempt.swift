@@ -25,6 +25,7 @@ final class CommandAttempt {
   private var cause: SupervisorReport?
   private var lastWord: SupervisorReport?
   private var supervisorStatus: ExitStatus?
+  private var supervisorIsLost = false
   private var reportsEnded = false
   private var sweepPasses = 0
   private var cleanPasses = 0
@@ -178,6 +179,7 @@ final class CommandAttempt {
       case .exited(let code): "ended with \(ExitStatus.exited(code))"
       case .signalled(let number): "was killed by \(signalDescription(number))"
       }
+    supervisorIsLost = true
     lastWord = .failed(exitCode: 126, "its supervising process \(how)")
     drain()
   }
@@ -229,7 +231,6 @@ final class CommandAttempt {
 
   private func ending() -> AttemptEnding {
     var ending = AttemptEnding(.failed)
-    var signal: Int32?
     switch lastWord {
     case .failed(let code, let text):
       ending.exitCode = Int(code)
@@ -238,7 +239,6 @@ final class CommandAttempt {
       ending.exitCode = Int(status)
       if status == 0 { ending.outcome = .completed } else { ending.reason = "exit status \(status)" }
     case .signalled(let number):
-      signal = number
       ending.exitCode = 128 + Int(number)
       ending.reason = "killed by \(signalDescription(number))"
     default: break
@@ -254,10 +254,12 @@ final class CommandAttempt {
       ending.outcome = .cancelled
       ending.reason = (stopReason ?? .cancelled).rawValue
     default:
-      // The supervising process was killed by us, or by whoever killed its command as well.
-      if let stopReason, supervisorStatus.map({ $0 != .exited(0) }) ?? false, signal == nil {
+      // That the supervising process was killed says nothing about the command: the attempt is given up, not failed,
+      // and whoever wants the task done may have it run again.
+      if supervisorIsLost, case .signalled = supervisorStatus {
         ending.outcome = .cancelled
-        ending.reason = stopReason.rawValue
+        ending.exitCode = nil
+        ending.reason = stopReason?.rawValue ?? ending.reason
       }
     }
     let kept = outputs.map { $0.kept() }

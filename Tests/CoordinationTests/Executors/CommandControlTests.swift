@@ -150,7 +150,7 @@ import Testing
         kill(supervisor, SIGKILL)
       }
     }
-    #expect(run.recorder.ending?.outcome == .failed)
+    #expect(run.recorder.ending?.outcome == .cancelled, "given up, so that it can be done elsewhere")
     #expect(run.recorder.ending?.reason == "its supervising process was killed by signal 9 (SIGKILL)")
     #expect(run.recorder.lines.count == 4)
     for line in run.recorder.lines { #expect(!isAlive(try #require(Int32(line)))) }
