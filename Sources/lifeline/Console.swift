@@ -25,7 +25,9 @@ final class Console: Sendable {
   }
 
   /// The terminal's width; `nil` when results do not go to one.
-  var outputColumns: Int? { outputIsTerminal ? TerminalDevice.columns(STDOUT_FILENO) ?? TerminalDevice.usualColumns : nil }
+  var outputColumns: Int? {
+    outputIsTerminal ? TerminalDevice.columns(STDOUT_FILENO) ?? TerminalDevice.usualColumns : nil
+  }
 
   /// Writes a result as it is.
   func write(_ text: String) {

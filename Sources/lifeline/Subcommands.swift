@@ -15,8 +15,8 @@ enum Subcommands {
   static var all: [any Subcommand.Type] {
     [
       CoordinatorCommand.self, WorkerCommand.self, RunCommand.self, SubmitCommand.self, TasksCommand.self,
-    TaskCommand.self, WorkersCommand.self, LogsCommand.self, CancelCommand.self, PauseCommand.self,
-    ResumeCommand.self, CheckpointCommand.self, DemoCommand.self,
+      TaskCommand.self, WorkersCommand.self, LogsCommand.self, CancelCommand.self, PauseCommand.self,
+      ResumeCommand.self, CheckpointCommand.self, DemoCommand.self,
     ]
   }
 

@@ -21,7 +21,8 @@ enum Surroundings {
     var bytes = [CChar](repeating: 0, count: 256)
     // SAFETY: gethostname writes at most the given count.
     guard unsafe gethostname(&bytes, bytes.count - 1) == 0 else { return nil }
-    let name = String(decoding: bytes.prefix { $0 != 0 && $0 != CChar(46) }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    let name = String(
+      decoding: bytes.prefix { $0 != 0 && $0 != CChar(46) }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     return name.isEmpty ? nil : name
   }
 

@@ -25,14 +25,17 @@ import Testing
     configuration.group = .newSession
     try withLoop { loop in
       let child = try ChildProcess.spawn(configuration, on: loop) { _ in loop.stop() }
-      #expect(ProcessTable.environment(of: child.pid, has: "MARK", beginningWith: "blue"))
-      #expect(!ProcessTable.environment(of: child.pid, has: "MARK", beginningWith: "green"))
-      #expect(!ProcessTable.environment(of: child.pid, has: "ARK", beginningWith: "blue"))
-      let entry = ProcessTable.entry(of: child.pid)
-      #expect(entry?.parent == getpid() && entry?.session == child.pid && entry?.group == child.pid)
-      #expect(ProcessTable.livingChildren().contains(child.pid))
-      child.signal(SIGSTOP)
-      loop.when({ ProcessTable.entry(of: child.pid)?.state == "T" }) { child.signal(SIGKILL) }
+      // The parent goes on a moment before the kernel has the new program's environment in place.
+      let isThere = { ProcessTable.environment(of: child.pid, has: "MARK", beginningWith: "blue") }
+      loop.when(isThere) {
+        #expect(!ProcessTable.environment(of: child.pid, has: "MARK", beginningWith: "green"))
+        #expect(!ProcessTable.environment(of: child.pid, has: "ARK", beginningWith: "blue"))
+        let entry = ProcessTable.entry(of: child.pid)
+        #expect(entry?.parent == getpid() && entry?.session == child.pid && entry?.group == child.pid)
+        #expect(ProcessTable.livingChildren().contains(child.pid))
+        child.signal(SIGSTOP)
+        loop.when({ ProcessTable.entry(of: child.pid)?.state == "T" }) { child.signal(SIGKILL) }
+      }
     }
   }
 }

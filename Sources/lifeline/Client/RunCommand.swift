@@ -5,7 +5,8 @@ import Primitives
 /// `lifeline run`
 enum RunCommand: Subcommand {
   private static let patience = Option(
-    "patience", optional: .duration(), whenMissing: "for ever", "How long to go on trying while no coordinator answers.")
+    "patience", optional: .duration(), whenMissing: "for ever", "How long to go on trying while no coordinator answers."
+  )
 
   static let command = ArgumentParsing.Command(
     "run", "runs commands over the fleet and waits for them",

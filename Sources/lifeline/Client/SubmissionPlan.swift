@@ -23,7 +23,7 @@ struct SubmissionPlan {
     "retries", .integer(0...SpecificationLimits.maxRetries), default: 0, as: "N",
     "How many attempts may follow one that failed.")
   static let timeout = Option(
-    "timeout", optional: .duration(.milliseconds(1) ... SpecificationLimits.maxTimeout), whenMissing: "none",
+    "timeout", optional: .duration(.milliseconds(1)...SpecificationLimits.maxTimeout), whenMissing: "none",
     "How long one attempt may take.")
   static let priority = Option(
     "priority", .choice(TaskPriority.allCases.map(\.name)), default: TaskPriority.normal.name, as: "PRIORITY",

@@ -11,7 +11,8 @@ enum SubmitCommand: Subcommand {
     passthrough: SubmissionPlan.passthrough,
     examples: [
       Example("lifeline submit -- make test", "Submit one command."),
-      Example("lifeline submit --run nightly < commands.txt", "Submit many, under ids that make doing it twice harmless."),
+      Example(
+        "lifeline submit --run nightly < commands.txt", "Submit many, under ids that make doing it twice harmless."),
     ])
 
   static func run(_ invocation: Invocation) throws(UsageError) -> Int32 {

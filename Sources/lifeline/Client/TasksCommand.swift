@@ -19,7 +19,8 @@ enum TasksCommand: Subcommand {
     examples: [
       Example("lifeline tasks --status running", "What runs now."),
       Example("lifeline tasks --status failed --status cancelled --run nightly", "What went wrong in a run."),
-      Example("lifeline tasks --json | jq -r '.[] | select(.attempt > 1) | .task_id'", "What was tried more than once."),
+      Example(
+        "lifeline tasks --json | jq -r '.[] | select(.attempt > 1) | .task_id'", "What was tried more than once."),
     ])
 
   static func run(_ invocation: Invocation) throws(UsageError) -> Int32 {
@@ -28,7 +29,9 @@ enum TasksCommand: Subcommand {
     if !statuses.isEmpty { filter["statuses"] = .array(statuses.map { .string($0.rawValue) }) }
     if let run = invocation[run] { filter["run"] = .string(run) }
     if let worker = invocation[worker] {
-      do { filter["worker_id"] = .string(try WorkerID(worker).text) } catch { throw invocation.error("--worker: \(error)") }
+      do { filter["worker_id"] = .string(try WorkerID(worker).text) } catch {
+        throw invocation.error("--worker: \(error)")
+      }
     }
     return try ClientSession.run(invocation, patience: invocation[ClientOptions.patience]) { session in
       let console = Console.standard
@@ -44,8 +47,11 @@ enum TasksCommand: Subcommand {
           Table.Column("WORKER", mayShrink: true), Table.Column("SUBMITTED"), Table.Column("TIME", .right),
           Table.Column("NAME", mayShrink: true),
         ])
-        session.list(filter, limit: invocation[limit], page: { page in for task in page { append(task, to: &table) } }) {
-          for line in table.lines(width: console.outputColumns, style: console.outputStyle) { console.write("\(line)\n") }
+        session.list(filter, limit: invocation[limit], page: { page in for task in page { append(task, to: &table) } })
+        {
+          for line in table.lines(width: console.outputColumns, style: console.outputStyle) {
+            console.write("\(line)\n")
+          }
           session.finish(0)
         }
       }

@@ -9,13 +9,15 @@ import Reactor
 enum CoordinatorCommand: Subcommand {
   private static let host = Option("host", .string, default: "localhost", as: "HOST", "Where to listen.")
   private static let port = Option(
-    "port", .integer(0...65_535), default: Int(Protocols.defaultPort), as: "PORT", "Where to listen; 0 takes a free port.")
+    "port", .integer(0...65_535), default: Int(Protocols.defaultPort), as: "PORT",
+    "Where to listen; 0 takes a free port.")
   private static let store = Option(
     "store", .string, default: "lifeline.db", as: "FILE",
     "The file that keeps tasks, created when missing; the word memory keeps them nowhere.")
   private static let demoTasks = Option(
     "demo-tasks", .integer(0...100_000), default: 0, as: "N",
-    "Submit this many tasks that count and sleep, named demo-1 and so on; those that are there already stay as they are.")
+    "Submit this many tasks that count and sleep, named demo-1 and so on; those that are there already stay as they are."
+  )
   private static let heartbeatInterval = Option(
     "heartbeat-interval", .duration(.milliseconds(10) ... .seconds(3_600)),
     default: CoordinatorConfiguration().heartbeatInterval, "How often workers are to send a heartbeat.")
@@ -127,7 +129,8 @@ private final class CoordinatorProcess {
     var submissions: [TaskSubmission] = []
     for number in 1...demoTasks {
       let specification = TaskSpecification(
-        name: "demo task \(number)", work: .custom(kind: "demo_task", input: ["iterations": 10, "sleep": 1]), run: "demo")
+        name: "demo task \(number)", work: .custom(kind: "demo_task", input: ["iterations": 10, "sleep": 1]),
+        run: "demo")
       submissions.append(TaskSubmission(id: try? TaskID("demo-\(number)"), specification))
     }
     runtime.request(.submit(submissions)) { [settings] answer in
