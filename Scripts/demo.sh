@@ -1,4 +1,5 @@
 #!/bin/sh
+# Shows the demonstration with the optimised program that make has just built.
 set -eu
-echo "demo: this version has no demonstration yet; the coordinator's command line comes first." >&2
-exit 1
+cd "$(dirname "$0")/.."
+exec "$("${SWIFT:-swift}" build -c release --show-bin-path)/lifeline" demo "$@"

@@ -81,7 +81,8 @@ final class TestCoordinator: Sendable {
 
   func registered(_ worker: String) -> (session: SessionID, resumed: Bool) {
     notice { notice in
-      if case .workerRegistered(let id, let session, let resumed) = notice, id.text == worker { (session, resumed) } else { nil }
+      guard case .workerRegistered(let id, let session, let resumed) = notice, id.text == worker else { return nil }
+      return (session, resumed)
     }
   }
 

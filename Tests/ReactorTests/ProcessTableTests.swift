@@ -25,13 +25,15 @@ import Testing
     configuration.group = .newSession
     try withLoop { loop in
       let child = try ChildProcess.spawn(configuration, on: loop) { _ in loop.stop() }
-      #expect(ProcessTable.environment(of: child.pid, has: "MARK", beginningWith: "blue"))
-      #expect(!ProcessTable.environment(of: child.pid, has: "MARK", beginningWith: "green"))
-      #expect(!ProcessTable.environment(of: child.pid, has: "ARK", beginningWith: "blue"))
-      let entry = ProcessTable.entry(of: child.pid)
-      #expect(entry?.parent == getpid() && entry?.session == child.pid && entry?.group == child.pid)
-      #expect(ProcessTable.livingChildren().contains(child.pid))
-      child.signal(SIGSTOP)
+      // The spawn returns a moment before the kernel has the new program's environment in place.
+      loop.when({ ProcessTable.environment(of: child.pid, has: "MARK", beginningWith: "blue") }) {
+        #expect(!ProcessTable.environment(of: child.pid, has: "MARK", beginningWith: "green"))
+        #expect(!ProcessTable.environment(of: child.pid, has: "ARK", beginningWith: "blue"))
+        let entry = ProcessTable.entry(of: child.pid)
+        #expect(entry?.parent == getpid() && entry?.session == child.pid && entry?.group == child.pid)
+        #expect(ProcessTable.livingChildren().contains(child.pid))
+        child.signal(SIGSTOP)
+      }
       loop.when({ ProcessTable.entry(of: child.pid)?.state == "T" }) { child.signal(SIGKILL) }
     }
   }

@@ -237,29 +237,4 @@ struct OutboxFileTests {
     #expect(throws: StoreError.self) { try OutboxFile.open(path: directory.file("none/outbox")) }
     #expect(throws: StoreError.self) { try OutboxFile.open(path: directory.path) }
   }
-
-  @Test func `a file that may not grow keeps what it has and takes more later`() async throws {
-    // The limit is the process's own, so this runs in a child.
-    await #expect(processExitsWith: .success) {
-      signal(SIGXFSZ, SIG_IGN)
-      let directory = TemporaryDirectory()
-      let outbox = try OutboxFile.open(path: directory.file("outbox"))
-      try outbox.append(key: "a", bytes("one"))
-      var limit = rlimit(rlim_cur: 64, rlim_max: rlim_t.max)
-      precondition(setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit) == 0)
-      do {
-        try outbox.append(key: "b", [UInt8](repeating: 7, count: 200))
-        fatalError("the file grew beyond its limit")
-      } catch {}
-      limit.rlim_cur = rlim_t.max
-      precondition(setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit) == 0)
-      precondition(outbox.entries.map(\.key) == ["a"])
-      try outbox.append(key: "c", bytes("two"))
-      try outbox.sync()
-      let file = directory.bytes("outbox") ?? []
-      var contents = OutboxContents()
-      precondition(contents.read(file) == (file.count, .complete), "no half-written record is left")
-      precondition(contents.entries.map(\.key) == ["a", "c"])
-    }
-  }
 }

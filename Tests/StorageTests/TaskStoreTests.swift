@@ -20,7 +20,7 @@ struct TaskStoreTests {
           maxLostAttempts: 2, run: "nightly"),
         submittedAt: time(1_700_000_000_123))
       first.state.isPauseRequested = true
-      let input: JSONObject = ["iterations": 3, "deep": nested(60), "x": 0.5, "nothing": nil, "": "\u{0}"]
+      let input: JSONObject = ["iterations": 3, "deep": nested(40), "x": 0.5, "nothing": nil, "": "\u{0}"]
       let second = TaskRecord(
         id: id("{b}@x.y:z-_"),
         specification: TaskSpecification(name: "b", work: .custom(kind: "demo_task", input: input)),

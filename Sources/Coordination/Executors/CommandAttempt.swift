@@ -25,8 +25,11 @@ final class CommandAttempt {
   private var cause: SupervisorReport?
   private var lastWord: SupervisorReport?
   private var supervisorStatus: ExitStatus?
+  private var supervisorIsLost = false
   private var reportsEnded = false
   private var sweepPasses = 0
+  private var cleanPasses = 0
+  private var isSweepScheduled = false
   private lazy var drainTimer = loop.makeTimer { [weak self] in self?.drainedEnough() }
   private lazy var patienceTimer = loop.makeTimer { [weak self] in self?.supervisorIsStuck() }
 
@@ -161,8 +164,14 @@ final class CommandAttempt {
   private func finishIfSupervisorIsLost() {
     guard lastWord == nil, reportsEnded, let status = supervisorStatus, onEnd != nil else { return }
     sweepPasses += 1
-    guard Leftovers(folder: folder).kill() || sweepPasses > Leftovers.maxPasses else {
-      loop.schedule(after: .milliseconds(2)) { [self] in finishIfSupervisorIsLost() }
+    cleanPasses = Leftovers(folder: folder).kill() ? cleanPasses + 1 : 0
+    guard cleanPasses >= Leftovers.cleanPassesNeeded || sweepPasses > Leftovers.maxPasses else {
+      guard !isSweepScheduled else { return }
+      isSweepScheduled = true
+      loop.schedule(after: .milliseconds(2)) { [self] in
+        isSweepScheduled = false
+        finishIfSupervisorIsLost()
+      }
       return
     }
     let how =
@@ -170,6 +179,7 @@ final class CommandAttempt {
       case .exited(let code): "ended with \(ExitStatus.exited(code))"
       case .signalled(let number): "was killed by \(signalDescription(number))"
       }
+    supervisorIsLost = true
     lastWord = .failed(exitCode: 126, "its supervising process \(how)")
     drain()
   }
@@ -221,7 +231,6 @@ final class CommandAttempt {
 
   private func ending() -> AttemptEnding {
     var ending = AttemptEnding(.failed)
-    var signal: Int32?
     switch lastWord {
     case .failed(let code, let text):
       ending.exitCode = Int(code)
@@ -230,7 +239,6 @@ final class CommandAttempt {
       ending.exitCode = Int(status)
       if status == 0 { ending.outcome = .completed } else { ending.reason = "exit status \(status)" }
     case .signalled(let number):
-      signal = number
       ending.exitCode = 128 + Int(number)
       ending.reason = "killed by \(signalDescription(number))"
     default: break
@@ -246,10 +254,12 @@ final class CommandAttempt {
       ending.outcome = .cancelled
       ending.reason = (stopReason ?? .cancelled).rawValue
     default:
-      // The supervising process was killed by us, or by whoever killed its command as well.
-      if let stopReason, supervisorStatus.map({ $0 != .exited(0) }) ?? false, signal == nil {
+      // That the supervising process was killed says nothing about the command: the attempt is given up, not failed,
+      // and whoever wants the task done may have it run again.
+      if supervisorIsLost, case .signalled = supervisorStatus {
         ending.outcome = .cancelled
-        ending.reason = stopReason.rawValue
+        ending.exitCode = nil
+        ending.reason = stopReason?.rawValue ?? ending.reason
       }
     }
     let kept = outputs.map { $0.kept() }

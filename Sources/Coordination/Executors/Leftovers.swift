@@ -29,11 +29,14 @@ struct Leftovers {
 
   /// Kills until none is left, for a moment at most; only for a worker's start, since it blocks.
   func killAll() {
-    for _ in 0..<Self.maxPasses {
-      if kill() { return }
+    var cleanPasses = 0
+    for _ in 0..<Self.maxPasses where cleanPasses < Self.cleanPassesNeeded {
+      cleanPasses = kill() ? cleanPasses + 1 : 0
       usleep(2_000)
     }
   }
 
   static let maxPasses = 500
+  /// A process has no environment to be known by for the moment in which it becomes another program.
+  static let cleanPassesNeeded = 2
 }

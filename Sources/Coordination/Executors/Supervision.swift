@@ -141,7 +141,7 @@ final class Supervision {
 
   /// A process stops a moment after the signal was sent, so its word is waited for, unless the kernel keeps it busy.
   private func confirmPause(_ pid: Int32, until deadline: Instant) {
-    guard case .running = phase, isPaused else { return }
+    guard case .running = phase, isPaused, !isKilled else { return }
     if let entry = ProcessTable.entry(of: pid), entry.isAlive, entry.state != "T", loop.now < deadline {
       loop.schedule(after: .milliseconds(1)) { [self] in confirmPause(pid, until: deadline) }
     } else {

@@ -27,7 +27,10 @@ public final class CoordinatorCore {
   private var gathering = Batch()
   private var inFlight: Batch?
   private var batches: UInt64 = 0
-  private var lookups: [RequestID: [TaskSubmission]] = [:]
+  private var lookups: [RequestID: Lookup] = [:]
+  private var lookupCount: UInt64 = 0
+  /// Tasks that ended, and that a lookup asked for before they were durable may still miss.
+  private var lingering: [(tasks: Set<TaskID>, newestLookup: UInt64)] = []
   private var owing: [WorkerEntry] = []
 
   /// What is let go once the writes gathered with it are durable.
@@ -39,11 +42,19 @@ public final class CoordinatorCore {
     case notice(CoordinatorNotice)
   }
 
+  /// Submissions that wait until the store has said which of their tasks it knows.
+  private struct Lookup {
+    let number: UInt64
+    let submissions: [TaskSubmission]
+  }
+
   private struct Batch {
     var id = BatchID(number: 0)
     var promises: [Promise] = []
     /// Numbered messages whose effects are in this batch.
     var handled: [(worker: WorkerEntry, session: SessionID, sequence: UInt64)] = []
+    /// Tasks that end with it.
+    var ended: Set<TaskID> = []
     var isEmpty: Bool { promises.isEmpty && handled.isEmpty }
   }
 
@@ -236,7 +247,7 @@ public final class CoordinatorCore {
       if let link = worker.link, link.mode == .legacy { sendPlain(message, over: link) }
       return
     }
-    guard worker.session?.outbox.hasRoom == true else {
+    guard worker.session?.outbox.hasRoomForAnswer == true else {
       log(.warning, "outbox full: session ended", ["worker": worker.id.text])
       // What it holds stays its own: it still runs, comes back, and then says so.
       forgetSession(of: worker, reason: "its outbox was full")
@@ -297,7 +308,9 @@ public final class CoordinatorCore {
     batches += 1
     gathering.id = BatchID(number: batches)
     effects.append(.commit(gathering.id, book.writes))
+    gathering.ended = book.ended
     book.writes = []
+    book.ended = []
     inFlight = gathering
     gathering = Batch()
   }
@@ -305,6 +318,7 @@ public final class CoordinatorCore {
   private func committed(_ id: BatchID) {
     guard let batch = inFlight, batch.id == id else { return }
     inFlight = nil
+    if !lookups.isEmpty, !batch.ended.isEmpty { lingering.append((tasks: batch.ended, newestLookup: lookupCount)) }
     keep(batch)
   }
 
@@ -494,11 +508,12 @@ public final class CoordinatorCore {
           .answer(id, .refused("\(book.tasks.count) tasks have not ended; at most \(limit) may; try again later")))
       }
       // A task that the submitter named may have been submitted, and even ended, before: only the store knows.
-      let named = submissions.compactMap(\.id).filter { book[$0] == nil }
+      let named = submissions.compactMap(\.id).filter { book[$0] == nil && !hasJustEnded($0) }
       if named.isEmpty {
         submit(submissions, except: [], id)
       } else {
-        lookups[id] = submissions
+        lookupCount += 1
+        lookups[id] = Lookup(number: lookupCount, submissions: submissions)
         effects.append(.findTasks(id, named))
       }
     case .cancel(let task): control(id, task, .cancelTask, book.requestCancel(task, wall: wall))
@@ -514,8 +529,18 @@ public final class CoordinatorCore {
   }
 
   private func found(_ id: RequestID, _ existing: [TaskID]) {
-    guard let submissions = lookups.removeValue(forKey: id) else { return }
-    submit(submissions, except: Set(existing), id)
+    guard let lookup = lookups.removeValue(forKey: id) else { return }
+    submit(lookup.submissions, except: Set(existing), id)
+    if let oldest = lookups.values.lazy.map(\.number).min() {
+      lingering.removeAll { $0.newestLookup < oldest }
+    } else {
+      lingering = []
+    }
+  }
+
+  /// Whether a task ended so lately that the store may not have said so: it must not be taken for a new one.
+  private func hasJustEnded(_ id: TaskID) -> Bool {
+    book.ended.contains(id) || inFlight?.ended.contains(id) == true || lingering.contains { $0.tasks.contains(id) }
   }
 
   private func submit(_ submissions: [TaskSubmission], except existing: Set<TaskID>, _ id: RequestID) {
@@ -524,7 +549,7 @@ public final class CoordinatorCore {
     for submission in submissions {
       let task = submission.id ?? TaskID(known: makeIdentifier())
       ids.append(task)
-      if !existing.contains(task) { _ = book.submit(task, submission.specification, wall: wall) }
+      if !existing.contains(task), !hasJustEnded(task) { _ = book.submit(task, submission.specification, wall: wall) }
     }
     promise(.answer(id, .submitted(ids)))
   }

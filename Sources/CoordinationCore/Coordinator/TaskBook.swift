@@ -79,6 +79,8 @@ struct TaskBook {
   var writes: [StoreWrite] = []
   /// Tasks that changed since this was last taken, each as it then was, for whoever watches.
   var changes: [TaskRecord] = []
+  /// Tasks that ended in `writes`, and that the store may not know yet.
+  var ended: Set<TaskID> = []
   let checkpointsKept: Int
 
   init(checkpointsKept: Int) {
@@ -315,6 +317,7 @@ struct TaskBook {
     if status == .completed { task.state.progress = 1 }
     note(task)
     tasks[task.id] = nil
+    ended.insert(task.id)
   }
 
   private mutating func note(_ task: LiveTask, attemptChanged: Bool = false) {

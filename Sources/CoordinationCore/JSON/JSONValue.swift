@@ -96,11 +96,10 @@ public struct JSONObject: Sendable, ExpressibleByDictionaryLiteral {
   /// The member named `key`; setting `nil` removes it.
   public subscript(key: String) -> JSONValue? {
     get {
-      for member in members where Self.isSame(member.key, key) { return member.value }
-      return nil
+      index(of: key).map { members[$0].value }
     }
     set {
-      if let index = members.firstIndex(where: { Self.isSame($0.key, key) }) {
+      if let index = index(of: key) {
         if let newValue { members[index].value = newValue } else { members.remove(at: index) }
       } else if let newValue {
         members.append((key: key, value: newValue))
@@ -108,10 +107,16 @@ public struct JSONObject: Sendable, ExpressibleByDictionaryLiteral {
     }
   }
 
+  /// By index, because iterating would retain and release every name and value on the way.
+  private func index(of key: String) -> Int? {
+    for index in members.indices where Self.isSame(members[index].key, key) { return index }
+    return nil
+  }
+
   /// Names are the same byte for byte: `String` also calls two spellings of an accented letter equal, and one member of
   /// an object that has both would vanish.
   private static func isSame(_ left: String, _ right: String) -> Bool {
-    left == right && left.utf8.elementsEqual(right.utf8)
+    left.utf8.count == right.utf8.count && left.utf8.elementsEqual(right.utf8)
   }
 
   /// Appends without looking for an earlier member of that name; the parser and builders that know better use it.

@@ -45,17 +45,19 @@ extension JSONValue {
 
   static func write(_ string: String, into bytes: inout [UInt8]) {
     bytes.append(UInt8(ascii: "\""))
-    let start = bytes.count
-    bytes.append(contentsOf: string.utf8)
-    // Most strings need no escape: append whole, look once, and only rewrite the tail when one is found.
-    if let first = bytes[start...].firstIndex(where: Self.needsEscape) {
-      let tail = Array(bytes[first...])
-      bytes.removeSubrange(first...)
-      for byte in tail {
+    if hasEscapes(string.utf8Span.span) {
+      for byte in string.utf8 {
         if needsEscape(byte) { writeEscape(byte, into: &bytes) } else { bytes.append(byte) }
       }
+    } else {
+      bytes.append(contentsOf: string.utf8)
     }
     bytes.append(UInt8(ascii: "\""))
+  }
+
+  private static func hasEscapes(_ text: Span<UInt8>) -> Bool {
+    for index in text.indices where needsEscape(text[index]) { return true }
+    return false
   }
 
   private static func needsEscape(_ byte: UInt8) -> Bool {

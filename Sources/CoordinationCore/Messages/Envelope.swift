@@ -5,7 +5,12 @@ import CZlib
 /// the newest acknowledgement. The checksum finds bytes that changed on the way; it does not keep out a forger.
 public enum Envelope {
   /// Names that belong to the envelope; a member of a message's own that is called so is left out.
-  static let reservedNames: Set<String> = ["type", "seq", "ack", "crc"]
+  static func isReserved(_ name: String) -> Bool {
+    switch name {
+    case "type", "seq", "ack", "crc": true
+    default: false
+    }
+  }
 
   private static let checksumPrefix = Array(",\"crc\":\"".utf8)
   /// `,"crc":"01234567"}`
@@ -74,10 +79,9 @@ public enum Envelope {
     guard covered > 0, bytes[covered..<covered + checksumPrefix.count].elementsEqual(checksumPrefix) else {
       throw .missingField("crc")
     }
-    var expected: [UInt8] = []
-    appendHex(checksum(bytes, count: covered), to: &expected)
     let start = covered + checksumPrefix.count
-    guard bytes[start..<start + 8].elementsEqual(expected) else { throw .badChecksum }
+    let sum = checksum(bytes, count: covered)
+    for position in 0..<8 where bytes[start + position] != hexDigit(position, of: sum) { throw .badChecksum }
   }
 
   private static func checksum(_ bytes: [UInt8], count: Int) -> UInt32 {
@@ -88,9 +92,12 @@ public enum Envelope {
   }
 
   private static func appendHex(_ value: UInt32, to bytes: inout [UInt8]) {
-    for shift in stride(from: 28, through: 0, by: -4) {
-      let digit = UInt8(truncatingIfNeeded: value >> UInt32(shift)) & 0xF
-      bytes.append(digit < 10 ? digit + UInt8(ascii: "0") : digit - 10 + UInt8(ascii: "a"))
-    }
+    for position in 0..<8 { bytes.append(hexDigit(position, of: value)) }
+  }
+
+  /// The digit at `position`, from 0 for the most significant to 7.
+  private static func hexDigit(_ position: Int, of value: UInt32) -> UInt8 {
+    let digit = UInt8(truncatingIfNeeded: value >> UInt32(28 - 4 * position)) & 0xF
+    return digit < 10 ? digit + UInt8(ascii: "0") : digit - 10 + UInt8(ascii: "a")
   }
 }

@@ -70,7 +70,7 @@ public struct Message: Equatable, Sendable {
     var object = JSONObject()
     object.reserveCapacity(fields.count + 1)
     object.append("type", .string(kind.name))
-    for member in fields.members where !Envelope.reservedNames.contains(member.key) {
+    for member in fields.members where !Envelope.isReserved(member.key) {
       object.append(member.key, member.value)
     }
     var bytes: [UInt8] = []

@@ -27,13 +27,24 @@ public struct IdentifierError: Error, Equatable, CustomStringConvertible {
     guard text.utf8.count <= maxLength else {
       throw IdentifierError(what: what, problem: .tooLong(length: text.count, limit: maxLength))
     }
-    for character in text {
-      let isAllowed =
-        character.isASCII && (character.isLetter || character.isNumber || "._:@{}-".contains(character))
-      guard isAllowed else { throw IdentifierError(what: what, problem: .badCharacter(character)) }
+    // Every message names a task, so bytes are judged; what is wrong with a text is looked for only once something is.
+    if !text.utf8.allSatisfy(isAllowed) {
+      for character in text where !character.utf8.allSatisfy(isAllowed) {
+        throw IdentifierError(what: what, problem: .badCharacter(character))
+      }
     }
     guard text != ".", text != ".." else { throw IdentifierError(what: what, problem: .badCharacter(".")) }
     return text
+  }
+
+  private static func isAllowed(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+      UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: ":"),
+      UInt8(ascii: "@"), UInt8(ascii: "{"), UInt8(ascii: "}"), UInt8(ascii: "-"):
+      true
+    default: false
+    }
   }
 }
 

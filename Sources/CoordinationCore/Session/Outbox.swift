@@ -41,6 +41,12 @@ public struct Outbox: Sendable {
   /// could never be sent at all.
   public var hasRoom: Bool { isEmpty || (count < limits.maxMessages && bytes < limits.maxBytes) }
 
+  /// Whether an answer still fits. What the peer itself asked for cannot be held back, so answers may go beyond the limits
+  /// up to four times; a peer that still sends and has not acknowledged by then never will.
+  public var hasRoomForAnswer: Bool {
+    isEmpty || (count / 4 < limits.maxMessages && bytes / 4 < limits.maxBytes)
+  }
+
   /// Gives `body` the next number and keeps it.
   public mutating func append(_ body: [UInt8], key: String? = nil) -> Entry {
     lastSequence += 1

@@ -11,13 +11,18 @@ struct ParcelKey: Equatable {
   }
 
   init?(_ text: String) {
-    let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-    guard parts.count == 3, let id = try? TaskID(String(parts[0])), let attempt = Int(parts[1]) else { return nil }
+    // From the end and by bytes: this is read for every acknowledged message, and what precedes is judged as an id.
+    let bytes = text.utf8
+    guard let second = bytes.lastIndex(of: UInt8(ascii: "/")),
+      let first = bytes[..<second].lastIndex(of: UInt8(ascii: "/")),
+      let id = try? TaskID(String(text[..<first])), let attempt = Int(text[bytes.index(after: first)..<second])
+    else { return nil }
     self.attempt = AttemptKey(id, attempt)
-    if parts[2] == "result" {
+    let name = text[bytes.index(after: second)...]
+    if name == "result" {
       checkpoint = nil
     } else {
-      guard let number = Int(parts[2]) else { return nil }
+      guard let number = Int(name) else { return nil }
       checkpoint = number
     }
   }

@@ -96,7 +96,10 @@ private func run(_ script: String, timeout: Duration? = nil) -> SupervisorReques
 
   @Test func `a stopped command does not outlive its lease`() throws {
     let command = try supervise { command in
-      command.send(.lease(until: command.loop.now + .milliseconds(300)), run("echo $$; sleep 600"), .pause)
+      command.send(run("sleep 600"), .pause)
+      command.loop.when({ command.reports.last == .paused }) {
+        command.send(.lease(until: command.loop.now + .milliseconds(100)))
+      }
     }
     #expect(command.reports.dropFirst() == [.paused, .leaseEnded, .signalled(SIGKILL)])
   }
