@@ -109,6 +109,7 @@ let package = Package(
         "Primitives", "Reactor", "FaultProxy", "WebSocket", "WebSocketCore", "CoordinationCore", "Storage",
         "Coordination",
       ]),
+    tests("LifelineTests", ["CoordinationCore", "lifeline"]),
     tests("LifelineBenchmarksTests", ["LifelineBenchmarks", "bench", "CoordinationCore", "Reactor"]),
   ]
 )

@@ -14,7 +14,7 @@ public enum ClientError: Error, Equatable, Sendable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .unreachable(let address, let cause, let patience):
-      "no coordinator answered at \(address) for \(Int(patience.inSeconds.rounded())) s: \(cause)"
+      "no coordinator answered at \(address) for \(patience.inSeconds) s: \(cause)"
     case .notACoordinator(let address, let cause): "\(address) is not a Lifeline coordinator: \(cause)"
     case .answered(_, let message): message
     case .tooLarge(let bytes, let limit): "the request has \(bytes) bytes; the coordinator takes at most \(limit)"

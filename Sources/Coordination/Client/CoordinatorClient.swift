@@ -33,7 +33,9 @@ public final class CoordinatorClient {
   private var backoff: Backoff
   private var reconnectTimer: Timer?
   private var patienceTimer: Timer?
-  private var lastCause = "no attempt was made"
+  private var lastCause = "nothing answers"
+  /// Since when no coordinator has answered; `nil` while one does.
+  private var outageBegan: Instant?
   private var pending: [Int64: Pending] = [:]
   private var lastRequest: Int64 = 0
   private var watchRequest: WatchRequest?
@@ -51,6 +53,7 @@ public final class CoordinatorClient {
     self.settings = settings
     self.loop = loop
     backoff = Backoff(settings.backoff)
+    outageBegan = loop.now
     connect()
     watchPatience()
   }
@@ -173,7 +176,6 @@ public final class CoordinatorClient {
     }
     isOpen = true
     openedAt = loop.now
-    patienceTimer?.cancel()
     onConnectionChange?(nil)
     // The watch first, so that nothing that a request brings about is missed.
     if watchRequest != nil { establishWatch() }
@@ -184,8 +186,14 @@ public final class CoordinatorClient {
     guard self.link === link, !isClosed else { return }
     self.link = nil
     lastCause = cause
-    if isOpen { backoff.sessionLasted(loop.now - openedAt) }
+    if isOpen {
+      let lasted = loop.now - openedAt
+      backoff.sessionLasted(lasted)
+      // One that accepts connections and drops them at once does not answer.
+      if lasted >= settings.backoff.usefulSession { outageBegan = nil }
+    }
     isOpen = false
+    outageBegan = outageBegan ?? loop.now
     onConnectionChange?(cause)
     guard !isClosed else { return }
     for number in pending.keys { pending[number]?.isSent = false }
@@ -195,14 +203,13 @@ public final class CoordinatorClient {
     watchPatience()
   }
 
-  /// Starts to count once something waits for an answer, or for the first connection.
   private func watchPatience() {
-    guard let patience = settings.patience, !isOpen, patienceTimer?.isActive != true else { return }
-    patienceTimer = loop.schedule(after: patience) { [weak self] in self?.giveUp() }
+    guard let patience = settings.patience, let outageBegan, patienceTimer?.isActive != true else { return }
+    patienceTimer = loop.schedule(after: outageBegan + patience - loop.now) { [weak self] in self?.giveUp() }
   }
 
   private func giveUp() {
-    guard !isClosed, !isOpen else { return }
+    guard !isClosed, !isOpen, outageBegan != nil else { return }
     fail(.unreachable(address: settings.coordinator, cause: lastCause, after: settings.patience ?? .zero))
   }
 
@@ -213,6 +220,8 @@ public final class CoordinatorClient {
     guard case .object(let object)? = try? JSONParser.parse(bytes, validated: true) else {
       return link.leave()
     }
+    outageBegan = nil
+    patienceTimer?.cancel()
     switch object["type"]?.string {
     case "reply":
       guard let number = object["request_id"]?.integer, let request = pending.removeValue(forKey: number) else {

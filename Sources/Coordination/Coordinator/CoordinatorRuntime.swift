@@ -352,14 +352,25 @@ public final class CoordinatorRuntime {
 
   /// Everything about one task; `nil` when it was never submitted.
   public func task(_ id: TaskID, _ answer: @escaping (Result<TaskDetail?, StoreError>) -> Void) {
-    let (mailbox, bound) = (loop.mailbox, LoopBound(answer, to: loop))
-    store.task(id) { result in mailbox.post { bound.value(result) } }
+    let (mailbox, bound) = (loop.mailbox, LoopBound((self, answer), to: loop))
+    store.task(id) { result in
+      mailbox.post {
+        let (runtime, answer) = bound.value
+        answer(result.map { $0.map(runtime.withProgress) })
+      }
+    }
   }
 
   /// How many tasks have each status.
   public func counts(run: String?, _ answer: @escaping (Result<[TaskStatus: Int], StoreError>) -> Void) {
     let (mailbox, bound) = (loop.mailbox, LoopBound(answer, to: loop))
     store.counts(run: run) { result in mailbox.post { bound.value(result) } }
+  }
+
+  private func withProgress(_ detail: TaskDetail) -> TaskDetail {
+    TaskDetail(
+      task: withProgress(detail.task), attempts: detail.attempts, checkpoints: detail.checkpoints,
+      output: detail.output)
   }
 
   private func withProgress(_ task: TaskRecord) -> TaskRecord {

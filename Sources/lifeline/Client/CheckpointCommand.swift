@@ -1,4 +1,5 @@
 import ArgumentParsing
+import Coordination
 import CoordinationCore
 import Glibc
 import Primitives
@@ -49,7 +50,14 @@ enum CheckpointCommand: Subcommand {
       throw invocation.error("LIFELINE_CONTROL_FD is \(text), which is no open descriptor")
     }
     var line = JSONObject()
-    if let value = try value(invocation) { line["checkpoint"] = value }
+    if let value = try value(invocation) {
+      let (bytes, limit) = (value.text.utf8.count, CommandExecutor.Configuration().maxCheckpointBytes)
+      guard bytes <= limit else {
+        Console.standard.complain("lifeline checkpoint: the checkpoint has \(bytes) bytes; at most \(limit) are kept")
+        return 1
+      }
+      line["checkpoint"] = value
+    }
     if let share = invocation[progress] { line["progress"] = .number(share) }
     Console.standard.write(Array((line.text + "\n").utf8), to: descriptor)
     return 0

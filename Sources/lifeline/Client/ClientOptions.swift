@@ -28,7 +28,7 @@ final class ClientSession {
   let client: CoordinatorClient
   private let name: String
   private var status: Int32 = 0
-  private var isFinished = false
+  private(set) var isFinished = false
 
   /// Connects, calls `body`, and serves the loop until somebody calls `finish`; returns the exit status.
   ///

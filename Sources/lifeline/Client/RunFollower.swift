@@ -90,7 +90,7 @@ final class RunFollower {
       list()
     } else {
       hasBeenEstablished = true
-      submitter.start()
+      plan.checkExisting(in: session) { [submitter] in submitter.start() }
     }
   }
 
@@ -135,9 +135,8 @@ final class RunFollower {
     Console.standard.remark(
       "The coordinator does not know \(missing.count) of the tasks (is its store another one?); submitting them again")
     let again = BatchSubmitter(missing.map { plan.tasks[$0] }, to: session.client)
-    again.onProgress = { [self] result in
+    again.onProgress = { [session] result in
       if case .failure(let error) = result { session.fail(error) }
-      _ = again
     }
     again.start()
   }

@@ -87,6 +87,22 @@ struct SubmissionPlan {
     mayExist = invocation[Self.run] != nil
   }
 
+  /// Calls `body` unless some of the ids stand for other commands already: submitting them would silently do nothing.
+  func checkExisting(in session: ClientSession, then body: @escaping () -> Void) {
+    guard mayExist else { return body() }
+    var planned: [String: JSONValue] = [:]
+    for task in tasks { planned[task.id] = task.object["command"] }
+    session.list(["run": .string(run)]) { page in
+      for task in page {
+        guard let id = task["task_id"]?.string, let command = planned[id], command != task["command"] else { continue }
+        return session.fail(
+          "task \(id) exists and is another command, \(task["command"]?.text ?? "none"); choose another --run")
+      }
+    } end: {
+      if !session.isFinished { body() }
+    }
+  }
+
   private static func readCommands(_ invocation: Invocation) throws(UsageError) -> [[String]] {
     if isatty(STDIN_FILENO) == 1 {
       Console.standard.remark("Reading commands, one a line; Ctrl-D ends the list.")

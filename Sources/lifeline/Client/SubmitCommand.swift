@@ -42,7 +42,7 @@ enum SubmitCommand: Subcommand {
         show(0)
         return session.finish(0)
       }
-      submitter.start()
+      plan.checkExisting(in: session) { submitter.start() }
     }
   }
 }

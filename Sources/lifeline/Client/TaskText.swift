@@ -81,10 +81,10 @@ enum TimeText {
     return ((days * 24 + hour) * 60 + minute) * 60_000 + second * 1_000 + rest
   }
 
-  /// `2026-11-23 12:34:56` of an ISO 8601 time.
+  /// `2026-11-23 12:34:56Z` of an ISO 8601 time.
   static func short(_ text: String) -> String {
     guard milliseconds(text) != nil else { return text }
-    return "\(text.prefix(10)) \(text.dropFirst(11).prefix(8))"
+    return "\(text.prefix(10)) \(text.dropFirst(11).prefix(8))Z"
   }
 
   /// `0.012 s`, `1.53 s`, `45.0 s`, `2 min 5 s`.
