@@ -109,6 +109,9 @@ let package = Package(
         "Primitives", "Reactor", "FaultProxy", "WebSocket", "WebSocketCore", "CoordinationCore", "Storage",
         "Coordination",
       ]),
+    tests(
+      "EndToEndTests",
+      ["Primitives", "Reactor", "WebSocket", "WebSocketCore", "CoordinationCore", "Coordination", "Storage", "lifeline"]),
     tests("LifelineBenchmarksTests", ["LifelineBenchmarks", "bench", "CoordinationCore", "Reactor"]),
   ]
 )
