@@ -1,5 +1,5 @@
 import Glibc
-public import Primitives
+import Primitives
 import Reactor
 
 /// What happened on other threads, in its order; a test waits for an element that fits, or for a state of the whole.
