@@ -1,5 +1,5 @@
 import Glibc
-public import Primitives
+import Primitives
 public import Reactor
 
 /// A real process, driven from the test's thread; every wait is bounded. Killed, at the latest, when the object goes away.
