@@ -122,10 +122,10 @@ import Testing
 
   @Test func `a renewed lease keeps a command running`() throws {
     // The lease would end before the command if it were not renewed, and is renewed long before it ends.
-    let ending = try execute(shell("sleep 1.5; exit 7")) { run in
+    let ending = try execute(shell("sleep 5; exit 7")) { run in
       func renew() {
         guard run.recorder.ending == nil else { return }
-        run.executor.leaseRenewed(until: run.loop.now + .seconds(1))
+        run.executor.leaseRenewed(until: run.loop.now + .seconds(4))
         run.loop.schedule(after: .milliseconds(50)) { renew() }
       }
       renew()
