@@ -112,7 +112,10 @@ let package = Package(
     tests("LifelineTests", ["CoordinationCore", "lifeline"]),
     tests(
       "EndToEndTests",
-      ["Primitives", "Reactor", "WebSocket", "WebSocketCore", "CoordinationCore", "Coordination", "Storage", "lifeline"]),
+      [
+        "Primitives", "Reactor", "WebSocket", "WebSocketCore", "CoordinationCore", "Coordination", "Storage",
+        "lifeline",
+      ]),
     tests("LifelineBenchmarksTests", ["LifelineBenchmarks", "bench", "CoordinationCore", "Reactor"]),
   ]
 )

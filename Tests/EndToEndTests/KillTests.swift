@@ -102,7 +102,9 @@ extension EndToEnd {
       #expect(try fleet.task(acknowledged) == before)
       #expect(before.number("exit_code") == 3)
       #expect(try fleet.tasks().count == 4)
-      #expect(fleet.processes("LIFELINE_TASK_ID", "").isEmpty)
+      for id in [finished, running, queued] {
+        try eventually("end of every process of \(id)") { fleet.processes("LIFELINE_TASK_ID", id).isEmpty ? true : nil }
+      }
     }
 
     @Test func `a result that nobody had heard of when both sides were killed is delivered from the worker's disk`()
