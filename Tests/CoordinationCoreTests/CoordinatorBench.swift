@@ -1,7 +1,7 @@
 import CoordinationCore
 import Primitives
 
-/// A coordinator's core whose store commits at once, and whose peers are scripted message by message.
+/// A coordinator's core whose store commits at once (or when told), and whose peers are scripted message by message.
 final class CoordinatorBench {
   let core: CoordinatorCore
   var now: Instant = .zero
@@ -11,6 +11,9 @@ final class CoordinatorBench {
   private(set) var logs: [LogEntry] = []
   private(set) var answers: [CoordinatorAnswer] = []
   private(set) var closes: [(connection: UInt64, code: UInt16, reason: String)] = []
+  /// Otherwise a test says when.
+  var commitsAtOnce = true
+  private(set) var pendingCommits: [BatchID] = []
   private var sent: [UInt64: [Message]] = [:]
   private var modes: [UInt64: ConnectionMode] = [:]
   private var numbers: [UInt64: UInt64] = [:]
@@ -41,7 +44,7 @@ final class CoordinatorBench {
       case .close(let id, let code, let reason): closes.append((connection: id.number, code: code, reason: reason))
       case .commit(let id, let batch):
         writes += batch
-        feed(.committed(id))
+        if commitsAtOnce { feed(.committed(id)) } else { pendingCommits.append(id) }
       case .findTasks(let request, _): feed(.found(request, []))
       case .answer(_, let answer): answers.append(answer)
       case .notice(let notice): notices.append(notice)

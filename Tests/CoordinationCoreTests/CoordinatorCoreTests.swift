@@ -220,8 +220,51 @@ struct CoordinatorCoreTests {
     for number in 1...10 { bench.submit("t\(number)", work()) }
     // The answer to the state sync is the first of the three.
     #expect(bench.replies(1).count { $0["type"] == "task_assignment" } == 2)
+    // Given out in one turn, the rest waits for room, and what is asked of it meanwhile is told after it.
     bench.say(1, .ack, ["durable": true], acknowledging: 3)
     #expect(bench.replies(1).count { $0["type"] == "task_assignment" } == 3)
+    bench.request(.cancel(TaskID(known: "t7")))
+    _ = bench.replies(1)
+    bench.say(1, .ack, ["durable": true], acknowledging: 7)
+    let replies = bench.replies(1)
+    #expect(replies.count { $0["type"] == "task_assignment" } == 3)
+    let told = replies.filter { $0["task_id"] == "t7" }.map { $0["type"]?.string }
+    #expect(told == ["task_assignment", "cancel_task"])
+  }
+
+  @Test
+  func `a task that ended before it was durable is not taken for a new one`() throws {
+    let bench = try CoordinatorBench()
+    bench.commitsAtOnce = false
+    bench.submit("other", work())
+    let commit = try #require(bench.pendingCommits.first)
+    bench.submit("t", work())
+    bench.request(.cancel(TaskID(known: "t")))
+    bench.submit("t", work())
+    bench.handle(.committed(commit))
+    bench.submit("t", work())
+    #expect(bench.core.unfinishedTasks == 1)
+    bench.commitsAtOnce = true
+    for commit in bench.pendingCommits { bench.handle(.committed(commit)) }
+    #expect(bench.writes.count { if case .submit(let task) = $0 { task.id.text == "t" } else { false } } == 1)
+    #expect(bench.state("t")?.status == .cancelled)
+  }
+
+  @Test
+  func `an assignment that becomes durable after its worker came back anew is not sent`() throws {
+    let bench = try CoordinatorBench()
+    bench.admit(1, "w")
+    bench.commitsAtOnce = false
+    bench.submit("t", work())
+    bench.disconnect(1)
+    bench.connect(2, "w", .session)
+    bench.say(2, .registration, ["boot_id": "c", "capabilities": ["slots": 1, "kinds": ["work"]]])
+    bench.commitsAtOnce = true
+    for commit in bench.pendingCommits { bench.handle(.committed(commit)) }
+    #expect(!bench.replies(2).contains { $0["type"] == "task_assignment" })
+    bench.say(2, .stateSync, ["tasks": .array([]), "final": true], reliably: true)
+    let assignment = bench.replies(2).first { $0["type"] == "task_assignment" }
+    #expect(assignment?["attempt"] == 2)
   }
 
   // MARK: Sync
