@@ -110,6 +110,9 @@ let package = Package(
         "Coordination",
       ]),
     tests("LifelineTests", ["CoordinationCore", "lifeline"]),
+    tests(
+      "EndToEndTests",
+      ["Primitives", "Reactor", "WebSocket", "WebSocketCore", "CoordinationCore", "Coordination", "Storage", "lifeline"]),
     tests("LifelineBenchmarksTests", ["LifelineBenchmarks", "bench", "CoordinationCore", "Reactor"]),
   ]
 )

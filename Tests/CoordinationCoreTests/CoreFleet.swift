@@ -64,6 +64,7 @@ final class CoreFleet {
   private var committedAt: Instant = .zero
   private var nextLink: UInt64 = 0
   private var nextRequest: UInt64 = 0
+  private var boots = 0
   private var cancelsAsked: [RequestID: TaskID] = [:]
 
   init(_ options: FleetOptions = FleetOptions()) {
@@ -211,6 +212,18 @@ final class CoreFleet {
     }
   }
 
+  func nextBoot() -> Int {
+    boots += 1
+    return boots
+  }
+
+  /// Another machine, which may call itself as one that is there already.
+  func addWorker(_ name: String) -> FleetWorker {
+    let worker = FleetWorker(WorkerID(known: name), slots: options.slots, self)
+    workers.append(worker)
+    return worker
+  }
+
   // MARK: Requests
 
   @discardableResult
@@ -244,6 +257,17 @@ final class CoreFleet {
       }
     case .notLive, .refused: break
     }
+  }
+
+  /// Who holds a task, as far as the store knows.
+  func holder(_ id: TaskID) -> FleetWorker? {
+    guard let state = store[id]?.record.state, state.status.isHeld else { return nil }
+    return workers.first { $0.id == state.workerID && $0.isRunning }
+  }
+
+  @discardableResult
+  func runUntil(_ id: TaskID, is status: TaskStatus, within limit: Duration = .seconds(60)) -> Bool {
+    run(for: limit) { store.status(id) == status }
   }
 
   // MARK: Rules

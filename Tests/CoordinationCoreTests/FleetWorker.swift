@@ -43,7 +43,7 @@ final class FleetWorker {
     guard core == nil else { return }
     run += 1
     hasStopped = false
-    var configuration = fleet.options.worker(id, "boot-\(run)", slots: slots)
+    var configuration = fleet.options.worker(id, "boot-\(fleet.nextBoot())", slots: slots)
     configuration.outbox = fleet.options.workerOutbox
     core = WorkerCore(configuration: configuration, random: fleet.random.split(), at: fleet.now)
     for entry in disk { handles(.restored(key: entry.key, body: entry.body)) }

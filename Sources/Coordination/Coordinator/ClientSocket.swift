@@ -32,6 +32,10 @@ final class ClientSocket: WebSocketDelegate {
   }
 
   func webSocket(_ socket: WebSocketConnection, didReceive message: RawSpan, kind: WebSocketCore.MessageKind) {
+    // Only text is known to be UTF-8, which the parser relies on.
+    guard kind == .text else {
+      return socket.close(code: .unsupportedData, reason: "messages are JSON text")
+    }
     var requestID = JSONValue.null
     do {
       let request = try Envelope.open(message.copied, mode: .legacy)

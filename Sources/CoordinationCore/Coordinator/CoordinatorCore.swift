@@ -163,6 +163,7 @@ public final class CoordinatorCore {
         close(link, SessionCloseCode.brokenSession, "acknowledges \(acknowledgement), which was never sent")
         return false
       }
+      sendWaitingAssignments(to: worker)
       offer(worker)
     }
     guard let sequence = message.sequence else { return true }
@@ -368,8 +369,22 @@ public final class CoordinatorCore {
     // It has a new session by now and says what it holds; what it does not name is taken back, this task as well.
     guard worker.isSynchronised else { return }
     let mode: ConnectionMode = worker.session == nil ? .legacy : .session
+    if mode == .session, worker.session?.outbox.hasRoom != true || !worker.unsent.isEmpty {
+      return worker.unsent.append((task: id, attempt: attempt))
+    }
     sendReliable(Assignment(task).message(mode), to: worker)
     log(.debug, "task assigned", ["task": id.text, "attempt": "\(attempt)", "worker": workerID.text])
+  }
+
+  func sendWaitingAssignments(to worker: WorkerEntry) {
+    guard !worker.unsent.isEmpty else { return }
+    let waiting = worker.unsent
+    worker.unsent = []
+    for (id, attempt) in waiting {
+      sendAssignment(id, attempt: attempt, to: worker.id)
+      // What was asked meanwhile went ahead of the assignment and meant nothing to the worker.
+      if worker.unsent.last?.task != id { remind(worker, of: id) }
+    }
   }
 
   /// A task is no longer the worker's.
@@ -417,19 +432,21 @@ public final class CoordinatorCore {
 
   /// Tells a worker again what was asked of the tasks it holds: the first telling may have been lost with a session.
   func remind(_ worker: WorkerEntry) {
-    for id in worker.held.sorted() {
-      guard let state = book[id]?.state else { continue }
-      let kind: MessageKind
-      if state.isCancelRequested {
-        kind = .cancelTask
-      } else if state.isPauseRequested != (state.status == .paused) {
-        kind = state.isPauseRequested ? .pauseTask : .resumeTask
-      } else {
-        continue
-      }
-      promiseReliable(
-        Message(kind, ["task_id": .string(id.text), "attempt": .integer(Int64(state.attempt))]), to: worker.id)
+    for id in worker.held.sorted() { remind(worker, of: id) }
+  }
+
+  private func remind(_ worker: WorkerEntry, of id: TaskID) {
+    guard let state = book[id]?.state, state.workerID == worker.id, state.status.isHeld else { return }
+    let kind: MessageKind
+    if state.isCancelRequested {
+      kind = .cancelTask
+    } else if state.isPauseRequested != (state.status == .paused) {
+      kind = state.isPauseRequested ? .pauseTask : .resumeTask
+    } else {
+      return
     }
+    promiseReliable(
+      Message(kind, ["task_id": .string(id.text), "attempt": .integer(Int64(state.attempt))]), to: worker.id)
   }
 
   /// Ends a worker's session, its connection, and its hold on every task.
@@ -443,6 +460,7 @@ public final class CoordinatorCore {
     worker.session = nil
     worker.isSynchronised = false
     worker.reported = []
+    worker.unsent = []
   }
 
   private func sweep() {

@@ -39,6 +39,8 @@ final class WorkerEntry {
   var slots = 1
   var kinds: Set<String> = []
   var held: Set<TaskID> = []
+  /// Durable assignments that wait for room in the session's outbox.
+  var unsent: [(task: TaskID, attempt: Int)] = []
   /// How often in a row a legacy worker's heartbeat left out a task it was given.
   var missingFromHeartbeat: [TaskID: Int] = [:]
   var leaseEnds: Instant = .zero
@@ -58,7 +60,9 @@ final class WorkerEntry {
   }
 
   var canTakeTasks: Bool {
-    guard let link, link.isRegistered, isSynchronised, !isDraining, held.count < slots else { return false }
+    guard let link, link.isRegistered, isSynchronised, !isDraining, held.count < slots, unsent.isEmpty else {
+      return false
+    }
     return session?.outbox.hasRoom ?? true
   }
 

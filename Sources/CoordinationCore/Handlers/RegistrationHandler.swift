@@ -83,6 +83,7 @@ extension HandlerContext {
       worker.session = SessionState(id: SessionID(known: core.makeIdentifier()), limits: configuration.outbox)
       worker.isSynchronised = false
       worker.reported = []
+      worker.unsent = []
     }
     core.attach(link, to: worker)
     core.renewLease(of: worker)
@@ -97,6 +98,7 @@ extension HandlerContext {
         "state_sync_batch": .integer(Int64(configuration.stateSyncBatch)),
       ])
     core.replay(to: worker)
+    core.sendWaitingAssignments(to: worker)
     core.offer(worker)
     log(.info, "worker registered", ["session": session.id.text, "resumed": "\(resumed)", "slots": "\(worker.slots)"])
     notify(.workerRegistered(workerID, session: session.id, resumed: resumed))
