@@ -8,7 +8,8 @@ import WebSocketCore
 /// not answered once more after a reconnection, and takes up its watch again.
 ///
 /// Every request may thus reach the coordinator twice; they are all made so that the second time changes nothing (tasks
-/// are submitted under ids that the client chose). Not `Sendable`; everything is called on the loop.
+/// are submitted under ids that the client chose). Whoever makes it keeps it; one that is dropped answers nothing more.
+/// Not `Sendable`; everything is called on the loop.
 public final class CoordinatorClient {
   /// What a request may have in bytes; the coordinator refuses more.
   public static let maxRequestBytes = Protocols.maxMessageBytes

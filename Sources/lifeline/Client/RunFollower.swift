@@ -178,6 +178,7 @@ final class RunFollower {
       exit(128 + number)
     }
     submitter.stop()
+    report.isInterrupted = true
     Console.standard.remark("Cancelling what has not ended; a second time leaves at once")
     cancelEverything()
     finishIfDone()

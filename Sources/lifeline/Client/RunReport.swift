@@ -9,6 +9,8 @@ final class RunReport {
   private let plan: SubmissionPlan
   private let wantsJSON: Bool
   private let console = Console.standard
+  /// The user has asked for the end.
+  var isInterrupted = false
   private var progressLine = ProgressLine(isTerminal: true, unit: "tasks")
 
   init(_ plan: SubmissionPlan, wantsJSON: Bool) {
@@ -23,23 +25,28 @@ final class RunReport {
 
   func ended(_ task: TaskText) {
     guard !wantsJSON, !plan.isSingle else { return }
-    // On a terminal the progress line counts those that went well.
-    guard !console.outputIsTerminal || task.status != "completed" else { return }
+    if console.outputIsTerminal {
+      // The progress line counts those that went well, and who cancels a run knows what becomes of it.
+      guard task.status != "completed", task.status != "cancelled" || !isInterrupted else { return }
+    }
     console.write(line: line(task, style: console.outputStyle))
   }
 
   private func line(_ task: TaskText, style: TextStyle) -> String {
     let verdict = task.verdict
     var parts = [
-      style.apply(task.emphasis, to: verdict) + String(repeating: " ", count: max(0, 9 - verdict.count))
+      style.apply(task.emphasis, to: verdict) + String(repeating: " ", count: max(2, 9 - verdict.count))
         + task.name.escapedForDisplay
     ]
     if !task.exitCode.isEmpty { parts.append("exit \(task.exitCode)") }
-    parts.append("attempt \(task.attempt)")
+    if task.attempt != "0" { parts.append("attempt \(task.attempt)") }
     if !task.worker.isEmpty { parts.append("worker \(task.worker.escapedForDisplay)") }
     if let duration = task.duration { parts.append("\(TimeText.seconds(duration)) s") }
+    parts.append("task \(task.id.escapedForDisplay)")
     let reason = task.text("reason")
-    if task.status != "completed", !reason.isEmpty { parts.append("(\(reason.escapedForDisplay))") }
+    if task.status != "completed", !reason.isEmpty, reason != "exit status \(task.exitCode)" {
+      parts.append("(\(reason.escapedForDisplay))")
+    }
     return parts.joined(separator: "  ")
   }
 

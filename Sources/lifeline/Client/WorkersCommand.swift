@@ -33,7 +33,7 @@ enum WorkersCommand: Subcommand {
     var table = Table([
       Table.Column("WORKER"), Table.Column("STATE"), Table.Column("TASKS", .right), Table.Column("SLOTS", .right),
       Table.Column("CONNECTED"), Table.Column("RETURNS", .right), Table.Column("RTT", .right),
-      Table.Column("ADDRESS", mayShrink: true), Table.Column("SESSION", mayShrink: true),
+      Table.Column("ADDRESS"), Table.Column("SESSION", mayShrink: true),
     ])
     for worker in workers {
       let text = TaskText(worker)
