@@ -111,7 +111,10 @@ let package = Package(
       ]),
     tests(
       "EndToEndTests",
-      ["Primitives", "Reactor", "WebSocket", "WebSocketCore", "CoordinationCore", "Coordination", "Storage", "lifeline"]),
+      [
+        "Primitives", "Reactor", "FaultProxy", "WebSocket", "WebSocketCore", "CoordinationCore", "Storage",
+        "Coordination", "lifeline",
+      ]),
     tests("LifelineBenchmarksTests", ["LifelineBenchmarks", "bench", "CoordinationCore", "Reactor"]),
   ]
 )

@@ -108,7 +108,8 @@ extension EndToEnd {
         let peer = try ScriptedPeer(fleet, "/api/v1/worker/\(id)/ws", offering: Protocols.session)
         #expect(peer.subprotocol == Protocols.session)
         peer.send(sealed: [
-          "type": "registration", "worker_id": .string(id), "boot_id": "boot", "capabilities": ["slots": 1, "kinds": []],
+          "type": "registration", "worker_id": .string(id), "boot_id": "boot",
+          "capabilities": ["slots": 1, "kinds": []],
         ])
         try peer.hears("registration_ack")
         return peer
@@ -118,7 +119,8 @@ extension EndToEnd {
         [
           ("hello", false, ["crc is missing"]), (#"{"type":"heartbeat"}"#, false, ["crc is missing"]),
           (#"{"type":"heartbeat","crc":"00000000"}"#, false, ["checksum"]),
-          (#"{"type":"heartbeat",x}"#, true, ["not JSON", "at byte 20"]), (#"{"sequence":7}"#, true, ["type is missing"]),
+          (#"{"type":"heartbeat",x}"#, true, ["not JSON", "at byte 20"]),
+          (#"{"sequence":7}"#, true, ["type is missing"]),
           (#"{"type":7}"#, true, ["type must be a string"]),
         ]
       for (index, message) in broken.enumerated() {
@@ -134,7 +136,10 @@ extension EndToEnd {
         (#"{"type":"dance"}"#, ["unknown message type dance"]),
         (#"{"type":"task_result","attempt":1,"status":"completed"}"#, ["task_result", "task_id is missing"]),
         (#"{"type":"task_result","task_id":"x","status":"completed"}"#, ["task_result", "attempt is missing"]),
-        (#"{"type":"checkpoint","task_id":"x","attempt":-1,"number":1}"#, ["checkpoint", "attempt", "not between 1 and"]),
+        (
+          #"{"type":"checkpoint","task_id":"x","attempt":-1,"number":1}"#,
+          ["checkpoint", "attempt", "not between 1 and"]
+        ),
         (#"{"type":"state_sync","tasks":"all"}"#, ["state_sync", "tasks must be an array"]),
       ]
       for (index, message) in messages.enumerated() {
@@ -153,10 +158,13 @@ extension EndToEnd {
       try works(fleet, "after-session")
     }
 
-    @Test(arguments: [
-      (clientPath, Protocols.client), ("/api/v1/worker/w2/ws", Protocols.session), ("/api/v1/worker/w2/ws", nil),
-    ] as [(String, String?)])
-    func `what is too long is closed with 1009 and what is binary with 1003`(target: String, subprotocol: String?) throws {
+    @Test(
+      arguments: [
+        (clientPath, Protocols.client), ("/api/v1/worker/w2/ws", Protocols.session), ("/api/v1/worker/w2/ws", nil),
+      ] as [(String, String?)])
+    func `what is too long is closed with 1009 and what is binary with 1003`(target: String, subprotocol: String?)
+      throws
+    {
       let fleet = try Fleet()
       _ = try fleet.worker("w1")
       let long = try ScriptedPeer(fleet, target, offering: subprotocol)
@@ -170,12 +178,14 @@ extension EndToEnd {
       try works(fleet, "after-bytes")
     }
 
-    @Test(arguments: [
-      ("/api/v1/worker/\(String(repeating: "x", count: 300))/ws", "400", ["300 characters", "at most 128"]),
-      ("/api/v1/worker/a%20b/ws", "400", ["worker id", #"\" \""#]), ("/api/v1/worker/%FF/ws", "400", ["worker id", "UTF-8"]),
-      ("/api/v1/worker//ws", "404", ["/api/v1/worker/{worker_id}/ws"]),
-      ("/nowhere", "404", ["no such path", "/api/v1/client/ws"]),
-    ] as [(String, String, [String])])
+    @Test(
+      arguments: [
+        ("/api/v1/worker/\(String(repeating: "x", count: 300))/ws", "400", ["300 characters", "at most 128"]),
+        ("/api/v1/worker/a%20b/ws", "400", ["worker id", #"\" \""#]),
+        ("/api/v1/worker/%FF/ws", "400", ["worker id", "UTF-8"]),
+        ("/api/v1/worker//ws", "404", ["/api/v1/worker/{worker_id}/ws"]),
+        ("/nowhere", "404", ["no such path", "/api/v1/client/ws"]),
+      ] as [(String, String, [String])])
     func `a wrong path is refused before the upgrade, with the right one`(
       target: String, status: String, names: [String]
     ) throws {

@@ -66,7 +66,9 @@ final class ScriptedPeer: Sendable {
   func send(_ object: JSONObject) { send(JSONValue.object(object).text) }
 
   /// In session mode's envelope.
-  func send(sealed object: JSONObject, sequence: UInt64? = nil) { send(sealed: JSONValue.object(object).text, sequence) }
+  func send(sealed object: JSONObject, sequence: UInt64? = nil) {
+    send(sealed: JSONValue.object(object).text, sequence)
+  }
 
   func send(sealed text: String, _ sequence: UInt64? = nil) {
     send(String(decoding: Envelope.seal(Array(text.utf8), sequence: sequence, acknowledgement: 0), as: UTF8.self))
