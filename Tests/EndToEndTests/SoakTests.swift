@@ -41,72 +41,81 @@ extension EndToEnd {
       defer { schedule.stop() }
       let lines = (1...Self.tasks).map { "exec sh \(file) \($0)" }.joined(separator: "\n")
       let run = try fleet.start(["run", "--run", "soak"], input: lines)
+      var problems: [String] = []
       do {
         try fleet.watch.tasks.wait(for: "submission") {
           Set($0.map { $0.text("task_id") }).count == Self.tasks ? true : nil
         }
         try schedule.run(for: .seconds(20)) { run.hasEnded }
-        #expect(try run.exit(limit: .seconds(40)) == .exited(1), "two thirds of the commands fail on purpose")
-        try check(fleet)
+        // Two thirds of the commands fail on purpose.
+        let status = try run.exit(limit: .seconds(40))
+        if status != .exited(1) { problems.append("run ended with \(status)") }
+        problems += try changesAfterTheEnd(fleet)
+        for number in 1...Self.tasks { problems += try problemsOfTask(number, fleet) }
       } catch {
-        let stuck = fleet.watch.tasks.all.reduce(into: [:]) { $0[$1.text("task_id")] = $1 }.values.filter {
-          !$0.hasEnded
-        }
-        Issue.record("\(error)\nnot ended: \(stuck.map { JSONValue.object($0).text }.joined(separator: "\n"))")
+        problems.append("\(error)")
+        let newest = fleet.watch.tasks.all.reduce(into: [:]) { $0[$1.text("task_id")] = $1 }.values
+        problems += newest.filter { !$0.hasEnded }.map { "not ended: \(JSONValue.object($0).text)" }
       }
-      let found = Set(fleet.journal.lines.all.filter { $0.hasPrefix("overlap") })
-      #expect(found.isEmpty)
-      #expect(fleet.processes("LIFELINE_TASK_ID", "").isEmpty)
-      // A failed expectation does not know its seed; whoever reads it finds the faults above it.
-      print("soak: \(replay), which did:\n  " + schedule.history.joined(separator: "\n  "))
+      problems += fleet.journal.lines.all.filter { $0.hasPrefix("overlap") }
+      // An attempt that was superseded may still be told so.
+      do {
+        try eventually("end of every process", limit: .seconds(5)) {
+          fleet.processes("LIFELINE_TASK_ID", "").isEmpty ? true : nil
+        }
+      } catch { problems.append("\(error)") }
+      let report = [replay] + problems + ["what was done, in milliseconds:"] + schedule.history
+      #expect(problems.isEmpty, "\(report.joined(separator: "\n  "))")
     }
 
-    private func check(_ fleet: Fleet) throws {
-      let journal = fleet.journal.lines.all.map { $0.split(separator: " ").map(String.init) }
-      let ended = try fleet.tasks()
-      #expect(ended.count == Self.tasks)
-      var firstEnd: [String: JSONObject] = [:]
-      for state in fleet.watch.tasks.all {
+    /// Everything that the coordinators reported of a task after its end is the same.
+    private func changesAfterTheEnd(_ fleet: Fleet) throws -> [String] {
+      var problems: [String] = []
+      var ends: [String: JSONObject] = [:]
+      for state in fleet.watch.tasks.all + (try fleet.tasks()) {
         let id = state.text("task_id")
-        if let first = firstEnd[id] { #expect(state == first, "\(id) changed after its end") }
-        if state.hasEnded { firstEnd[id] = firstEnd[id] ?? state }
+        if let end = ends[id] {
+          if state != end { problems.append("\(id) changed after its end: \(JSONValue.object(state).text)") }
+        } else if state.hasEnded {
+          ends[id] = state
+        }
       }
-      for number in 1...Self.tasks {
-        let id = "soak-00\(number < 10 ? "0" : "")\(number)"
-        let task = try fleet.task(id)
-        let attempts = task.attempts
-        let last = attempts.last ?? [:]
-        let code = number % 3
-        #expect(task.text("status") == (code == 0 ? "completed" : "failed"), "\(id): \(task.text("reason"))")
-        #expect(task.number("exit_code") == code, "\(id)")
-        #expect(attempts.map { $0.number("attempt") } == Array(1...max(1, attempts.count)), "\(id)")
-        #expect(task.outcomes.dropLast().allSatisfy { $0 == "lost" }, "\(id): \(task.outcomes)")
-        #expect(last.text("outcome") == (code == 0 ? "completed" : "failed"), "\(id)")
-        for attempt in attempts.dropLast() { #expect(!attempt.text("reason").isEmpty, "\(id)") }
+      return problems
+    }
 
-        // Each attempt was executed at most once, the last one to its end, and from where the newest checkpoint was.
-        let starts = journal.filter { $0[0] == "start" && $0[1] == id }
-        #expect(Set(starts.map { $0[2] }).count == starts.count, "\(id) executed an attempt twice: \(starts)")
-        #expect(starts.map { Int($0[2]) ?? 0 } == starts.map { Int($0[2]) ?? 0 }.sorted(), "\(id): \(starts)")
-        guard let start = starts.last, start[2] == "\(task.number("attempt"))" else {
-          Issue.record("\(id) has a result of attempt \(task.number("attempt")), but these started: \(starts)")
-          continue
+    private func problemsOfTask(_ number: Int, _ fleet: Fleet) throws -> [String] {
+      var problems: [String] = []
+      func check(_ isGood: Bool, _ what: String) { if !isGood { problems.append(what) } }
+      let id = "soak-00\(number < 10 ? "0" : "")\(number)"
+      let task = try fleet.task(id)
+      let (code, attempt, attempts) = (number % 3, task.number("attempt"), task.attempts)
+      let status = code == 0 ? "completed" : "failed"
+      check(task.text("status") == status, "is \(task.text("status")): \(task.text("reason"))")
+      check(task.number("exit_code") == code, "has exit code \(task.number("exit_code"))")
+      check(attempts.map { $0.number("attempt") } == Array(1...max(1, attempt)), "attempts are missing")
+      check(task.outcomes == attempts.dropLast().map { _ in "lost" } + [status], "outcomes \(task.outcomes)")
+      check(attempts.dropLast().allSatisfy { !$0.text("reason").isEmpty }, "attempts without a reason")
+
+      // Each attempt was executed at most once, in order, the last one to its end.
+      let journal = fleet.journal.lines.all.map { $0.split(separator: " ").map(String.init) }
+      let starts = journal.filter { $0[0] == "start" && $0[1] == id }
+      let numbers = starts.map { Int($0[2]) ?? 0 }
+      check(numbers == Set(numbers).sorted() && numbers.last == attempt, "these attempts were started: \(numbers)")
+      check(journal.count { $0 == ["done", id, "\(attempt)"] } == 1, "attempt \(attempt) did not do its work once")
+
+      // From where its checkpoint was, to the end; nothing was left out and nothing done twice.
+      let from = starts.last.flatMap { Int($0[4]) } ?? 0
+      let output = (from..<Self.steps).map { "\(id) step \($0 + 1)\n" }.joined()
+      check(task.text("stdout") == output, "went on from \(from) and wrote \(task.text("stdout"))")
+      if let key = attempts.last?["resumed_from"]?.object {
+        let source = (task["checkpoints"]?.array ?? []).compactMap(\.object).first {
+          $0.number("attempt") == key.number("attempt") && $0.number("number") == key.number("number")
         }
-        let from = Int(start[4]) ?? 0
-        let output = (from..<Self.steps).map { "\(id) step \($0 + 1)\n" }.joined()
-        #expect(task.text("stdout") == output, "\(id) went on from \(from)")
-        let dones = journal.filter { $0[0] == "done" && $0[1] == id && $0[2] == start[2] }
-        #expect(dones.count == 1, "\(id)")
-        if let key = last["resumed_from"]?.object {
-          let kept = (task["checkpoints"]?.array ?? []).compactMap(\.object)
-          let found = kept.first {
-            $0.number("attempt") == key.number("attempt") && $0.number("number") == key.number("number")
-          }
-          if let found { #expect(found.number("data") == from, "\(id)") }
-        } else {
-          #expect(from == 0, "\(id)")
-        }
+        check(source.map { $0.number("data") == from } ?? true, "was not given its newest checkpoint")
+      } else {
+        check(from == 0, "went on from a checkpoint that nobody recorded")
       }
+      return problems.map { "\(id) \($0): \(JSONValue.object(task).text)" }
     }
 
     private func write(_ text: String, to path: String) throws {
