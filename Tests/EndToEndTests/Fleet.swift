@@ -180,11 +180,12 @@ final class Fleet {
     for _ in 0..<times { write(descriptor, "go\n", 3) }
   }
 
-  /// Living processes that were started with this variable.
+  /// This fleet's living processes that were started with a variable whose value begins so.
   func processes(_ name: String, _ value: String) -> [Int32] {
     let me = getpid()
     return ProcessTable.entries().filter {
-      $0.isAlive && $0.pid != me && ProcessTable.environment(of: $0.pid, has: name, beginningWith: value)
+      $0.isAlive && $0.pid != me && ProcessTable.environment(of: $0.pid, has: "E2E", beginningWith: directory.path)
+        && ProcessTable.environment(of: $0.pid, has: name, beginningWith: value)
     }.map(\.pid)
   }
 }
