@@ -24,10 +24,14 @@ extension TaskRecord {
 }
 
 extension TaskDetail {
-  /// The task with its newest attempt's output, its checkpoints, and every attempt with its reason.
+  /// The task with its newest attempt's output (while that has none and has not ended, the output of the one before),
+  /// its checkpoints, and every attempt with its reason.
   public var presentation: JSONObject {
     var object = task.presentation
-    let shown = output[task.state.attempt] ?? output.max { $0.key < $1.key }?.value ?? AttemptOutput()
+    let newest = attempts.last { $0.attempt == task.state.attempt }
+    // One that ended by itself and wrote nothing must not be given the words of one that was lost.
+    let earlier = newest?.endedByItself == true ? nil : output.max { $0.key < $1.key }?.value
+    let shown = output[task.state.attempt] ?? earlier ?? AttemptOutput()
     object.setBytes(shown.stdout, "stdout")
     object.setBytes(shown.stderr, "stderr")
     object["dropped_bytes"] = .integer(Int64(shown.droppedBytes))
@@ -47,6 +51,13 @@ extension CheckpointRecord {
 }
 
 extension AttemptRecord {
+  fileprivate var endedByItself: Bool {
+    switch outcome {
+    case .completed, .failed, .cancelled: true
+    default: false
+    }
+  }
+
   var presentation: JSONObject {
     [
       "attempt": .integer(Int64(attempt)), "worker_id": .string(workerID.text), "outcome": .string(outcome.rawValue),
