@@ -8,6 +8,7 @@ final class Journal {
   let lines: EventLog<String>
   private let stream: LoopBound<ByteStream>
   private let thread: EventLoopThread
+  private var marks = 0
 
   init(_ path: String) throws {
     self.path = path
@@ -41,8 +42,20 @@ final class Journal {
       String.init)
   }
 
+  /// Everything that commands have written so far.
+  func all() throws -> [String] {
+    marks += 1
+    let mark = "mark \(marks)"
+    // What was written before it is read before it.
+    let descriptor = open(path, O_WRONLY | O_CLOEXEC)
+    write(descriptor, mark + "\n", mark.utf8.count + 1)
+    Glibc.close(descriptor)
+    try line(mark)
+    return lines.all.filter { !$0.hasPrefix("mark ") }
+  }
+
   /// How many lines begin so.
-  func count(_ start: String) -> Int { lines.all.count { $0 == start || $0.hasPrefix(start + " ") } }
+  func count(_ start: String) throws -> Int { try all().count { $0 == start || $0.hasPrefix(start + " ") } }
 
   func close() {
     let stream = stream

@@ -57,7 +57,7 @@ extension EndToEnd {
         let newest = fleet.watch.tasks.all.reduce(into: [:]) { $0[$1.text("task_id")] = $1 }.values
         problems += newest.filter { !$0.hasEnded }.map { "not ended: \(JSONValue.object($0).text)" }
       }
-      problems += fleet.journal.lines.all.filter { $0.hasPrefix("overlap") }
+      problems += try fleet.journal.all().filter { $0.hasPrefix("overlap") }
       // An attempt that was superseded may still be told so.
       do {
         try eventually("end of every process", limit: .seconds(5)) {
@@ -97,7 +97,7 @@ extension EndToEnd {
       check(attempts.dropLast().allSatisfy { !$0.text("reason").isEmpty }, "attempts without a reason")
 
       // Each attempt was executed at most once, in order, the last one to its end.
-      let journal = fleet.journal.lines.all.map { $0.split(separator: " ").map(String.init) }
+      let journal = try fleet.journal.all().map { $0.split(separator: " ").map(String.init) }
       let starts = journal.filter { $0[0] == "start" && $0[1] == id }
       let numbers = starts.map { Int($0[2]) ?? 0 }
       check(numbers == Set(numbers).sorted() && numbers.last == attempt, "these attempts were started: \(numbers)")
