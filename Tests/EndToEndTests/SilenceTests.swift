@@ -92,6 +92,46 @@ extension EndToEnd {
       #expect(try fleet.task(id) == task)
     }
 
+    @Test func `a coordinator frozen for less than a lease disturbs nothing`() throws {
+      let fleet = try Fleet()
+      try fleet.gate("gate")
+      let worker = try fleet.worker("w1")
+      let id = try fleet.submit("undisturbed", Scripts.start + Scripts.wait("gate") + Scripts.done)
+      try fleet.journal.line("start \(id) 1")
+      fleet.coordinator.signal(SIGSTOP)
+      try worker.logs("nothing heard from the coordinator")
+      fleet.open("gate")
+      try fleet.journal.line("done \(id)")
+      fleet.coordinator.signal(SIGCONT)
+      try worker.registered(2)
+      #expect(try fleet.ended(id).outcomes == ["completed"])
+      #expect(try fleet.journal.count("start") == 1)
+    }
+
+    @Test func `a coordinator frozen for three leases finds its workers' commands ended, and gives them out again`()
+      throws
+    {
+      let lease: Duration = .milliseconds(1200)
+      let fleet = try Fleet(lease: lease)
+      try fleet.gate("gate")
+      _ = try fleet.worker("w1")
+      let id = try fleet.submit(
+        "frozen", Scripts.start + Scripts.grandchildren + Scripts.checkpoint("7") + Scripts.wait("gate") + Scripts.done)
+      try fleet.journal.line("start \(id) 1")
+      try fleet.checkpoints(1, of: id)
+      fleet.coordinator.signal(SIGSTOP)
+      let since = MonotonicClock.now()
+      try eventually("end of the command") { fleet.processes("LIFELINE_TASK_ID", id).isEmpty ? true : nil }
+      #expect(MonotonicClock.now() - since < lease * 2)
+      try eventually("the third lease's end") { MonotonicClock.now() - since > lease * 3 ? true : nil }
+      fleet.coordinator.signal(SIGCONT)
+      #expect(try fleet.journal.line("start \(id) 2").last == "7")
+      fleet.open("gate")
+      let task = try fleet.ended(id)
+      #expect(task.outcomes == ["lost", "completed"])
+      #expect(try fleet.journal.count("overlap") == 0)
+    }
+
     @Test func `a second worker of the same name is told so and does not disturb the first`() throws {
       let fleet = try Fleet()
       try fleet.gate("gate")
