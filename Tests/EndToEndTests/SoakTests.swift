@@ -98,7 +98,7 @@ extension EndToEnd {
 
       // Each attempt was executed at most once, in order, the last one to its end.
       let journal = try fleet.journal.all().map { $0.split(separator: " ").map(String.init) }
-      let starts = journal.filter { $0[0] == "start" && $0[1] == id }
+      let starts = journal.filter { $0.starts(with: ["start", id]) && $0.count == 5 }
       let numbers = starts.map { Int($0[2]) ?? 0 }
       check(numbers == Set(numbers).sorted() && numbers.last == attempt, "these attempts were started: \(numbers)")
       check(journal.count { $0 == ["done", id, "\(attempt)"] } == 1, "attempt \(attempt) did not do its work once")
