@@ -53,12 +53,16 @@ let package = Package(
     library("WebSocketCore", ["Primitives", "COpenSSL"], exclude: ["README.md"]),
     library("CoordinationCore", ["Primitives", "CZlib"]),
 
+    // One mutex, for the few places where threads meet; cores have none.
+    library("Locking", []),
+
     // The world: sockets, disks, processes.
-    library("Reactor", ["Primitives", "CLibEv"], exclude: ["README.md"]),
+    library("Reactor", ["Primitives", "Locking", "CLibEv"], exclude: ["README.md"]),
     library("WebSocket", ["Primitives", "Reactor", "WebSocketCore"], exclude: ["README.md"]),
-    library("Storage", ["Primitives", "CoordinationCore", "CSQLite", "CZlib"], exclude: ["README.md"]),
+    library("Storage", ["Primitives", "Locking", "CoordinationCore", "CSQLite", "CZlib"], exclude: ["README.md"]),
     library(
-      "Coordination", ["Primitives", "Reactor", "WebSocket", "WebSocketCore", "CoordinationCore", "Storage"],
+      "Coordination",
+      ["Primitives", "Locking", "Reactor", "WebSocket", "WebSocketCore", "CoordinationCore", "Storage"],
       exclude: ["README.md"]),
 
     // Faults on purpose, for the demonstration and the tests.
@@ -66,7 +70,7 @@ let package = Package(
 
     // What the programs share: their command lines, their terminal, their log.
     library("ArgumentParsing", ["Primitives"]),
-    library("Terminal", ["Primitives"]),
+    library("Terminal", ["Primitives", "Locking"]),
     library("StructuredLog", ["Primitives", "Terminal"]),
 
     program(
@@ -106,7 +110,7 @@ let package = Package(
     tests(
       "CoordinationTests",
       [
-        "Primitives", "Reactor", "FaultProxy", "WebSocket", "WebSocketCore", "CoordinationCore", "Storage",
+        "Primitives", "Reactor", "FaultProxy", "Locking", "WebSocket", "WebSocketCore", "CoordinationCore", "Storage",
         "Coordination",
       ]),
     tests("LifelineTests", ["CoordinationCore", "lifeline"]),

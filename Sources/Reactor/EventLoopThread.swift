@@ -1,3 +1,4 @@
+import Locking
 import Glibc
 
 /// A loop on a thread of its own, running until `stop`.

@@ -1,3 +1,4 @@
+import Locking
 import CLibEv
 
 /// The only door into a loop from another thread.

@@ -1,3 +1,4 @@
+import Locking
 import Glibc
 
 /// A value that one thread waits for and another provides once.

@@ -1,4 +1,5 @@
 internal import Glibc
+import Locking
 
 /// The lines of one descriptor, from any thread, around at most one live line that stays last.
 ///
@@ -31,11 +32,11 @@ public final class LineWriter: @unchecked Sendable {  // the state is guarded by
   public var columns: Int { TerminalDevice.columns(writer.descriptor) ?? TerminalDevice.usualColumns }
 
   /// How many lines could not be written since the last that could.
-  public var lostLines: Int { lock.locked { lostCount } }
+  public var lostLines: Int { lock.withLock { lostCount } }
 
   /// Writes `text` and a line end, above the live line if there is one.
   public func write(line text: String) {
-    lock.locked {
+    lock.withLock {
       let notice = lostCount > 0 ? "(\(lostCount) lines lost: nobody read them)\n" : ""
       let outcome = send(Self.erase(liveLine) + notice + text + "\n" + liveLine)
       lostCount = outcome == .written ? 0 : lostCount + 1
@@ -45,7 +46,7 @@ public final class LineWriter: @unchecked Sendable {  // the state is guarded by
   /// Shows `text` in place of the live line, which an empty text removes. In a pipe nothing happens.
   public func show(live text: String) {
     guard isTerminal else { return }
-    lock.locked {
+    lock.withLock {
       guard text != liveLine else { return }
       _ = send(Self.erase(liveLine) + text)
       liveLine = text
@@ -69,29 +70,4 @@ public final class LineWriter: @unchecked Sendable {  // the state is guarded by
 
   /// Back to the first column, and clear to the end.
   private static func erase(_ liveLine: String) -> String { liveLine.isEmpty ? "" : "\r\u{1B}[K" }
-}
-
-/// A pthread mutex: ThreadSanitizer understands it, while it reports false races with the standard library's.
-@safe private final class Lock: @unchecked Sendable {
-  private let mutex: UnsafeMutablePointer<pthread_mutex_t>
-
-  init() {
-    // SAFETY: initialised here, before anyone else knows the address, which stays the same until deinit.
-    unsafe mutex = UnsafeMutablePointer.allocate(capacity: 1)
-    unsafe mutex.initialize(to: pthread_mutex_t())
-    unsafe pthread_mutex_init(mutex, nil)
-  }
-
-  deinit {
-    // SAFETY: nobody holds a reference any more, so nobody holds the mutex.
-    unsafe pthread_mutex_destroy(mutex)
-    unsafe mutex.deallocate()
-  }
-
-  func locked<Result>(_ body: () -> Result) -> Result {
-    // SAFETY: initialised in init, destroyed in deinit.
-    unsafe pthread_mutex_lock(mutex)
-    defer { unsafe pthread_mutex_unlock(mutex) }
-    return body()
-  }
 }

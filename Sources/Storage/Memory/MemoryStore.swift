@@ -1,3 +1,4 @@
+import Locking
 public import CoordinationCore
 
 /// A store that forgets everything with its process: for tests, benchmarks and throw-away coordinators.

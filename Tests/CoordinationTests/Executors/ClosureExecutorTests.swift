@@ -1,4 +1,5 @@
 import CoordinationCore
+import Locking
 import Primitives
 import TestSupport
 import Testing

@@ -1,11 +1,13 @@
 import Glibc
 
-/// A mutex that ThreadSanitizer understands.
-@safe final class Lock: @unchecked Sendable {
+/// A `pthread_mutex_t`, for the few places where threads meet.
+///
+/// Not `Synchronization.Mutex`, in which ThreadSanitizer reports false races on Linux.
+@safe package final class Lock: @unchecked Sendable {
   // SAFETY: allocated in `init`, freed in `deinit`, and never handed out.
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>
 
-  init() {
+  package init() {
     unsafe mutex = UnsafeMutablePointer.allocate(capacity: 1)
     // SAFETY: the memory is ours and uninitialized; `pthread_mutex_init` initializes it.
     let result = unsafe pthread_mutex_init(mutex, nil)
@@ -18,7 +20,7 @@ import Glibc
     unsafe mutex.deallocate()
   }
 
-  func withLock<T, E: Error>(_ body: () throws(E) -> T) throws(E) -> T {
+  package func withLock<T, E: Error>(_ body: () throws(E) -> T) throws(E) -> T {
     // SAFETY: initialized in `init`, and alive as long as `self`.
     unsafe pthread_mutex_lock(mutex)
     defer { unsafe pthread_mutex_unlock(mutex) }
