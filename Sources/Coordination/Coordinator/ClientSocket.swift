@@ -12,11 +12,8 @@ final class ClientSocket: WebSocketDelegate {
   let number: UInt64
   private let runtime: CoordinatorRuntime
   private var socket: WebSocketConnection?
-  private var watch: Watch?
-
-  private struct Watch {
-    let observer: UInt64
-  }
+  /// The number of this client's watch among the runtime's observers.
+  private var watch: UInt64?
 
   init(number: UInt64, runtime: CoordinatorRuntime) {
     self.number = number
@@ -168,7 +165,7 @@ final class ClientSocket: WebSocketDelegate {
     let ids = try taskIDs(reader).map(Set.init)
     let wantsOutput = try reader.optionalBool("output") ?? false
     stopWatching()
-    let observer = runtime.observe { [weak self] notice in
+    watch = runtime.observe { [weak self] notice in
       switch notice {
       case .taskChanged(let task):
         guard run == nil || task.specification.run == run, ids?.contains(task.id) ?? true else { return }
@@ -184,12 +181,11 @@ final class ClientSocket: WebSocketDelegate {
       default: break
       }
     }
-    watch = Watch(observer: observer)
     reply(id, [:])
   }
 
   private func stopWatching() {
-    if let watch { runtime.stopObserving(watch.observer) }
+    if let watch { runtime.stopObserving(watch) }
     watch = nil
   }
 

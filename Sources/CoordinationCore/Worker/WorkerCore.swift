@@ -8,6 +8,9 @@ public import Primitives
 /// coordinator has it on its own, so no order of crashes loses it. Attempts run under a lease, counted from the moment a
 /// heartbeat was *sent*: the coordinator counts from when it arrived, so ours always ends first. When it ends, the
 /// attempts are stopped; someone else may be given them.
+///
+/// Long, and one piece, because connection, session, lease and attempts decide about each other at every event: apart,
+/// each would have to ask the others for the state that this file's `switch`es see at once.
 public final class WorkerCore {
   public let configuration: WorkerCoreConfiguration
   public private(set) var statistics = WorkerStatistics()
@@ -360,7 +363,7 @@ public final class WorkerCore {
       for parcel in unacknowledged { transmit(parcel.body) }
     }
     statistics.successes += 1
-    statistics.connectedSince = WorkerStatistics.Since(nanoseconds: now.nanoseconds)
+    statistics.connectedSince = now
     change(to: .connected)
     log(.info, "registered", ["mode": mode.rawValue, "session": session?.id.text ?? "none", "resumed": "\(resumed)"])
     fillOutbox()

@@ -1,3 +1,5 @@
+public import Primitives
+
 /// What a worker can be told. Names and defaults are the reference's where it has them.
 public struct WorkerCoreConfiguration: Sendable {
   public var workerID: WorkerID
@@ -52,7 +54,8 @@ public struct WorkerStatistics: Equatable, Sendable {
   public var disconnections = 0
   /// Time spent registered, without the current session.
   public var timeConnected: Duration = .zero
-  public var connectedSince: WorkerStatistics.Since?
+  /// When the current session began, on this machine's monotonic clock.
+  public var connectedSince: Instant?
   /// RFC 6298's smoothed round-trip time of heartbeats.
   public var roundTrip: Duration?
   public var lastRoundTrip: Duration?
@@ -61,9 +64,4 @@ public struct WorkerStatistics: Equatable, Sendable {
 
   /// The share of attempts that succeeded, from 0 to 1; 1 before the first.
   public var stability: Double { attempts == 0 ? 1 : Double(successes) / Double(attempts) }
-
-  /// A point on this machine's monotonic clock, in nanoseconds.
-  public struct Since: Equatable, Sendable {
-    public let nanoseconds: Int64
-  }
 }
