@@ -137,9 +137,8 @@ final class DemoShow {
   }
 
   private var progress: Progress {
-    let unexpected = 0
     return Progress(
-      done: ended.count, failed: unexpected, running: tasks.values.count { $0["status"]?.string == "running" },
+      done: ended.count, running: tasks.values.count { $0["status"]?.string == "running" },
       total: DemoTask.all.count, elapsed: loop.now - began)
   }
 
