@@ -43,6 +43,7 @@ lint: swift ## check the format and the house rules
 	$(SWIFT) format lint --strict --parallel --recursive $(SWIFT_SOURCES)
 	@Scripts/lint-selftest.sh
 	@Scripts/lint.sh
+	@Scripts/readme-examples.sh
 
 format: swift ## put the sources into the house format
 	$(SWIFT) format --in-place --parallel --recursive $(SWIFT_SOURCES)
