@@ -15,6 +15,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,6 +26,9 @@ static inline void lifeline_ev_io_init(
   ev_io_init(watcher, callback, fd, events);
   watcher->data = data;
 }
+
+/// Changes an inactive watcher's events alone; unlike `ev_io_set` it does not make libev ask the kernel again.
+static inline void lifeline_ev_io_modify(ev_io *watcher, int events) { ev_io_modify(watcher, events); }
 
 static inline void lifeline_ev_timer_init(
     ev_timer *watcher, void (*callback)(struct ev_loop *, ev_timer *, int), void *data) {
@@ -72,6 +76,17 @@ enum {
 
 static inline int lifeline_accept(int fd, struct sockaddr *address, socklen_t *length) {
   return accept4(fd, address, length, LIFELINE_SOCKET_FLAGS);
+}
+
+/// Sends three regions, any of which may be empty, in one call.
+static inline ssize_t lifeline_send_gathered(
+    int fd, const void *first, size_t first_size, const void *second, size_t second_size, const void *third,
+    size_t third_size) {
+  struct iovec parts[3] = {
+      {(void *)first, first_size}, {(void *)second, second_size}, {(void *)third, third_size}};
+  int skipped = first_size == 0;
+  struct msghdr message = {.msg_iov = parts + skipped, .msg_iovlen = 3 - skipped};
+  return sendmsg(fd, &message, MSG_NOSIGNAL);
 }
 
 /// Both ends close on exec and block.

@@ -125,7 +125,7 @@ public final class ConnectAttempt {
     let connected = descriptor
     descriptor = -1
     let connection = Connection(
-      descriptor: connected, remoteAddress: address, options: options, origin: nil, on: loop)
+      descriptor: connected, remoteAddress: address, profile: ConnectionProfile(options), on: loop)
     decide(.success(connection))
     connection.abortIfUnclaimed()
   }

@@ -26,56 +26,78 @@ public final class Connection {
   public let loop: EventLoop
   /// Unique in the process, from 1.
   public let id: UInt64
-  public let remoteAddress: SocketAddress
-  public let options: ConnectionOptions
-  /// The listener that accepted it, for draining; nil when we connected.
-  let origin: ObjectIdentifier?
-
-  private var descriptor: Int32
-  private var phase = Phase.open
+  private let profile: ConnectionProfile
+  private let watcher: WatcherSlab.Slot
   private var handler: (any ConnectionDelegate)?
-  private var readWatcher: IOWatcher?
-  private var writeWatcher: IOWatcher?
   private var output: OutputPool.Box?
-  private var slot: Int?
-  private var closeError: SystemError?
-  private var drainTimer: Timer?
-  private var drainTimeout: Duration
-  private var knownLocalAddress: SocketAddress?
+  /// What few connections need, and those not for long: an idle one is small.
+  private var extras: Extras?
+  private let peer: CompactAddress
+  private var phase = Phase.open
+  private var flags: Flags = []
+  private var descriptor: Int32
+  private var slot: Int32
 
-  private var isUnflushed = false
-  private var isWaitingToWrite = false
-  private var isAboveHighWatermark = false
-  private var owesRise = false
-  private var isReadingPaused = false
-  private var sawEndOfStream = false
-  private var endsOutput = false
-  private var sentEndOfStream = false
-  private var readsWhatIsLeft = false
+  private final class Extras {
+    var localAddress: SocketAddress?
+    var closeError: SystemError?
+    var drainTimer: Timer?
+    var drainTimeout: Duration?
+  }
+
+  private struct Flags: OptionSet {
+    let rawValue: UInt16
+    /// In the loop's list of those with something to write at the end of the turn.
+    static let isUnflushed = Flags(rawValue: 1 << 0)
+    /// The kernel's buffer is full.
+    static let isWaitingToWrite = Flags(rawValue: 1 << 1)
+    static let isAboveHighWatermark = Flags(rawValue: 1 << 2)
+    /// The delegate has not been told of the rise.
+    static let owesRise = Flags(rawValue: 1 << 3)
+    static let isReadingPaused = Flags(rawValue: 1 << 4)
+    static let sawEndOfStream = Flags(rawValue: 1 << 5)
+    /// `shutdownWrite` was called.
+    static let endsOutput = Flags(rawValue: 1 << 6)
+    static let sentEndOfStream = Flags(rawValue: 1 << 7)
+    static let readsWhatIsLeft = Flags(rawValue: 1 << 8)
+    /// The watcher's interest.
+    static let watchesReading = Flags(rawValue: 1 << 9)
+    static let watchesWriting = Flags(rawValue: 1 << 10)
+  }
 
   private static let nextID = Atomic<UInt64>(1)
   /// Within a turn, more pending bytes than this are written at once: more would only cost memory and cache.
   static let coalescingBytes = 256 * 1024
+  /// From this size on the kernel is given a body where it lies: copying it would cost more than the system call that
+  /// putting it off might save.
+  static let directWriteBytes = 8 * 1024
 
-  init(
-    descriptor: Int32, remoteAddress: SocketAddress, options: ConnectionOptions, origin: ObjectIdentifier?,
-    on loop: EventLoop
-  ) {
+  init(descriptor: Int32, remoteAddress: SocketAddress, profile: ConnectionProfile, on loop: EventLoop) {
     self.loop = loop
     self.descriptor = descriptor
-    self.remoteAddress = remoteAddress
-    self.options = options
-    self.origin = origin
+    self.profile = profile
+    peer = CompactAddress(remoteAddress)
     id = Self.nextID.wrappingAdd(1, ordering: .relaxed).oldValue
-    drainTimeout = options.drainTimeout
-    if let bytes = options.sendBufferBytes { System.setOption(descriptor, SOL_SOCKET, SO_SNDBUF, bytes) }
-    slot = loop.resources.insert(self)
-    readWatcher = unsafe IOWatcher(.read, of: descriptor, on: loop, owner: self) { _, watcher, _ in
-      unsafe IOWatcher.withResidentOwner(watcher, as: Connection.self) { $0.readable() }
+    if let bytes = profile.options.sendBufferBytes { System.setOption(descriptor, SOL_SOCKET, SO_SNDBUF, bytes) }
+    slot = -1
+    watcher = loop.watchers.lend()
+    slot = Int32(truncatingIfNeeded: loop.connections.insert(self))
+    unsafe watcher.prepare(descriptor, owner: self) { _, watcher, events in
+      unsafe IOWatcher.withResidentOwner(watcher, as: Connection.self) { $0.ready(events) }
     }
-    writeWatcher = unsafe IOWatcher(.write, of: descriptor, on: loop, owner: self) { _, watcher, _ in
-      unsafe IOWatcher.withResidentOwner(watcher, as: Connection.self) { $0.writable() }
-    }
+  }
+
+  public var remoteAddress: SocketAddress { peer.address }
+
+  public var options: ConnectionOptions { profile.options }
+
+  /// The listener that accepted it, for draining; nil when we connected.
+  var origin: ObjectIdentifier? { profile.origin }
+
+  private func withExtras(_ change: (Extras) -> Void) {
+    let extras = extras ?? Extras()
+    self.extras = extras
+    change(extras)
   }
 
   /// Who hears of this connection; held until it was told of the close. Setting it starts reading.
@@ -90,9 +112,9 @@ public final class Connection {
   }
 
   public var localAddress: SocketAddress {
-    if let knownLocalAddress { return knownLocalAddress }
+    if let known = extras?.localAddress { return known }
     guard descriptor >= 0, let address = SocketAddress.local(of: descriptor) else { return .unix(path: "") }
-    knownLocalAddress = address
+    withExtras { $0.localAddress = address }
     return address
   }
 
@@ -106,24 +128,52 @@ public final class Connection {
 
   /// Queues a copy of `bytes`, written at the end of the turn; dropped unless open and before `shutdownWrite`.
   ///
-  /// Fails the connection with `ENOBUFS` when more than `maxPendingBytes` would wait: heed the watermarks.
+  /// Many bytes are given to the kernel at once instead, where they lie. Fails the connection with `ENOBUFS` when more
+  /// than `maxPendingBytes` would wait: heed the watermarks.
+  @inline(__always)
   public func send(_ bytes: RawSpan) {
+    // SAFETY: no bytes at all are initialized ones.
+    unsafe send(RawSpan(_unsafeBytes: UnsafeRawBufferPointer(start: nil, count: 0)), bytes)
+  }
+
+  /// As `send` of both, one after the other: a frame's header and its payload, say, without putting them together.
+  public func send(_ head: RawSpan, _ body: RawSpan) {
     loop.preconditionOnLoop()
-    let count = bytes.byteCount
-    guard phase == .open, !endsOutput, count > 0 else { return }
-    let box: OutputPool.Box
+    guard phase == .open, !flags.contains(.endsOutput) else { return }
+    let count = head.byteCount + body.byteCount
+    guard count > 0 else { return }
+    if !flags.contains(.isWaitingToWrite) {
+      if body.byteCount >= Self.directWriteBytes { return sendDirectly(head, body) }
+      if pendingBytes + count > Self.coalescingBytes, pendingBytes > 0 {
+        writePending()
+        guard phase == .open else { return }
+      }
+    }
+    append(head, body)
+  }
+
+  /// Writes what is pending, `head` and `body` in one call, and keeps what the kernel does not take.
+  private func sendDirectly(_ head: RawSpan, _ body: RawSpan) {
+    let waiting = pendingBytes
+    loop.writeCalls &+= 1
+    let result = unsafe System.send(descriptor, output?.buffer.pending, head, body)
+    var taken: Int
+    switch result {
+    case .bytes(let count): taken = count
+    case .wouldBlock, .endOfStream: taken = 0
+    case .failed(let code): return writeFailed(code)
+    }
     if let output {
-      box = output
-    } else {
-      box = loop.outputPool.lend()
-      output = box
+      let ofWaiting = min(taken, waiting)
+      output.buffer.consume(ofWaiting)
+      taken -= ofWaiting
+      giveBackEmptyOutput()
     }
-    if box.buffer.count + count > Self.coalescingBytes, box.buffer.count > 0, !isWaitingToWrite {
-      writePending()
-      guard phase == .open else { return }
-      return append(bytes, to: output ?? lendOutput())
-    }
-    append(bytes, to: box)
+    let ofHead = min(taken, head.byteCount)
+    let ofBody = taken - ofHead
+    guard ofHead < head.byteCount || ofBody < body.byteCount else { return }
+    waitToWrite()
+    append(head.extracting(ofHead...), body.extracting(ofBody...))
   }
 
   public func send(_ bytes: [UInt8]) {
@@ -138,24 +188,24 @@ public final class Connection {
     unsafe send(text.utf8.span.bytes)
   }
 
-  private func lendOutput() -> OutputPool.Box {
-    let box = loop.outputPool.lend()
-    output = box
-    return box
-  }
-
-  private func append(_ bytes: RawSpan, to box: OutputPool.Box) {
-    let total = box.buffer.count + bytes.byteCount
-    guard total <= options.maxPendingBytes else {
+  private func append(_ head: RawSpan, _ body: RawSpan) {
+    let box: OutputPool.Box
+    if let output {
+      box = output
+    } else {
+      box = loop.outputPool.lend()
+      output = box
+    }
+    let total = box.buffer.count + head.byteCount + body.byteCount
+    guard total <= profile.options.maxPendingBytes else {
       overflow(total)
       return
     }
-    box.buffer.append(bytes)
+    box.buffer.append(head, body)
     // Judged here, not after the flush: a producer that stopped at the watermark is then sure to be called again, even
     // when the kernel takes everything at the end of the turn.
-    if total > options.highWatermarkBytes, !isAboveHighWatermark {
-      isAboveHighWatermark = true
-      owesRise = true
+    if total > profile.options.highWatermarkBytes, !flags.contains(.isAboveHighWatermark) {
+      flags.insert([.isAboveHighWatermark, .owesRise])
     }
     markUnflushed()
   }
@@ -165,32 +215,44 @@ public final class Connection {
     finish(
       SystemError(
         call: "send", subject: "\(remoteAddress)", code: ENOBUFS,
-        detail: "\(total) pending bytes exceed maxPendingBytes \(options.maxPendingBytes) (connection \(id)); "
+        detail: "\(total) pending bytes exceed maxPendingBytes \(profile.options.maxPendingBytes) (connection \(id)); "
           + "stop sending above the high watermark, or raise ConnectionOptions.maxPendingBytes"))
   }
 
   /// Writes what is pending now rather than at the end of the turn; call on the loop.
   public func flush() {
     loop.preconditionOnLoop()
-    guard phase.rawValue <= Phase.draining.rawValue, !isWaitingToWrite else { return }
+    guard phase.rawValue <= Phase.draining.rawValue, !flags.contains(.isWaitingToWrite) else { return }
     writePending()
   }
 
   private func markUnflushed() {
-    guard !isUnflushed else { return }
-    isUnflushed = true
-    loop.unflushed.append(self)
+    guard !flags.contains(.isUnflushed) else { return }
+    flags.insert(.isUnflushed)
+    loop.willFlush(self)
+  }
+
+  /// Writes before the end of the turn, because many wait to; true when nothing is left to do at its end.
+  func flushEarly() -> Bool {
+    guard phase.rawValue <= Phase.draining.rawValue else { return true }
+    if !flags.contains(.isWaitingToWrite) { writePending() }
+    guard phase == .open, !flags.contains(.isAboveHighWatermark) else { return false }
+    flags.remove(.isUnflushed)
+    return true
   }
 
   func flushAtEndOfTurn() {
-    isUnflushed = false
+    flags.remove(.isUnflushed)
     guard phase.rawValue <= Phase.draining.rawValue else { return }
-    if !isWaitingToWrite { writePending() }
+    if !flags.contains(.isWaitingToWrite) { writePending() }
     reportWatermarks()
     startDrainTimerIfNeeded()
   }
 
-  private func writable() {
+  private func ready(_ events: Int32) {
+    if events & Int32(LIFELINE_EV_READ) != 0 { readable() }
+    // The read may have ended the connection, or written what waited.
+    guard events & Int32(LIFELINE_EV_WRITE) != 0, flags.contains(.isWaitingToWrite) else { return }
     guard phase.rawValue <= Phase.draining.rawValue else { return }
     writePending()
     reportWatermarks()
@@ -211,46 +273,60 @@ public final class Connection {
         case .failed(let code): return writeFailed(code)
         }
       }
-      loop.outputPool.takeBack(box)
-      output = nil
+      giveBackEmptyOutput()
     }
-    if isWaitingToWrite {
-      isWaitingToWrite = false
-      writeWatcher?.stop()
+    if flags.contains(.isWaitingToWrite) {
+      flags.remove(.isWaitingToWrite)
+      watch(.watchesWriting, false)
     }
     outputIsFlushed()
   }
 
+  private func giveBackEmptyOutput() {
+    guard let box = output, box.buffer.count == 0 else { return }
+    loop.outputPool.takeBack(box)
+    output = nil
+  }
+
   private func waitToWrite() {
-    guard !isWaitingToWrite else { return }
-    isWaitingToWrite = true
-    writeWatcher?.start()
+    guard !flags.contains(.isWaitingToWrite) else { return }
+    flags.insert(.isWaitingToWrite)
+    watch(.watchesWriting, true)
+  }
+
+  /// Adds or removes one direction of the watcher's interest.
+  private func watch(_ direction: Flags, _ wanted: Bool) {
+    guard flags.contains(direction) != wanted else { return }
+    if wanted { flags.insert(direction) } else { flags.remove(direction) }
+    watcher.watch(reading: flags.contains(.watchesReading), writing: flags.contains(.watchesWriting), on: loop)
   }
 
   private func outputIsFlushed() {
-    guard endsOutput || phase == .draining else { return }
-    if !sentEndOfStream {
-      sentEndOfStream = true
+    guard flags.contains(.endsOutput) || phase == .draining else { return }
+    if !flags.contains(.sentEndOfStream) {
+      flags.insert(.sentEndOfStream)
       _ = Glibc.shutdown(descriptor, Int32(SHUT_WR))
     }
     if phase == .draining { phase = .lingering }
-    if sawEndOfStream { finish(nil) } else { updateReading() }
+    if flags.contains(.sawEndOfStream) { finish(nil) } else { updateReading() }
   }
 
   private func writeFailed(_ code: Int32) {
     // The peer may have said why before it went: what it sent is still in the kernel and is delivered first.
-    readsWhatIsLeft = phase == .open && !isReadingPaused && !sawEndOfStream
+    if phase == .open, flags.isDisjoint(with: [.isReadingPaused, .sawEndOfStream]) { flags.insert(.readsWhatIsLeft) }
     finish(error("send", code))
   }
 
   private func reportWatermarks() {
     guard phase == .open else { return }
-    if owesRise {
-      owesRise = false
+    if flags.contains(.owesRise) {
+      flags.remove(.owesRise)
       handler?.connectionDidRiseAboveHighWatermark(self)
     }
-    guard phase == .open, isAboveHighWatermark, !owesRise, pendingBytes <= options.lowWatermarkBytes else { return }
-    isAboveHighWatermark = false
+    guard phase == .open, flags.contains(.isAboveHighWatermark), !flags.contains(.owesRise),
+      pendingBytes <= profile.options.lowWatermarkBytes
+    else { return }
+    flags.remove(.isAboveHighWatermark)
     handler?.connectionDidDrainBelowLowWatermark(self)
   }
 
@@ -261,31 +337,31 @@ public final class Connection {
   /// While paused the end of the stream, or a reset, goes unnoticed until reading resumes or something is sent.
   public func pauseReading() {
     loop.preconditionOnLoop()
-    isReadingPaused = true
+    flags.insert(.isReadingPaused)
     updateReading()
   }
 
   /// Delivers again, from the next turn on; call on the loop.
   public func resumeReading() {
     loop.preconditionOnLoop()
-    isReadingPaused = false
+    flags.remove(.isReadingPaused)
     updateReading()
   }
 
   private func updateReading() {
     let wanted =
       switch phase {
-      case .open: handler != nil && !isReadingPaused && !sawEndOfStream
+      case .open: handler != nil && !flags.contains(.isReadingPaused) && !flags.contains(.sawEndOfStream)
       case .draining: false
-      case .lingering: !sawEndOfStream
+      case .lingering: !flags.contains(.sawEndOfStream)
       case .finishing, .closed: false
       }
-    if wanted { readWatcher?.start() } else { readWatcher?.stop() }
+    watch(.watchesReading, wanted)
   }
 
   private func readable() {
     let handler = handler
-    var budget = options.readBudgetBytes
+    var budget = profile.options.readBudgetBytes
     repeat {
       switch unsafe System.receive(descriptor, into: loop.receiveBuffer) {
       case .bytes(let count):
@@ -297,7 +373,7 @@ public final class Connection {
       case .wouldBlock: return
       case .failed(let code): return finish(error("recv", code))
       }
-    } while budget > 0 && (phase == .open && !isReadingPaused || phase == .lingering)
+    } while budget > 0 && (phase == .open && !flags.contains(.isReadingPaused) || phase == .lingering)
   }
 
   @inline(__always)
@@ -310,12 +386,12 @@ public final class Connection {
   }
 
   private func endOfStream() {
-    sawEndOfStream = true
-    readWatcher?.stop()
+    flags.insert(.sawEndOfStream)
+    watch(.watchesReading, false)
     switch phase {
     case .open:
       if let handler { handler.connectionDidReachEndOfStream(self) } else { close() }
-      if phase == .open, sentEndOfStream { finish(nil) }
+      if phase == .open, flags.contains(.sentEndOfStream) { finish(nil) }
     case .lingering: finish(nil)
     case .draining, .finishing, .closed: break
     }
@@ -326,8 +402,8 @@ public final class Connection {
   /// Ends our direction once everything pending is written; receiving goes on. Call on the loop.
   public func shutdownWrite() {
     loop.preconditionOnLoop()
-    guard phase == .open, !endsOutput else { return }
-    endsOutput = true
+    guard phase == .open, !flags.contains(.endsOutput) else { return }
+    flags.insert(.endsOutput)
     markUnflushed()
   }
 
@@ -346,9 +422,9 @@ public final class Connection {
   public func close(within timeout: Duration) {
     loop.preconditionOnLoop()
     guard phase.rawValue < Phase.finishing.rawValue else { return }
-    drainTimeout = timeout
+    withExtras { $0.drainTimeout = timeout }
     close()
-    if let drainTimer { drainTimer.cancel() }
+    extras?.drainTimer?.cancel()
     startDrainTimer()
   }
 
@@ -366,13 +442,15 @@ public final class Connection {
   }
 
   private func startDrainTimerIfNeeded() {
-    guard drainTimer == nil, phase == .draining || phase == .lingering else { return }
+    guard phase == .draining || phase == .lingering, extras?.drainTimer == nil else { return }
     startDrainTimer()
   }
 
+  private var drainTimeout: Duration { extras?.drainTimeout ?? profile.options.drainTimeout }
+
   private func startDrainTimer() {
-    let timer = drainTimer ?? loop.makeTimer { [unowned self] in drainDeadlinePassed() }
-    drainTimer = timer
+    let timer = extras?.drainTimer ?? loop.makeTimer { [unowned self] in drainDeadlinePassed() }
+    withExtras { $0.drainTimer = timer }
     timer.start(after: drainTimeout)
   }
 
@@ -390,31 +468,31 @@ public final class Connection {
   private func finish(_ error: SystemError?) {
     guard phase.rawValue < Phase.finishing.rawValue else { return }
     phase = .finishing
-    closeError = error
-    readWatcher?.stop()
-    writeWatcher?.stop()
-    drainTimer?.cancel()
+    if let error { withExtras { $0.closeError = error } }
+    watch(.watchesReading, false)
+    watch(.watchesWriting, false)
+    extras?.drainTimer?.cancel()
     loop.finishing.append(self)
   }
 
   func deliverClose() {
     guard phase == .finishing else { return }
-    if readsWhatIsLeft { readWhatIsLeft() }
+    if flags.contains(.readsWhatIsLeft) { readWhatIsLeft() }
     phase = .closed
     closeDescriptor()
-    readWatcher = nil
-    writeWatcher = nil
-    drainTimer = nil
     output = nil
+    let closeError = extras?.closeError
+    extras = nil
     let delegate = handler.take()
-    if let slot = slot.take() { loop.letGo(resource: slot) }
+    loop.watchers.takeBack(watcher)
+    loop.letGo(connection: Int(slot))
     delegate?.connectionDidClose(self, error: closeError)
     loop.connectionDidEnd(self)
   }
 
   private func readWhatIsLeft() {
     let handler = handler
-    var budget = options.readBudgetBytes
+    var budget = profile.options.readBudgetBytes
     while budget > 0, descriptor >= 0,
       case .bytes(let count) = unsafe System.receive(descriptor, into: loop.receiveBuffer)
     {
@@ -425,7 +503,7 @@ public final class Connection {
 
   private func closeDescriptor() {
     guard descriptor >= 0 else { return }
-    // The watchers are stopped: a stale one would fire for the number's next owner.
+    // The watcher is stopped: a stale one would fire for the number's next owner.
     System.close(descriptor)
     descriptor = -1
   }
@@ -443,7 +521,7 @@ public final class Connection {
   }
 }
 
-extension Connection: LoopResource {
+extension Connection {
   func loopDidEnd() { cut(error("event loop", ECANCELED, detail: "the loop ended with this connection open")) }
 }
 

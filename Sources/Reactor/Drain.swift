@@ -23,7 +23,7 @@ extension EventLoop {
   }
 
   func drain(within timeout: Duration, where isMeant: (Connection) -> Bool, _ completion: @escaping () -> Void) {
-    let connections = resources.elements.compactMap { $0 as? Connection }.filter(isMeant)
+    let connections = connections.elements.filter(isMeant)
     let drain = Drain(remaining: Set(connections.map(\.id)), completion: completion)
     drains.append(drain)
     for connection in connections { connection.close(within: timeout) }

@@ -14,10 +14,12 @@ public final class EventLoop {
 
   let handle: OpaquePointer
   let thread = ThreadIdentity.current
-  /// Everything that libev may call into is held here while it is active.
+  /// Everything that libev may call into is held here, or in the two tables below, while it is active.
   var resources = SlotTable<any LoopResource>()
+  var connections = SlotTable<Connection>()
   var timers = SlotTable<Timer>()
-  var unflushed: [Connection] = []
+  var watchers = WatcherSlab()
+  private var unflushed: [Connection] = []
   var finishing: [Connection] = []
   var drains: [Drain] = []
   /// Shared by all connections and pipes of the loop; its contents are valid during one callback.
@@ -36,6 +38,9 @@ public final class EventLoop {
 
   /// Bytes read by one `recv`; larger reads save calls on bulk data and still fit a core's second-level cache.
   static let receiveBufferBytes = 128 * 1024
+  /// More connections than this that wait for the end of the turn are written at once: each holds a buffer, and many
+  /// buffers do not stay in the cache.
+  private static let maxUnflushedConnections = 32
   /// Rounds of afterTurn, flush and close delivery in one turn before waiting readiness gets its chance.
   private static let maxRoundsPerTurn = 16
 
@@ -184,6 +189,12 @@ public final class EventLoop {
     mailbox.wake()
   }
 
+  /// A connection has something to do at the end of the turn.
+  func willFlush(_ connection: Connection) {
+    if unflushed.count >= Self.maxUnflushedConnections { unflushed.removeAll { $0.flushEarly() } }
+    unflushed.append(connection)
+  }
+
   private func openLetters() {
     mailbox.take(into: &letters)
     var batch: [Mailbox.Letter] = []
@@ -207,6 +218,11 @@ public final class EventLoop {
     withExtendedLifetime(resource) {}
   }
 
+  func letGo(connection slot: Int) {
+    let connection = connections.remove(slot)
+    withExtendedLifetime(connection) {}
+  }
+
   func letGo(timer slot: Int) {
     let timer = timers.remove(slot)
     withExtendedLifetime(timer) {}
@@ -218,6 +234,7 @@ public final class EventLoop {
     endTurn()
     hasEnded = true
     for timer in timers.elements { timer.loopDidEnd() }
+    for connection in connections.elements { connection.loopDidEnd() }
     for resource in resources.elements { resource.loopDidEnd() }
     endTurn()
     var dropped: [() -> Void] = []

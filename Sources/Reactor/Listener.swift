@@ -30,6 +30,7 @@ public final class Listener {
 
   private let loop: EventLoop
   private let options: ListenerOptions
+  private lazy var profile = ConnectionProfile(options.connection, origin: ObjectIdentifier(self))
   private let onAccept: (Connection) -> Void
   private let acceptNext: AcceptCall
   private var descriptor: Int32
@@ -149,8 +150,7 @@ public final class Listener {
   private func take(_ accepted: Int32, from peer: SocketAddress?) {
     // TCP_NODELAY is inherited from the listening socket.
     let connection = Connection(
-      descriptor: accepted, remoteAddress: peer ?? .unix(path: ""), options: options.connection,
-      origin: ObjectIdentifier(self), on: loop)
+      descriptor: accepted, remoteAddress: peer ?? .unix(path: ""), profile: profile, on: loop)
     onAccept(connection)
     connection.abortIfUnclaimed()
   }

@@ -22,12 +22,23 @@ struct OutputBuffer: ~Copyable {
   var pending: UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(rebasing: storage[start..<end]) }
 
   mutating func append(_ bytes: RawSpan) {
+    makeRoom(for: bytes.byteCount)
+    copy(bytes)
+  }
+
+  mutating func append(_ head: RawSpan, _ body: RawSpan) {
+    makeRoom(for: head.byteCount + body.byteCount)
+    copy(head)
+    copy(body)
+  }
+
+  @inline(__always)
+  private mutating func copy(_ bytes: RawSpan) {
     let count = bytes.byteCount
-    if end + count > capacity { makeRoom(for: count) }
     // SAFETY: makeRoom left at least `count` bytes after `end`; source and target are distinct allocations.
     unsafe bytes.withUnsafeBytes { source in
-      let target = unsafe UnsafeMutableRawBufferPointer(rebasing: storage[end..<(end + count)])
-      unsafe target.copyMemory(from: source)
+      guard let source = unsafe source.baseAddress else { return }
+      unsafe (storage.baseAddress.unsafelyUnwrapped + end).copyMemory(from: source, byteCount: count)
     }
     end += count
   }
@@ -41,7 +52,12 @@ struct OutputBuffer: ~Copyable {
     }
   }
 
+  @inline(__always)
   private mutating func makeRoom(for extra: Int) {
+    if end + extra > capacity { moveOrGrow(by: extra) }
+  }
+
+  private mutating func moveOrGrow(by extra: Int) {
     let pendingCount = count
     let needed = pendingCount + extra
     // Moving costs the pending bytes; worth it only while at least half of the region is already written.

@@ -35,6 +35,22 @@ enum System {
     retrying { unsafe Glibc.send(descriptor, buffer.baseAddress, buffer.count, Int32(MSG_NOSIGNAL)) }
   }
 
+  /// Sends what waits, then `head`, then `body`.
+  static func send(
+    _ descriptor: Int32, _ waiting: UnsafeRawBufferPointer?, _ head: RawSpan, _ body: RawSpan
+  ) -> Transfer {
+    // SAFETY: the kernel reads the three regions during the call.
+    unsafe head.withUnsafeBytes { head in
+      unsafe body.withUnsafeBytes { body in
+        retrying {
+          unsafe lifeline_send_gathered(
+            descriptor, waiting?.baseAddress, waiting?.count ?? 0, head.baseAddress, head.count, body.baseAddress,
+            body.count)
+        }
+      }
+    }
+  }
+
   static func read(_ descriptor: Int32, into buffer: UnsafeMutableRawBufferPointer) -> Transfer {
     // SAFETY: as in receive.
     retrying { unsafe Glibc.read(descriptor, buffer.baseAddress, buffer.count) }
