@@ -29,7 +29,7 @@ public struct CompressionConfiguration: Hashable, Sendable {
   /// The binary logarithm of the largest window to compress with, in bytes: 9 to 15.
   ///
   /// A server answers it as server_max_window_bits, a client offers it as client_max_window_bits; the peer may ask for
-  /// less. A context takes 2^(this + 2) + 2^(`memoryLevel` + 9) bytes and 6 KiB: 268 KiB with the defaults, 38 KiB with
+  /// less. A context takes 2^(this + 2) + 2^(`memoryLevel` + 9) bytes and 6 KiB: 262 KiB with the defaults, 38 KiB with
   /// 12 and a memory level of 5.
   public var maxOutgoingWindowBits = 15 { didSet { maxOutgoingWindowBits = maxOutgoingWindowBits.clamped(to: 9...15) } }
 
