@@ -52,7 +52,7 @@ private func checksum(_ bytes: [UInt8]) -> UInt64 {
 
 /// Decodes what a client sent, again and again from the same bytes: masked afresh by each pass, which changes no header.
 private func decodeFrames(_ operations: Int, payloadBytes: Int, _ meter: Meter) throws -> UInt64 {
-  var encoder = FrameEncoder.client(keys: SeededGenerator(seed: 3))
+  let encoder = FrameEncoder.client(keys: SeededGenerator(seed: 3))
   let content = payload(payloadBytes)
   var bytes: [UInt8] = []
   var frames = 0
@@ -92,7 +92,7 @@ private func decodePass(_ bytes: inout [UInt8], _ decoder: inout FrameDecoder) t
 }
 
 private func encodeFrames(_ operations: Int, payloadBytes: Int, _ start: FrameEncoder, _ meter: Meter) -> UInt64 {
-  var encoder = start
+  let encoder = start
   let content = payload(payloadBytes)
   var output: [UInt8] = []
   output.reserveCapacity(readBytes + payloadBytes + FrameHeader.maxBytes)

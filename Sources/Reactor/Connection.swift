@@ -189,19 +189,13 @@ public final class Connection {
   }
 
   private func append(_ head: RawSpan, _ body: RawSpan) {
-    let box: OutputPool.Box
-    if let output {
-      box = output
-    } else {
-      box = loop.outputPool.lend()
-      output = box
-    }
-    let total = box.buffer.count + head.byteCount + body.byteCount
+    if output == nil { output = loop.outputPool.lend() }
+    let total = pendingBytes + head.byteCount + body.byteCount
     guard total <= profile.options.maxPendingBytes else {
       overflow(total)
       return
     }
-    box.buffer.append(head, body)
+    output?.buffer.append(head, body)
     // Judged here, not after the flush: a producer that stopped at the watermark is then sure to be called again, even
     // when the kernel takes everything at the end of the turn.
     if total > profile.options.highWatermarkBytes, !flags.contains(.isAboveHighWatermark) {

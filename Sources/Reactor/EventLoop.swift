@@ -32,6 +32,7 @@ public final class EventLoop {
   private let wakeUp: UnsafeMutablePointer<ev_async>
   private var letters: [Mailbox.Letter] = []
   private var afterTurnBodies: [() -> Void] = []
+  private var attachments: [ObjectIdentifier: AnyObject] = [:]
   private var turnTime: Instant?
   private var isInTurn = false
   private var stopRequested = false
@@ -114,6 +115,17 @@ public final class EventLoop {
   public func afterTurn(_ body: @escaping () -> Void) {
     preconditionOnLoop()
     afterTurnBodies.append(body)
+  }
+
+  /// The loop's one object of this type, made when it is first asked for: what a layer above shares among everything on
+  /// the loop. Call on the loop.
+  public func attachment<Object: AnyObject>(_ make: () -> Object) -> Object {
+    preconditionOnLoop()
+    let key = ObjectIdentifier(Object.self)
+    if let object = attachments[key] as? Object { return object }
+    let object = make()
+    attachments[key] = object
+    return object
   }
 
   /// Calls `body` once, `after` from now; the timer may be dropped, or kept to cancel it. Call on the loop.

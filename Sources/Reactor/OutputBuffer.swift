@@ -37,7 +37,7 @@ struct OutputBuffer: ~Copyable {
     let count = bytes.byteCount
     // SAFETY: makeRoom left at least `count` bytes after `end`; source and target are distinct allocations.
     unsafe bytes.withUnsafeBytes { source in
-      guard let source = unsafe source.baseAddress else { return }
+      guard let source = source.baseAddress else { return }
       unsafe (storage.baseAddress.unsafelyUnwrapped + end).copyMemory(from: source, byteCount: count)
     }
     end += count
@@ -85,8 +85,16 @@ struct OutputPool: ~Copyable {
   private static let maxSpareBytes = 256 * 1024
 
   final class Box {
-    var buffer: OutputBuffer
-    init(byteCount: Int) { buffer = OutputBuffer(byteCount: byteCount) }
+    @exclusivity(unchecked) private var uncheckedBuffer: OutputBuffer
+
+    init(byteCount: Int) { unsafe uncheckedBuffer = OutputBuffer(byteCount: byteCount) }
+
+    var buffer: OutputBuffer {
+      // SAFETY: one connection has the box, on one thread, and no call of the buffer calls back. Checking that at run
+      // time would cost more than copying a short message.
+      @inline(__always) _read { yield unsafe uncheckedBuffer }
+      @inline(__always) _modify { yield unsafe &uncheckedBuffer }
+    }
   }
 
   mutating func lend() -> Box { spare.popLast() ?? Box(byteCount: Self.bufferBytes) }

@@ -1,5 +1,5 @@
 import CLibEv
-import Primitives
+public import Primitives
 
 /// Calls its body once, at a deadline that can be moved cheaply.
 ///
@@ -10,7 +10,8 @@ public final class Timer {
   private let loop: EventLoop
   private let body: () -> Void
   private let watcher: UnsafeMutablePointer<ev_timer>
-  private var deadline = Instant.distantFuture
+  /// When the body is called; `distantFuture` unless active.
+  public private(set) var deadline = Instant.distantFuture
   private var wakeUp = Instant.distantFuture
   private var slot: Int?
 
@@ -83,6 +84,7 @@ public final class Timer {
 
   private func release() {
     guard let slot = slot.take() else { return }
+    deadline = .distantFuture
     loop.letGo(timer: slot)
   }
 

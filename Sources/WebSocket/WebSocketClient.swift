@@ -30,7 +30,9 @@ public enum WebSocketClient {
       case .success(let transport):
         attempt.handshake(
           WebSocketConnection.connected(
-            transport, request: request, configuration: configuration, delegate: delegate, completion: attempt.finish))
+            transport, request: request,
+            ConnectionContext(configuration, compressionPool: transport.loop.compressionPool), delegate: delegate,
+            completion: attempt.finish))
       case .failure(let error): attempt.finish(.failure(.transport(error)))
       }
     }

@@ -4,131 +4,169 @@ public import Reactor
 /// One WebSocket connection, of either role, driven by the loop that owns it.
 ///
 /// Not for other threads: every call and every delegate call is on the owning loop. What is sent during a turn leaves
-/// in one write at its end.
-public final class WebSocketConnection {
+/// in one write at its end, or at once where it is much.
+public class WebSocketConnection {
   /// Unique in the process.
-  public var id: UInt64 { transport.id }
-  public var loop: EventLoop { transport.loop }
-  public var remoteAddress: SocketAddress { transport.remoteAddress }
-  public var localAddress: SocketAddress { transport.localAddress }
+  public final var id: UInt64 { transport.id }
+  public final var loop: EventLoop { transport.loop }
+  public final var remoteAddress: SocketAddress { transport.remoteAddress }
+  public final var localAddress: SocketAddress { transport.localAddress }
 
-  /// What both ends agreed on; `nil` without agreement.
-  public private(set) var subprotocol: String?
-  /// The request's path and query.
-  public private(set) var requestTarget: String
-  /// The fields that came from the peer: a server sees the request's, a client the response's.
-  public private(set) var peerHeaders = HTTPHeaders()
+  private final let transport: Connection
+  @exclusivity(unchecked)
+  private final var uncheckedMachine: ConnectionMachine
+  private final var handler: (any WebSocketDelegate)?
+  /// The server that it belongs to; `nil` for a client.
+  private final let lobby: Lobby?
+  /// Where it is in the lobby.
+  final var lobbyIndex: Int32 = -1
+  /// Whether the delegate was told that the connection is open.
+  private(set) final var wasOpened = false
+  /// Made when there is a deadline, so that most connections have none once they are open.
+  private final var timer: Timer?
+  private final var extras: Extras?
 
-  /// Hears of messages and of the end; held until the connection is closed.
-  public var delegate: (any WebSocketDelegate)?
-
-  /// How a role begins: what it does with the handshake's end.
-  enum Origin {
-    case accepted((UpgradeRequest) -> UpgradeDecision)
-    case connecting((Result<WebSocketConnection, WebSocketError>) -> Void)
+  /// What not every connection has.
+  private final class Extras {
+    var subprotocol: String?
+    var responseHeaders = HTTPHeaders()
+    /// A client's, until it was told.
+    var completion: ((Result<WebSocketConnection, WebSocketError>) -> Void)?
   }
 
-  let role: Role
-  private let transport: Connection
-  private let configuration: WebSocketConfiguration
-  private var machine: ConnectionMachine
-  private var origin: Origin?
-  /// Whether the delegate was told that the connection is open.
-  private(set) var wasOpened = false
-  private var timer: Timer?
-  private var timerDeadline = Instant.distantFuture
-  /// Told of the end after the delegate: the server's book-keeping.
-  private let onEnd: (WebSocketConnection, CloseReason) -> Void
-
-  private init(
-    _ transport: Connection, _ role: Role, _ machine: ConnectionMachine, _ origin: Origin, target: String,
-    _ onEnd: @escaping (WebSocketConnection, CloseReason) -> Void
-  ) {
+  fileprivate init(_ transport: Connection, _ machine: consuming ConnectionMachine, _ lobby: Lobby?) {
     self.transport = transport
-    self.role = role
-    self.machine = machine
-    self.origin = origin
-    configuration = machine.configuration
-    requestTarget = target
-    self.onEnd = onEnd
-    transport.delegate = Link(self)
-    arm()
+    unsafe uncheckedMachine = machine
+    self.lobby = lobby
   }
 
   /// Takes over an accepted TCP connection.
-  static func accepted(
-    _ transport: Connection, configuration: WebSocketConfiguration,
-    decide: @escaping (UpgradeRequest) -> UpgradeDecision,
-    onEnd: @escaping (WebSocketConnection, CloseReason) -> Void
-  ) -> WebSocketConnection {
-    WebSocketConnection(
-      transport, .server, ConnectionMachine(server: configuration, at: transport.loop.now), .accepted(decide),
-      target: "", onEnd)
+  static func accepted(_ transport: Connection, _ context: ConnectionContext, lobby: Lobby) -> WebSocketConnection {
+    let socket = DrivenConnection(transport, ConnectionMachine(server: context, at: transport.loop.now), lobby)
+    socket.start()
+    return socket
   }
 
   /// Takes over an established TCP connection and sends the request.
   static func connected(
-    _ transport: Connection, request: ClientHandshake, configuration: WebSocketConfiguration,
+    _ transport: Connection, request: ClientHandshake, _ context: ConnectionContext,
     delegate: any WebSocketDelegate, completion: @escaping (Result<WebSocketConnection, WebSocketError>) -> Void
   ) -> WebSocketConnection {
     var output: [UInt8] = []
     let machine = ConnectionMachine(
-      client: request, configuration: configuration, keys: Entropy(), at: transport.loop.now, into: &output)
-    let socket = WebSocketConnection(transport, .client, machine, .connecting(completion), target: request.target) {
-      _, _ in
-    }
-    socket.delegate = delegate
+      client: request, context, keys: Entropy(), at: transport.loop.now, into: &output)
+    let socket = DrivenConnection(transport, machine, nil)
+    socket.handler = delegate
+    let extras = Extras()
+    extras.completion = completion
+    socket.extras = extras
+    socket.start()
     transport.send(output)
     return socket
   }
 
+  fileprivate final func start() { arm() }
+
+  private final var machine: ConnectionMachine {
+    // SAFETY: no access overlaps another, because only the loop's thread comes here and no call of the machine calls
+    // back. Checking that at run time on every message took a third of the time outside the kernel.
+    @inline(__always) _read { yield unsafe uncheckedMachine }
+    @inline(__always) _modify { yield unsafe &uncheckedMachine }
+  }
+
+  final var role: Role { machine.role }
+
+  /// Hears of messages and of the end; held until the connection is closed.
+  public final var delegate: (any WebSocketDelegate)? {
+    get { handler }
+    set { handler = newValue }
+  }
+
+  /// What both ends agreed on; `nil` without agreement.
+  public final var subprotocol: String? { extras?.subprotocol }
+
+  /// The fields of the server's answer, for a client; a server finds the request's in `UpgradeRequest`.
+  public final var responseHeaders: HTTPHeaders { extras?.responseHeaders ?? [:] }
+
+  /// Whether permessage-deflate was agreed on (RFC 7692).
+  public final var isCompressed: Bool { machine.isCompressed }
+
   /// Whether messages may be sent.
-  public var isOpen: Bool { machine.isOpen && transport.isOpen }
+  public final var isOpen: Bool { machine.isOpen && transport.isOpen }
 
   /// Bytes waiting to be written.
-  public var pendingBytes: Int { transport.pendingBytes }
+  public final var pendingBytes: Int { transport.pendingBytes }
 
   // MARK: Sending
 
   /// Sends a text message, which must be UTF-8; dropped unless the connection is open.
-  public func send(text: RawSpan) { send(text, .text) }
+  public final func send(text: RawSpan) { send(text, .text) }
 
-  public func send(text: [UInt8]) {
+  public final func send(text: [UInt8]) {
     // SAFETY: bytes are initialized whatever they hold.
     unsafe send(text.span.bytes, .text)
   }
 
-  public func send(text: String) {
+  public final func send(text: String) {
     // SAFETY: as above.
     unsafe send(text.utf8Span.span.bytes, .text)
   }
 
   /// Sends a binary message; dropped unless the connection is open.
-  public func send(binary: RawSpan) { send(binary, .binary) }
+  public final func send(binary: RawSpan) { send(binary, .binary) }
 
-  public func send(binary: [UInt8]) {
+  public final func send(binary: [UInt8]) {
     // SAFETY: bytes are initialized whatever they hold.
     unsafe send(binary.span.bytes, .binary)
   }
 
   /// Sends a message of either kind; dropped unless the connection is open.
-  public func send(_ message: RawSpan, _ kind: MessageKind) {
-    switch role {
+  ///
+  /// Where permessage-deflate was agreed on it is compressed if that makes it smaller.
+  public final func send(_ message: RawSpan, _ kind: MessageKind) {
+    switch machine.role {
     case .server:
-      guard let header = machine.messageHeader(kind, payloadBytes: message.byteCount) else { return }
-      // SAFETY: bytes are initialized whatever they hold.
-      unsafe transport.send(header.storage.span.extracting(0..<header.count).bytes)
-      transport.send(message)
+      guard let frame = machine.frame(of: message, kind) else { return }
+      let storage = frame.header.storage
+      // SAFETY: every byte of an integer is initialized.
+      let header = unsafe storage.span.bytes.extracting(0..<frame.header.count)
+      if frame.isCompressed {
+        let payload = machine.context.compressed
+        // SAFETY: bytes are initialized whatever they hold.
+        unsafe transport.send(header, payload.span.bytes)
+      } else {
+        transport.send(header, message)
+      }
     case .client:
-      var frame: [UInt8] = []
-      frame.reserveCapacity(message.byteCount + FrameHeader.maxBytes)
-      guard machine.append(message, kind: kind, to: &frame) else { return }
-      transport.send(frame)
+      var frame = machine.context.lendScratch()
+      if machine.append(message, kind: kind, to: &frame) { transport.send(frame) }
+      machine.context.takeBack(scratch: frame)
     }
   }
 
+  /// Sends a message that was prepared for many connections; dropped unless the connection is open.
+  public final func send(_ message: PreparedMessage) {
+    var masked: [UInt8] = []
+    let frame = machine.frame(of: message, into: &masked)
+    transport.send(frame ?? masked)
+  }
+
+  /// Sends part of a message that need never be in memory as a whole; dropped unless the connection is open.
+  ///
+  /// `kind` is the same for all parts of a message; those of a text may cut a character. Until the last part was sent no
+  /// other message may be, which traps; pings and the close may. Heed the watermarks: send the next part once the
+  /// delegate hears `webSocketDidDrainBelowLowWatermark`.
+  public final func send(piece: RawSpan, _ kind: MessageKind, isLast: Bool) {
+    var frame = machine.context.lendScratch()
+    if machine.append(piece: piece, kind: kind, isLast: isLast, to: &frame) { transport.send(frame) }
+    machine.context.takeBack(scratch: frame)
+  }
+
+  /// Whether a message sent piece by piece has begun and not ended.
+  public final var isSendingPieces: Bool { machine.isSendingPieces }
+
   /// Sends a ping with at most 125 bytes of payload; the delegate hears of the pong.
-  public func ping(_ payload: [UInt8] = []) {
+  public final func ping(_ payload: [UInt8] = []) {
     var output: [UInt8] = []
     _ = machine.ping(payload, into: &output)
     transport.send(output)
@@ -137,7 +175,7 @@ public final class WebSocketConnection {
   /// Starts the close handshake; what was sent before still arrives. A connection that is not open is given up.
   ///
   /// The reason is cut to 123 bytes. A code that may not be sent (1005, 1006, …) sends none.
-  public func close(code: CloseCode = .normal, reason: String = "") {
+  public final func close(code: CloseCode = .normal, reason: String = "") {
     var output: [UInt8] = []
     let action = machine.close(code, reason: reason, at: loop.now, into: &output)
     transport.send(output)
@@ -146,61 +184,95 @@ public final class WebSocketConnection {
   }
 
   /// Gives the connection up at once: the peer sees a reset.
-  public func abort() { perform(machine.abandon()) }
+  public final func abort() { perform(machine.abandon()) }
 
   /// Reads nothing more until `resumeReading`; messages that were read already are still delivered.
-  public func pauseReading() { transport.pauseReading() }
+  public final func pauseReading() { transport.pauseReading() }
 
-  public func resumeReading() { transport.resumeReading() }
+  public final func resumeReading() { transport.resumeReading() }
 
   // MARK: Receiving
 
-  fileprivate func received(_ bytes: inout MutableRawSpan) {
-    let now = loop.now
-    var output: [UInt8] = []
-    machine.beginRead(at: now, outboundIsEmpty: transport.pendingBytes == 0, into: &output)
+  /// Whether messages are delivered as they come, by `webSocket(_:didReceivePiece:kind:isLast:)`, rather than whole.
+  ///
+  /// For messages larger than memory: raise `maxMessageBytes` and `maxFrameBytes`, which hold all the same. Takes effect
+  /// with the next message that begins.
+  public final var receivesPieces: Bool {
+    get { machine.receivesPieces }
+    set { machine.receivesPieces = newValue }
+  }
+
+  fileprivate final func received(_ bytes: inout MutableRawSpan) {
+    if machine.noticesReads { beginRead() }
     var offset = 0
-    while true {
-      let event = machine.next(in: &bytes, from: &offset, at: now, into: &output)
-      if !output.isEmpty {
-        transport.send(output)
-        output.removeAll(keepingCapacity: true)
-      }
-      switch event {
-      case .needsBytes:
-        arm()
-        return
-      case .message(let kind, .inPlace(let range)):
-        delegate?.webSocket(self, didReceive: bytes.bytes.extracting(range), kind: kind)
-      case .message(let kind, .assembled):
-        let message = machine.takeMessage()
-        // SAFETY: bytes are initialized whatever they hold.
-        unsafe delegate?.webSocket(self, didReceive: message.span.bytes, kind: kind)
-        machine.recycle(message)
-      case .pong: delegate?.webSocketDidReceivePong(self)
-      case .upgradeRequested(let request): answer(request)
-      case .opened(let response): opened(response)
-      case .transport(let action): perform(action)
-      }
+    repeat {
+      deliverWholeMessages(in: &bytes, from: &offset)
+    } while offset < bytes.byteCount && deliverNext(in: &bytes, from: &offset)
+  }
+
+  private final func beginRead() {
+    var output: [UInt8] = []
+    machine.beginRead(at: loop.now, outboundIsEmpty: transport.pendingBytes == 0, into: &output)
+    if !output.isEmpty { transport.send(output) }
+  }
+
+  private final func deliverWholeMessages(in bytes: inout MutableRawSpan, from offset: inout Int) {
+    var delegate = handler
+    while let message = machine.nextWholeMessage(in: &bytes, from: &offset) {
+      delegate?.webSocket(self, didReceive: bytes.bytes.extracting(message.payload), kind: message.kind)
+      if delegate !== handler { delegate = handler }
     }
   }
 
-  private func answer(_ handshake: HandshakeRequest) {
-    guard case .accepted(let decide)? = origin else { return }
-    origin = nil
+  /// Whatever is no whole message; false once nothing more is to be done with the bytes.
+  private final func deliverNext(in bytes: inout MutableRawSpan, from offset: inout Int) -> Bool {
+    var output: [UInt8] = []
+    let event = machine.next(in: &bytes, from: &offset, at: loop.now, into: &output)
+    if !output.isEmpty { transport.send(output) }
+    switch event {
+    case .needsBytes:
+      arm()
+      return false
+    case .message(let kind, .inPlace(let range)):
+      handler?.webSocket(self, didReceive: bytes.bytes.extracting(range), kind: kind)
+    case .message(let kind, .assembled):
+      let message = machine.takeMessage()
+      // SAFETY: bytes are initialized whatever they hold.
+      unsafe handler?.webSocket(self, didReceive: message.span.bytes, kind: kind)
+      machine.recycle(message)
+    case .piece(let kind, .inPlace(let range), let isLast):
+      handler?.webSocket(self, didReceivePiece: bytes.bytes.extracting(range), kind: kind, isLast: isLast)
+    case .piece(let kind, .assembled, let isLast):
+      let piece = machine.takeMessage()
+      // SAFETY: bytes are initialized whatever they hold.
+      unsafe handler?.webSocket(self, didReceivePiece: piece.span.bytes, kind: kind, isLast: isLast)
+      machine.recycle(piece)
+    case .pong: handler?.webSocketDidReceivePong(self)
+    case .upgradeRequested(let request): answer(request)
+    case .opened(let response): opened(response)
+    case .transport(let action): perform(action)
+    }
+    return true
+  }
+
+  private final func answer(_ handshake: HandshakeRequest) {
+    guard let lobby else { return }
     let request = UpgradeRequest(
       handshake: handshake, remoteAddress: remoteAddress,
-      subprotocol: handshake.preferredSubprotocol(of: configuration.subprotocols))
-    requestTarget = handshake.target
-    peerHeaders = handshake.headers
+      subprotocol: handshake.preferredSubprotocol(of: machine.configuration.subprotocols))
     var output: [UInt8] = []
-    switch decide(request) {
+    switch lobby.decide(request) {
     case .accept(let subprotocol, let headers, let delegate):
-      self.subprotocol = machine.accept(subprotocol: subprotocol, headers: headers, into: &output)
+      let agreed = machine.accept(subprotocol: subprotocol, headers: headers, into: &output)
       transport.send(output)
       guard isOpen else { return }  // The application gave it up while deciding.
-      self.delegate = delegate
-      wasOpened = true
+      if let agreed {
+        let extras = Extras()
+        extras.subprotocol = agreed
+        self.extras = extras
+      }
+      handler = delegate
+      didOpen()
       delegate.webSocketDidOpen(self)
     case .reject(let rejection):
       let action = machine.reject(rejection, into: &output)
@@ -209,17 +281,26 @@ public final class WebSocketConnection {
     }
   }
 
-  private func opened(_ response: HandshakeResponse) {
-    subprotocol = response.subprotocol
-    peerHeaders = response.headers
+  private final func opened(_ response: HandshakeResponse) {
+    let completion = extras?.completion.take()
+    extras?.subprotocol = response.subprotocol
+    extras?.responseHeaders = response.headers
+    didOpen()
+    handler?.webSocketDidOpen(self)
+    completion?(.success(self))
+  }
+
+  /// The handshake's deadline is met; without pings nothing else is awaited.
+  private final func didOpen() {
     wasOpened = true
-    delegate?.webSocketDidOpen(self)
-    if case .connecting(let completion)? = origin.take() { completion(.success(self)) }
+    guard machine.deadline == .distantFuture else { return arm() }
+    timer?.cancel()
+    timer = nil
   }
 
   // MARK: Time and end
 
-  private func perform(_ action: ConnectionMachine.TransportAction?) {
+  private final func perform(_ action: ConnectionMachine.TransportAction?) {
     switch action {
     case nil: break
     case .close: transport.close()
@@ -228,16 +309,15 @@ public final class WebSocketConnection {
   }
 
   /// Sees to it that the timer fires at the machine's deadline or before.
-  private func arm() {
+  private final func arm() {
     let deadline = machine.deadline
-    guard deadline < timerDeadline else { return }
-    timerDeadline = deadline
-    if timer == nil { timer = loop.makeTimer { [weak self] in self?.timerFired() } }
-    timer?.start(after: deadline - loop.now)
+    guard deadline < timer?.deadline ?? .distantFuture else { return }
+    let timer = timer ?? loop.makeTimer { [unowned self] in timerFired() }
+    self.timer = timer
+    timer.start(after: deadline - loop.now)
   }
 
-  private func timerFired() {
-    timerDeadline = .distantFuture
+  private final func timerFired() {
     var output: [UInt8] = []
     let action = machine.timerFired(at: loop.now, outboundIsEmpty: transport.pendingBytes == 0, into: &output)
     transport.send(output)
@@ -245,48 +325,44 @@ public final class WebSocketConnection {
     arm()
   }
 
-  fileprivate func reachedEndOfStream() { perform(machine.endOfStream()) }
+  fileprivate final func reachedEndOfStream() { perform(machine.endOfStream()) }
 
-  fileprivate func roseAboveHighWatermark() {
-    if wasOpened { delegate?.webSocketDidRiseAboveHighWatermark(self) }
+  fileprivate final func roseAboveHighWatermark() {
+    if wasOpened { handler?.webSocketDidRiseAboveHighWatermark(self) }
   }
 
-  fileprivate func drainedBelowLowWatermark() {
-    if wasOpened { delegate?.webSocketDidDrainBelowLowWatermark(self) }
+  fileprivate final func drainedBelowLowWatermark() {
+    if wasOpened { handler?.webSocketDidDrainBelowLowWatermark(self) }
   }
 
-  fileprivate func closed(_ error: SystemError?) {
+  fileprivate final func closed(_ error: SystemError?) {
     machine.transportClosed()
     timer?.cancel()
     timer = nil
     let reason = CloseReason(
-      outcome: machine.outcome, transport: error, maxPendingBytes: configuration.maxPendingBytes)
-    let delegate = delegate.take()
-    if wasOpened {
-      delegate?.webSocketDidClose(self, reason: reason)
-    } else if case .connecting(let completion)? = origin {
-      completion(.failure(reason.error ?? .connection(.abandoned)))
-    }
-    origin = nil
-    onEnd(self, reason)
+      outcome: machine.outcome, transport: error, maxPendingBytes: machine.configuration.maxPendingBytes)
+    let delegate = handler.take()
+    let completion = extras?.completion.take()
+    if wasOpened { delegate?.webSocketDidClose(self, reason: reason) }
+    completion?(.failure(reason.error ?? .connection(.abandoned)))
+    lobby?.remove(self, reason)
   }
 }
 
 @available(*, unavailable) extension WebSocketConnection: Sendable {}
 
-/// What the transport talks to, so that its callbacks are no part of the public class.
-private final class Link: ConnectionDelegate {
-  private let socket: WebSocketConnection
-
-  init(_ socket: WebSocketConnection) {
-    self.socket = socket
+/// The class that the transport talks to, so that its callbacks are no part of the public one and need no object between.
+private final class DrivenConnection: WebSocketConnection, ConnectionDelegate {
+  override init(_ transport: Connection, _ machine: consuming ConnectionMachine, _ lobby: Lobby?) {
+    super.init(transport, machine, lobby)
+    transport.delegate = self
   }
 
-  func connection(_ connection: Connection, didReceive bytes: inout MutableRawSpan) { socket.received(&bytes) }
-  func connectionDidReachEndOfStream(_ connection: Connection) { socket.reachedEndOfStream() }
-  func connectionDidRiseAboveHighWatermark(_ connection: Connection) { socket.roseAboveHighWatermark() }
-  func connectionDidDrainBelowLowWatermark(_ connection: Connection) { socket.drainedBelowLowWatermark() }
-  func connectionDidClose(_ connection: Connection, error: SystemError?) { socket.closed(error) }
+  func connection(_ connection: Connection, didReceive bytes: inout MutableRawSpan) { received(&bytes) }
+  func connectionDidReachEndOfStream(_ connection: Connection) { reachedEndOfStream() }
+  func connectionDidRiseAboveHighWatermark(_ connection: Connection) { roseAboveHighWatermark() }
+  func connectionDidDrainBelowLowWatermark(_ connection: Connection) { drainedBelowLowWatermark() }
+  func connectionDidClose(_ connection: Connection, error: SystemError?) { closed(error) }
 }
 
 extension WebSocketConfiguration {

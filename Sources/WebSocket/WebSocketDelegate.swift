@@ -8,6 +8,12 @@ public protocol WebSocketDelegate: AnyObject {
   /// A whole message; text is valid UTF-8. The bytes are valid during the call only: copy what is to be kept.
   func webSocket(_ socket: WebSocketConnection, didReceive message: RawSpan, kind: MessageKind)
 
+  /// Part of a message, while the connection's `receivesPieces` is set; the bytes are valid during the call only.
+  ///
+  /// The parts of a text are UTF-8 together, and each is checked as far as that can be said. Only the last part may be
+  /// empty.
+  func webSocket(_ socket: WebSocketConnection, didReceivePiece piece: RawSpan, kind: MessageKind, isLast: Bool)
+
   /// A pong came, whether asked for or not.
   func webSocketDidReceivePong(_ socket: WebSocketConnection)
 
@@ -23,6 +29,9 @@ public protocol WebSocketDelegate: AnyObject {
 
 extension WebSocketDelegate {
   public func webSocketDidOpen(_ socket: WebSocketConnection) {}
+  public func webSocket(
+    _ socket: WebSocketConnection, didReceivePiece piece: RawSpan, kind: MessageKind, isLast: Bool
+  ) {}
   public func webSocketDidReceivePong(_ socket: WebSocketConnection) {}
   public func webSocketDidRiseAboveHighWatermark(_ socket: WebSocketConnection) {}
   public func webSocketDidDrainBelowLowWatermark(_ socket: WebSocketConnection) {}

@@ -20,22 +20,6 @@ public final class WebSocketServer {
   private let listener: Listener
   private let lobby: Lobby
 
-  /// The connections, apart from the server so that the listener holds them and not itself.
-  private final class Lobby {
-    var sockets: [UInt64: WebSocketConnection] = [:]
-    var onHandshakeFailure: ((SocketAddress, CloseReason) -> Void)?
-    var onEmpty: [() -> Void] = []
-
-    func remove(_ socket: WebSocketConnection, _ reason: CloseReason) {
-      if !socket.wasOpened { onHandshakeFailure?(socket.remoteAddress, reason) }
-      sockets[socket.id] = nil
-      guard sockets.isEmpty else { return }
-      let completions = onEmpty
-      onEmpty = []
-      for completion in completions { completion() }
-    }
-  }
-
   private init(_ loop: EventLoop, _ listener: Listener, _ lobby: Lobby) {
     self.loop = loop
     self.listener = listener
@@ -50,14 +34,12 @@ public final class WebSocketServer {
     at address: SocketAddress, on loop: EventLoop, configuration: WebSocketConfiguration = .init(),
     options: ListenerOptions = .init(), accept: @escaping (UpgradeRequest) -> UpgradeDecision
   ) throws(SystemError) -> WebSocketServer {
-    let lobby = Lobby()
+    let lobby = Lobby(decide: accept)
+    let context = ConnectionContext(configuration, compressionPool: loop.compressionPool)
     var options = options
     options.connection = configuration.transportOptions
     let listener = try Listener.listen(at: address, on: loop, options: options) { transport in
-      let socket = WebSocketConnection.accepted(transport, configuration: configuration, decide: accept) {
-        [lobby] socket, reason in lobby.remove(socket, reason)
-      }
-      lobby.sockets[socket.id] = socket
+      lobby.add(WebSocketConnection.accepted(transport, context, lobby: lobby))
     }
     return WebSocketServer(loop, listener, lobby)
   }
@@ -72,8 +54,45 @@ public final class WebSocketServer {
     listener.close()
     guard !lobby.sockets.isEmpty else { return loop.afterTurn(completion) }
     lobby.onEmpty.append(completion)
-    for socket in lobby.sockets.values { socket.close(code: code, reason: reason) }
+    for socket in lobby.sockets { socket.close(code: code, reason: reason) }
   }
+}
+
+/// A server's connections, apart from it so that the listener holds them and not itself.
+final class Lobby {
+  /// The application's judgement of an upgrade.
+  let decide: (UpgradeRequest) -> UpgradeDecision
+  private(set) var sockets: ContiguousArray<WebSocketConnection> = []
+  var onHandshakeFailure: ((SocketAddress, CloseReason) -> Void)?
+  var onEmpty: [() -> Void] = []
+
+  init(decide: @escaping (UpgradeRequest) -> UpgradeDecision) {
+    self.decide = decide
+  }
+
+  func add(_ socket: WebSocketConnection) {
+    socket.lobbyIndex = Int32(truncatingIfNeeded: sockets.count)
+    sockets.append(socket)
+  }
+
+  /// The last one takes its place, so that nothing is searched or moved.
+  func remove(_ socket: WebSocketConnection, _ reason: CloseReason) {
+    if !socket.wasOpened { onHandshakeFailure?(socket.remoteAddress, reason) }
+    guard let last = sockets.popLast() else { return }
+    if last !== socket {
+      sockets[Int(socket.lobbyIndex)] = last
+      last.lobbyIndex = socket.lobbyIndex
+    }
+    guard sockets.isEmpty else { return }
+    let completions = onEmpty
+    onEmpty = []
+    for completion in completions { completion() }
+  }
+}
+
+extension EventLoop {
+  /// The contexts of permessage-deflate that all WebSocket connections of the loop borrow.
+  var compressionPool: CompressionPool { attachment { CompressionPool() } }
 }
 
 @available(*, unavailable) extension WebSocketServer: Sendable {}

@@ -24,6 +24,9 @@ public struct WebSocketConfiguration: Hashable, Sendable {
   public var highWatermarkBytes = 1024 * 1024
   /// Once at most this many bytes wait again the delegate is told to go on, in bytes.
   public var lowWatermarkBytes = 256 * 1024
+  /// permessage-deflate (RFC 7692), which a server then takes and a client offers; `nil` sends and takes plain messages
+  /// only. Beware of compressing secrets together with what an attacker chooses.
+  public var compression: CompressionConfiguration?
   /// What a server supports and a client offers, the preferred one first.
   public var subprotocols: [String] = []
 

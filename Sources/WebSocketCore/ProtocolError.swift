@@ -29,12 +29,15 @@ public enum ProtocolError: Error, Hashable, Sendable {
   case inflatedTooLong(limit: Int)
   /// A message inflates to more than `limit` times its compressed bytes.
   case inflationRatioExceeded(limit: Int)
+  /// This side, not the peer, is at fault.
+  case noMemoryToInflate
 
   /// The code of the Close frame that answers this error (RFC 6455 §7.4.1).
   public var closeCode: CloseCode {
     switch self {
     case .frameTooLong, .messageTooLong, .inflatedTooLong, .inflationRatioExceeded: .messageTooBig
     case .textNotUTF8, .closeReasonNotUTF8, .compressedDataInvalid, .compressedDataTruncated: .invalidPayload
+    case .noMemoryToInflate: .internalError
     case .reservedBits, .unknownOpcode, .maskMissing, .maskUnexpected, .fragmentedControlFrame, .controlFrameTooLong,
       .lengthNotMinimal, .lengthTopBitSet, .continuationWithoutMessage, .messageInterrupted, .closePayloadOfOneByte,
       .closeCodeNotAllowed:
@@ -51,6 +54,7 @@ public enum ProtocolError: Error, Hashable, Sendable {
     case .fragmentedControlFrame, .controlFrameTooLong: "5.5"
     case .closePayloadOfOneByte: "5.5.1"
     case .closeCodeNotAllowed: "7.4"
+    case .noMemoryToInflate: "7.4.1"
     case .textNotUTF8, .closeReasonNotUTF8: "8.1"
     case .frameTooLong, .messageTooLong: "10.4"
     case .compressedDataInvalid, .compressedDataTruncated: "7.2.2"
@@ -84,6 +88,7 @@ public enum ProtocolError: Error, Hashable, Sendable {
     case .textNotUTF8: "text message is not UTF-8"
     case .closeReasonNotUTF8: "close reason is not UTF-8"
     case .closePayloadOfOneByte: "close frame has a payload of one byte"
+    case .noMemoryToInflate: "no memory to inflate the message"
     case .closeCodeNotAllowed(let code): "close code \(code) is not allowed"
     case .compressedDataInvalid: "compressed message is no valid deflate data"
     case .compressedDataTruncated: "compressed message ends within a deflate block"

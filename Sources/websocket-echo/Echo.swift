@@ -20,11 +20,14 @@ final class Echo: WebSocketDelegate {
     var configuration = WebSocketConfiguration()
     configuration.maxFrameBytes = options.maxMessageBytes
     configuration.maxMessageBytes = options.maxMessageBytes
+    configuration.compression = options.compression
     configuration.maxPendingBytes = options.maxMessageBytes + 64 * 1024 * 1024
     var listening = ListenerOptions()
     listening.reusePort = options.loops > 1
+    // It has no state, so one serves all connections.
+    let echo = Echo()
     return try WebSocketServer.listen(at: address, on: loop, configuration: configuration, options: listening) { _ in
-      .accept(subprotocol: nil, delegate: Echo())
+      .accept(subprotocol: nil, delegate: echo)
     }
   }
 }

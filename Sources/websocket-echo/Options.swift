@@ -1,14 +1,18 @@
+import WebSocket
+
 /// What the command line asks for.
 struct Options: Equatable {
   var host = "127.0.0.1"
   var port: UInt16?
   var loops = 1
   var maxMessageBytes = 16 * 1024 * 1024
+  /// How permessage-deflate is offered or taken; `nil` means not at all.
+  var compression: CompressionConfiguration?
 
   static let version = "websocket-echo 0.1.0"
 
   static let help = """
-    Usage: websocket-echo --port P [--host H] [--loops N] [--max-message-bytes B]
+    Usage: websocket-echo --port P [--host H] [OPTION…]
 
     Sends every WebSocket message back as it came, text as text and binary as binary.
 
@@ -16,6 +20,9 @@ struct Options: Equatable {
       --host H               address to listen on (127.0.0.1)
       --loops N              event loops, each on a thread of its own, 1 to 64 (1)
       --max-message-bytes B  longest message, up to 1073741824 (16777216)
+      --compression C        off, or permessage-deflate with contexts that are shared or dedicated (off)
+      --window-bits N        the largest window to compress and inflate with, as its binary logarithm, 9 to 15 (15)
+      --memory-level N       zlib's memory for finding repetitions, 1 to 9 (8)
       --help                 show this and exit
       --version              show the version and exit
 
@@ -32,10 +39,15 @@ struct Options: Equatable {
     case show(String)
   }
 
-  private static let names = ["--port", "--host", "--loops", "--max-message-bytes", "--help", "--version"]
+  private static let names = [
+    "--port", "--host", "--loops", "--max-message-bytes", "--compression", "--window-bits", "--memory-level", "--help",
+    "--version",
+  ]
 
   static func parse(_ arguments: [String]) throws(UsageError) -> Request {
     var options = Options()
+    var windowBits: Int?
+    var memoryLevel: Int?
     var rest = arguments[...]
     while let argument = rest.popFirst() {
       let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
@@ -52,12 +64,28 @@ struct Options: Equatable {
       case "--port": options.port = try number(name, value, in: 0...UInt16.max)
       case "--loops": options.loops = try number(name, value, in: 1...64)
       case "--max-message-bytes": options.maxMessageBytes = try number(name, value, in: 0...1 << 30)
+      case "--compression":
+        guard let context = contexts[value] else {
+          throw UsageError(message: "option --compression takes off, shared or dedicated, not \"\(value)\"")
+        }
+        options.compression = context.map { CompressionConfiguration(context: $0) }
+      case "--window-bits": windowBits = try number(name, value, in: 9...15)
+      case "--memory-level": memoryLevel = try number(name, value, in: 1...9)
       default: options.host = value
       }
     }
+    if let windowBits {
+      options.compression?.maxOutgoingWindowBits = windowBits
+      options.compression?.maxIncomingWindowBits = windowBits
+    }
+    if let memoryLevel { options.compression?.memoryLevel = memoryLevel }
     guard options.port != nil else { throw UsageError(message: "option --port is missing") }
     return .serve(options)
   }
+
+  private static let contexts: [String: CompressionConfiguration.Context?] = [
+    "off": nil, "shared": .shared, "dedicated": .dedicated,
+  ]
 
   private static func number<Number: FixedWidthInteger>(
     _ name: String, _ text: String, in range: ClosedRange<Number>

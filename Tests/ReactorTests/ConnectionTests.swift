@@ -416,7 +416,7 @@ final class Pair {
       #expect(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue) | 0o2004000, 0, &pair) == 0)
       ends = (pair[0], pair[1])
       let old = Connection(
-        descriptor: ends.0, remoteAddress: .unix(path: ""), options: ConnectionOptions(), origin: nil, on: loop)
+        descriptor: ends.0, remoteAddress: .unix(path: ""), profile: ConnectionProfile(ConnectionOptions()), on: loop)
       let oldSide = Recorder()
       old.delegate = oldSide
       let newSide = Recorder()
@@ -428,7 +428,7 @@ final class Pair {
         #expect(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue) | 0o2004000, 0, &next) == 0)
         #expect(next[0] == ends.0)
         let new = Connection(
-          descriptor: next[0], remoteAddress: .unix(path: ""), options: ConnectionOptions(), origin: nil, on: loop)
+          descriptor: next[0], remoteAddress: .unix(path: ""), profile: ConnectionProfile(ConnectionOptions()), on: loop)
         new.delegate = newSide
         loop.schedule(after: .milliseconds(10)) {
           #expect(newSide.receivedBytes == 0)

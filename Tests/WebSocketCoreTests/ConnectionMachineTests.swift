@@ -11,7 +11,7 @@ import Testing
     ]
     let bytes = frames.flatMap { $0.bytes(from: role.peer) }
     for chunks in [[], Array(repeating: 1, count: bytes.count), [5, 9, 2]] {
-      var probe = try Probe.open(role)
+      let probe = try Probe.open(role)
       probe.feed(bytes, chunks: chunks)
       #expect(probe.seen == [.message(.text, Array("one two".utf8)), .message(.binary, [0xFF])])
       #expect(try probe.sentFrames() == [Frame(.pong, [7])])
@@ -67,7 +67,7 @@ import Testing
     configuration.maxMessageBytes = Self.limit
     let bytes = bad.frames.flatMap { $0.bytes(from: role.peer) } + Frame(.text, [0x61]).bytes(from: role.peer)
     for isSlow in [false, true] {
-      var probe = try Probe.open(role, configuration)
+      let probe = try Probe.open(role, configuration)
       if isSlow { probe.feedByteByByte(bytes) } else { probe.feed(bytes) }
       #expect(probe.machine.outcome?.failure == .protocolViolation(bad.error))
       #expect(probe.machine.outcome?.code == CloseCode(rawValue: bad.code))
@@ -79,7 +79,7 @@ import Testing
 
   @Test(arguments: FrameDecoderTests.badHeaders)
   func `a broken header is answered with its close code`(bad: FrameDecoderTests.Bad) throws {
-    var probe = try Probe.open(bad.role)
+    let probe = try Probe.open(bad.role)
     probe.feed(bad.bytes)
     #expect(probe.machine.outcome?.failure == .protocolViolation(bad.error))
     #expect(try probe.sentFrames() == [.close(bad.error.closeCode.rawValue, bad.error.summary)])
@@ -93,12 +93,12 @@ import Testing
   }
 
   @Test func `a text that cannot become UTF-8 is refused before its frame is complete`() throws {
-    var probe = try Probe.open(.server)
+    let probe = try Probe.open(.server)
     let frame = Frame(.text, Array("κόσμε".utf8) + [0xF4, 0x90] + Array(repeating: 0x61, count: 100))
     let bytes = frame.bytes(from: .client)
     let bad = 6 + "κόσμε".utf8.count + 1
     probe.feed(Array(bytes[..<bad]))
-    #expect(probe.machine.isOpen)
+    #expect(probe.isOpen)
     probe.feed([bytes[bad]])
     #expect(probe.machine.outcome?.code == .invalidPayload)
   }
@@ -106,7 +106,7 @@ import Testing
   @Test func `a message over the limit is refused from its header alone`() throws {
     var configuration = WebSocketConfiguration()
     configuration.maxMessageBytes = 1000
-    var probe = try Probe.open(.server, configuration)
+    let probe = try Probe.open(.server, configuration)
     probe.feed(Array(Frame(.binary, Array(repeating: 0, count: 1001)).bytes(from: .client).prefix(8)))
     #expect(probe.machine.outcome?.code == .messageTooBig)
   }
@@ -114,7 +114,7 @@ import Testing
   @Test(arguments: Role.both) func `a message of exactly the limit is delivered`(role: Role) throws {
     var configuration = WebSocketConfiguration()
     configuration.maxMessageBytes = 1000
-    var probe = try Probe.open(role, configuration)
+    let probe = try Probe.open(role, configuration)
     let payload = (0..<1000).map { UInt8(truncatingIfNeeded: $0) }
     let fragments = [
       Frame(.binary, Array(payload[..<400]), isFinal: false), Frame(.continuation, Array(payload[400...])),
@@ -125,7 +125,7 @@ import Testing
 
   @Test(arguments: [0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65_535] as [UInt16])
   func `a close code that may not be sent is a protocol error`(code: UInt16) throws {
-    var probe = try Probe.open(.server)
+    let probe = try Probe.open(.server)
     probe.feed(Frame.close(code).bytes(from: .client))
     #expect(probe.machine.outcome?.failure == .protocolViolation(.closeCodeNotAllowed(code)))
     #expect(probe.machine.outcome?.code == .protocolError)
@@ -135,7 +135,7 @@ import Testing
     arguments: [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999]
       as [UInt16])
   func `a close code that may be sent is answered with itself`(code: UInt16) throws {
-    var probe = try Probe.open(.server)
+    let probe = try Probe.open(.server)
     probe.feed(Frame.close(code, "bye").bytes(from: .client))
     #expect(probe.machine.outcome == CloseOutcome(code: CloseCode(rawValue: code), text: "bye", failure: nil))
     #expect(try probe.sentFrames() == [.close(code)])
@@ -185,7 +185,7 @@ import Testing
       while chunks.reduce(0, +) < bytes.count && chunks.count < 300_000 {
         chunks.append(contentsOf: (0..<1000).map { _ in Int.random(in: 1...largest, using: &random) })
       }
-      var probe = try Probe.open(role)
+      let probe = try Probe.open(role)
       probe.feed(bytes, chunks: chunks)
       guard probe.seen == expected, try probe.sentFrames() == pongs else {
         Issue.record("seed \(seed), round \(round), reads of up to \(largest) bytes: messages differ")
@@ -200,7 +200,7 @@ import Testing
     var random = SplitMix(state: seed)
     for round in 0..<2000 {
       let role = Role.both[round % 2]
-      var probe = round % 4 < 2 ? try Probe.open(role) : role == .server ? Probe() : try Probe.client()
+      let probe = round % 4 < 2 ? try Probe.open(role) : role == .server ? Probe() : try Probe.client()
       var bytes = (0..<Int.random(in: 0...200, using: &random)).map { _ in UInt8.random(in: 0...255, using: &random) }
       // Half of them start like a frame, so that the random part gets further.
       if bytes.count > 2 && Bool.random(using: &random) {
@@ -257,7 +257,7 @@ import Testing
   }
 
   /// What the stimulus does: the action on the socket, the frames sent, and the state afterwards.
-  private func apply(_ stimulus: Stimulus, to probe: inout Probe) -> ConnectionMachine.TransportAction? {
+  private func apply(_ stimulus: Stimulus, to probe: Probe) -> ConnectionMachine.TransportAction? {
     let peer = probe.machine.role.peer
     let now = stimulus == .deadline ? probe.machine.deadline : .zero + .seconds(1)
     probe.now = now
@@ -316,8 +316,8 @@ import Testing
 
   @Test(arguments: openRows, Role.both)
   func `an open or closing connection answers every event`(row: Row, role: Role) throws {
-    var probe = try probe(role, in: row.start)
-    #expect(apply(row.stimulus, to: &probe) == row.action)
+    let probe = try probe(role, in: row.start)
+    #expect(apply(row.stimulus, to: probe) == row.action)
     #expect(try probe.sentFrames() == row.sent)
     #expect(probe.machine.state == row.state)
     #expect(probe.machine.outcome?.failure == row.failure)
@@ -326,8 +326,8 @@ import Testing
   @Test(arguments: [Start.open, .closing]) func `a server ends the TCP connection after both close frames`(
     start: Start
   ) throws {
-    var probe = try probe(.server, in: start)
-    #expect(apply(.closeFrame, to: &probe) == .close)
+    let probe = try probe(.server, in: start)
+    #expect(apply(.closeFrame, to: probe) == .close)
     #expect(probe.machine.state == .closed)
     #expect(try probe.sentFrames() == (start == .open ? [.close(4000)] : []))
     #expect(probe.machine.outcome == CloseOutcome(code: .init(rawValue: 4000), text: "x", failure: nil))
@@ -336,8 +336,8 @@ import Testing
   @Test(arguments: [Start.open, .closing]) func `a client waits for the server to end the TCP connection`(
     start: Start
   ) throws {
-    var probe = try probe(.client, in: start)
-    #expect(apply(.closeFrame, to: &probe) == nil)
+    let probe = try probe(.client, in: start)
+    #expect(apply(.closeFrame, to: probe) == nil)
     #expect(probe.machine.state == .draining(deadline: .zero + .seconds(6)))
     #expect(try probe.sentFrames() == (start == .open ? [.close(4000)] : []))
     #expect(probe.machine.endOfStream() == .close)
@@ -346,9 +346,9 @@ import Testing
 
   @Test(arguments: Stimulus.allCases)
   func `a draining client says nothing more and ends with the stream, the deadline or us`(stimulus: Stimulus) throws {
-    var probe = try probe(.client, in: .draining)
+    let probe = try probe(.client, in: .draining)
     let before = probe.machine.outcome
-    let action = apply(stimulus, to: &probe)
+    let action = apply(stimulus, to: probe)
     switch stimulus {
     case .endOfStream: #expect(action == .close)
     case .deadline, .abandon: #expect(action == .abort)
@@ -361,9 +361,9 @@ import Testing
 
   @Test(arguments: Stimulus.allCases, Role.both)
   func `a closed connection does nothing`(stimulus: Stimulus, role: Role) throws {
-    var probe = try probe(role, in: .closed)
+    let probe = try probe(role, in: .closed)
     let before = probe.machine.outcome
-    #expect(apply(stimulus, to: &probe) == nil)
+    #expect(apply(stimulus, to: probe) == nil)
     #expect(probe.output.isEmpty)
     #expect(probe.seen.isEmpty)
     #expect(probe.machine.state == .closed)
@@ -371,10 +371,10 @@ import Testing
   }
 
   @Test(arguments: Role.both) func `a handshake that is not finished in time is given up`(role: Role) throws {
-    var probe = try probe(role, in: .handshake)
+    let probe = try probe(role, in: .handshake)
     #expect(probe.machine.deadline == .zero + .seconds(10))
     #expect(probe.machine.timerFired(at: .zero + .seconds(9), outboundIsEmpty: true, into: &probe.output) == nil)
-    let action = apply(.deadline, to: &probe)
+    let action = apply(.deadline, to: probe)
     #expect(action == (role == .server ? .close : .abort))
     #expect(probe.machine.outcome?.failure == .handshake(.timedOut(after: .seconds(10))))
     #expect(String(decoding: probe.output, as: UTF8.self).hasPrefix("HTTP/1.1 408 ") == (role == .server))
@@ -382,9 +382,9 @@ import Testing
 
   @Test(arguments: Role.both, [Stimulus.endOfStream, .closeRequested, .abandon])
   func `a handshake that is cut or given up ends the connection`(role: Role, stimulus: Stimulus) throws {
-    var probe = try probe(role, in: .handshake)
+    let probe = try probe(role, in: .handshake)
     probe.feed(Array((role == .server ? "GET / HT" : "HTTP/1.1 10").utf8))
-    #expect(apply(stimulus, to: &probe) == (stimulus == .endOfStream ? .close : .abort))
+    #expect(apply(stimulus, to: probe) == (stimulus == .endOfStream ? .close : .abort))
     #expect(probe.machine.state == .closed)
     #expect(
       probe.machine.outcome?.failure == (stimulus == .endOfStream ? .endOfStream(during: .handshake) : .abandoned))
@@ -393,31 +393,31 @@ import Testing
   @Test func `the end of the stream says what it interrupted`() throws {
     let whole = Frame(.binary, [1, 2, 3]).bytes(from: .client)
     for count in 1..<whole.count {
-      var probe = try Probe.open(.server)
+      let probe = try Probe.open(.server)
       probe.feed(Array(whole.prefix(count)))
       #expect(probe.machine.endOfStream() == .close)
       #expect(probe.machine.outcome?.failure == .endOfStream(during: .frame))
       #expect(probe.machine.outcome?.code == .abnormal)
     }
-    var probe = try Probe.open(.server)
+    let probe = try Probe.open(.server)
     probe.feed(Frame(.binary, [1], isFinal: false).bytes(from: .client))
     _ = probe.machine.endOfStream()
     #expect(probe.machine.outcome?.failure == .endOfStream(during: .message))
   }
 
   @Test(arguments: Role.both) func `silence is answered with a ping and then given up`(role: Role) throws {
-    var probe = try Probe.open(role, Self.configuration)
+    let probe = try Probe.open(role, Self.configuration)
     #expect(probe.machine.deadline == .zero + .seconds(30))
-    #expect(apply(.deadline, to: &probe) == nil)
+    #expect(apply(.deadline, to: probe) == nil)
     #expect(try probe.sentFrames() == [Frame(.ping)])
     #expect(probe.machine.deadline == .zero + .seconds(50))
-    #expect(apply(.deadline, to: &probe) == .abort)
+    #expect(apply(.deadline, to: probe) == .abort)
     #expect(probe.machine.outcome?.failure == .pingTimedOut(after: .seconds(20)))
   }
 
   @Test(arguments: Role.both) func `a pong, or anything else, keeps the connection alive`(role: Role) throws {
-    var probe = try Probe.open(role, Self.configuration)
-    _ = apply(.deadline, to: &probe)
+    let probe = try Probe.open(role, Self.configuration)
+    _ = apply(.deadline, to: probe)
     probe.now = .zero + .seconds(49)
     probe.feed(Frame(.pong).bytes(from: role.peer))
     #expect(probe.seen == [.pong])
@@ -428,7 +428,7 @@ import Testing
   @Test func `beyond the limit only the newest ping is answered, once there is room`() throws {
     var configuration = WebSocketConfiguration()
     configuration.maxPendingPongs = 2
-    var probe = try Probe.open(.server, configuration)
+    let probe = try Probe.open(.server, configuration)
     probe.outboundIsEmpty = false
     probe.feed((1...9).flatMap { Frame(.ping, [UInt8($0)]).bytes(from: .client) })
     #expect(try probe.sentFrames() == [Frame(.pong, [1]), Frame(.pong, [2])])
@@ -443,7 +443,7 @@ import Testing
 
   @Test(arguments: Role.both) func `messages and pings are sent while open only`(role: Role) throws {
     let text = Array("héllo".utf8)
-    var probe = try Probe.open(role)
+    let probe = try Probe.open(role)
     let sent = [
       probe.machine.append(text.span.bytes, kind: .text, to: &probe.output),
       probe.machine.ping(Array(repeating: 1, count: 200), into: &probe.output),
@@ -461,23 +461,23 @@ import Testing
   }
 
   @Test func `a long reason is cut at a character and an unsendable code is left out`() throws {
-    var probe = try Probe.open(.server)
+    let probe = try Probe.open(.server)
     _ = probe.machine.close(.normal, reason: String(repeating: "語", count: 60), at: .zero, into: &probe.output)
     #expect(try probe.sentFrames() == [.close(1000, String(repeating: "語", count: 41))])
-    var silent = try Probe.open(.server)
+    let silent = try Probe.open(.server)
     _ = silent.machine.close(.abnormal, reason: "x", at: .zero, into: &silent.output)
     #expect(try silent.sentFrames() == [Frame(.close)])
   }
 
   @Test func `a close frame without a code is answered with one without a code`() throws {
-    var probe = try Probe.open(.server)
+    let probe = try Probe.open(.server)
     probe.feed(Frame(.close).bytes(from: .client))
     #expect(probe.machine.outcome?.code == .noStatus)
     #expect(try probe.sentFrames() == [Frame(.close)])
   }
 
   @Test func `an assembled message's memory serves the next one`() throws {
-    var probe = try Probe.open(.server)
+    let probe = try Probe.open(.server)
     let bytes = Frame(.binary, Array(repeating: 1, count: 5000)).bytes(from: .client)
     for _ in 0..<3 { probe.feed(bytes, chunks: [100, 2000]) }
     #expect(probe.seen.count == 3)

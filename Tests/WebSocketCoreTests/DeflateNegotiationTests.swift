@@ -4,11 +4,7 @@ import Testing
 
 /// The rules of RFC 7692 §5 and §7.1 for both roles.
 @Suite struct DeflateNegotiationTests {
-  private static func elements(_ fields: String...) throws -> [ExtensionOffer] {
-    var headers = HTTPHeaders()
-    for field in fields { headers.append("Sec-WebSocket-Extensions", field) }
-    return try ExtensionOffer.parse(headers)
-  }
+  private static func elements(_ fields: String...) throws -> [ExtensionOffer] { try ExtensionOffer.parse(fields) }
 
   private static func configuration(
     _ context: CompressionConfiguration.Context, outgoing: Int = 15, incoming: Int = 15

@@ -53,7 +53,7 @@ import Testing
   func `what the encoder writes is what the specification's layout gives`(count: Int, role: Role) throws {
     let frame = Frame(.text, Array(repeating: 0x61, count: count))
     var output: [UInt8] = []
-    var encoder = role == .client ? FrameEncoder.client(keys: SplitMix(state: 5)) : .server
+    let encoder = role == .client ? FrameEncoder.client(keys: SplitMix(state: 5)) : .server
     encoder.append(.text, payload: frame.payload, to: &output)
     switch role {
     case .server: #expect(output == frame.bytes(from: .server))
@@ -65,7 +65,7 @@ import Testing
   }
 
   @Test func `each masked frame has a key of its own`() {
-    var encoder = FrameEncoder.client(keys: SplitMix(state: 5))
+    let encoder = FrameEncoder.client(keys: SplitMix(state: 5))
     var first: [UInt8] = []
     var second: [UInt8] = []
     encoder.append(.binary, payload: [1], to: &first)

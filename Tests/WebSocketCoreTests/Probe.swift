@@ -7,12 +7,13 @@ enum Seen: Hashable {
   case upgradeRequested(HandshakeRequest)
   case opened(HandshakeResponse)
   case message(MessageKind, [UInt8])
+  case piece(MessageKind, [UInt8], isLast: Bool)
   case pong
   case transport(ConnectionMachine.TransportAction)
 }
 
 /// Drives one machine as the shell does, and keeps what came out.
-struct Probe {
+final class Probe {
   var machine: ConnectionMachine
   var output: [UInt8] = []
   var seen: [Seen] = []
@@ -22,9 +23,16 @@ struct Probe {
   /// The subprotocols a server supports.
   var supported: [String] = []
   var outboundIsEmpty = true
+  /// Whether whole messages are taken the short way first, as the shell does; the long way must give the same.
+  var usesFastPath = true
 
   init(server configuration: WebSocketConfiguration = .init()) {
-    machine = ConnectionMachine(server: configuration, at: .zero)
+    machine = ConnectionMachine(server: ConnectionContext(configuration), at: .zero)
+  }
+
+  private init(_ machine: consuming ConnectionMachine, sent output: [UInt8]) {
+    self.machine = machine
+    self.output = output
   }
 
   /// A client that has sent its request.
@@ -34,22 +42,22 @@ struct Probe {
     var generator = SplitMix(state: seed)
     let request = try ClientHandshake(
       target: "/chat", host: "server.example.com", subprotocols: subprotocols, using: &generator)
-    var probe = Probe()
-    probe.machine = ConnectionMachine(
-      client: request, configuration: configuration, keys: generator, at: .zero, into: &probe.output)
-    return probe
+    var output: [UInt8] = []
+    let machine = ConnectionMachine(
+      client: request, ConnectionContext(configuration), keys: generator, at: .zero, into: &output)
+    return Probe(machine, sent: output)
   }
 
   /// A machine whose handshake is done, with nothing seen and nothing sent.
   static func open(_ role: Role, _ configuration: WebSocketConfiguration = .init()) throws -> Probe {
-    var probe: Probe
+    let probe: Probe
     switch role {
     case .server:
       probe = Probe(server: configuration)
       probe.feed(Array(validRequest.utf8))
     case .client:
       probe = try .client(configuration)
-      var server = Probe(server: configuration)
+      let server = Probe(server: configuration)
       server.feed(probe.output)
       probe.feed(server.output)
     }
@@ -58,8 +66,11 @@ struct Probe {
     return probe
   }
 
+  /// A copy of what the machine says, because `#expect` cannot look at a machine.
+  var isOpen: Bool { machine.isOpen }
+
   /// Feeds the bytes as reads of the given sizes, the last of them as long as it takes.
-  mutating func feed(_ bytes: [UInt8], chunks: [Int] = []) {
+  func feed(_ bytes: [UInt8], chunks: [Int] = []) {
     var rest = bytes[...]
     for size in chunks + [bytes.count] where !rest.isEmpty {
       read(Array(rest.prefix(size)))
@@ -67,17 +78,21 @@ struct Probe {
     }
   }
 
-  mutating func feedByteByByte(_ bytes: [UInt8]) {
+  func feedByteByByte(_ bytes: [UInt8]) {
     for byte in bytes { read([byte]) }
   }
 
-  private mutating func read(_ bytes: [UInt8]) {
+  private func read(_ bytes: [UInt8]) {
     var bytes = bytes
     var span = bytes.mutableSpan
     var raw = span.mutableBytes
     machine.beginRead(at: now, outboundIsEmpty: outboundIsEmpty, into: &output)
     var offset = 0
     while true {
+      if usesFastPath, let message = machine.nextWholeMessage(in: &raw, from: &offset) {
+        seen.append(.message(message.kind, message.payload.map { raw.bytes.byte(at: $0) }))
+        continue
+      }
       switch machine.next(in: &raw, from: &offset, at: now, into: &output) {
       case .needsBytes:
         precondition(offset == raw.byteCount, "the machine left bytes unused")
@@ -96,6 +111,12 @@ struct Probe {
         let message = machine.takeMessage()
         seen.append(.message(kind, message))
         machine.recycle(message)
+      case .piece(let kind, .inPlace(let range), let isLast):
+        seen.append(.piece(kind, range.map { raw.bytes.byte(at: $0) }, isLast: isLast))
+      case .piece(let kind, .assembled, let isLast):
+        let piece = machine.takeMessage()
+        seen.append(.piece(kind, piece, isLast: isLast))
+        machine.recycle(piece)
       case .pong: seen.append(.pong)
       case .transport(let action): seen.append(.transport(action))
       }

@@ -48,7 +48,11 @@ import WebSocket
     let serverSide = Recorder()
     let client = Recorder()
     try withLoop { loop in
-      let server = try listen(serverSide, on: loop, configuration)
+      var asked: UpgradeRequest?
+      let server = try WebSocketServer.listen(at: .loopback(), on: loop, configuration: configuration) {
+        asked = $0
+        return .accept(subprotocol: $0.subprotocol, delegate: serverSide)
+      }
       var offers = WebSocketConfiguration()
       offers.subprotocols = ["unknown", "other", "lifeline.v1"]
       WebSocketClient.connect(
@@ -57,9 +61,10 @@ import WebSocket
       loop.when({ client.socket != nil && serverSide.socket != nil }) {
         #expect(client.socket?.subprotocol == "lifeline.v1")
         #expect(serverSide.socket?.subprotocol == "lifeline.v1")
-        #expect(serverSide.socket?.requestTarget == "/a/b?c=d")
-        #expect(serverSide.socket?.peerHeaders["authorization"] == "Bearer x")
-        #expect(serverSide.socket?.peerHeaders["host"] == "127.0.0.1:\(server.localAddress.port ?? 0)")
+        #expect(asked?.target == "/a/b?c=d")
+        #expect(asked?.headers["authorization"] == "Bearer x")
+        #expect(asked?.headers["host"] == "127.0.0.1:\(server.localAddress.port ?? 0)")
+        #expect(client.socket?.responseHeaders["upgrade"] == "websocket")
         #expect(client.socket?.remoteAddress == server.localAddress)
         #expect(server.connectionCount == 1)
         loop.stop()

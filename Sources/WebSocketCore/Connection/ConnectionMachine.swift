@@ -11,7 +11,10 @@ public import Primitives
 /// The shell lends each read to `next` until it says `needsBytes`, sends what is appended to `output` after each call,
 /// does what `transport` events say, and calls `timerFired` at `deadline`. A message within one read stays where it
 /// lies; nothing is allocated for it. No call here calls back, so the shell's handlers may call anything in between.
-public struct ConnectionMachine {
+///
+/// It cannot be copied, because it owns the contexts of permessage-deflate. An idle one is small: what a connection needs
+/// only in the middle of a message lies in a `PartialMessage` that its `ConnectionContext` lends.
+public struct ConnectionMachine: ~Copyable {
   public enum State: Hashable, Sendable {
     /// Reading the peer's head, or waiting for the application's answer to it.
     case handshake(deadline: Instant)
@@ -34,8 +37,16 @@ public struct ConnectionMachine {
     indirect case opened(HandshakeResponse)
     /// In place it is valid until the next read; assembled, take it with `takeMessage` before going on.
     case message(MessageKind, Payload)
+    /// Part of a message, while `receivesPieces`; to be used as a message is. Only the last part may be empty.
+    case piece(MessageKind, Payload, isLast: Bool)
     case pong
     case transport(TransportAction)
+  }
+
+  /// A message that lies within one read: its kind, and where its unmasked payload is.
+  public struct WholeMessage: Hashable, Sendable {
+    public let kind: MessageKind
+    public let payload: Range<Int>
   }
 
   /// What to do with the socket, after sending what is in the output.
@@ -47,63 +58,84 @@ public struct ConnectionMachine {
     case abort
   }
 
-  /// What the handshake still needs, beside the state because it is large.
-  private enum Handshake {
+  /// What a stage of the connection needs, beside the state because it is large and only the first and last have any.
+  private indirect enum Stage {
     case readingRequest(HeadReader)
     case awaitingDecision(HandshakeRequest)
     case readingResponse(HeadReader, ClientHandshake)
     case readingRefusal(status: Int, HTTPHeaders, body: [UInt8], bodyBytes: Int)
-    case done
+    case upgraded
+    case ended(CloseOutcome)
   }
 
-  public let role: Role
-  public let configuration: WebSocketConfiguration
-  public private(set) var state: State
-  /// How the connection ended; `nil` while that is open.
-  public private(set) var outcome: CloseOutcome?
+  /// A message that the application sends piece by piece.
+  private final class OutgoingMessage {
+    let kind: MessageKind
+    let deflater: Deflater?
+    var isBegun = false
 
-  private var handshake: Handshake
-  private var decoder: FrameDecoder
-  private var assembler: MessageAssembler
-  private var encoder: FrameEncoder
+    init(_ kind: MessageKind, _ deflater: Deflater?) {
+      self.kind = kind
+      self.deflater = deflater
+    }
+  }
+
+  public let context: ConnectionContext
+  public private(set) var state: State
+  public let role: Role
+  /// Whether messages are delivered as they come, as `piece` events, so that they may be larger than memory; those that
+  /// begin after it was set. `maxMessageBytes` and `maxFrameBytes` hold all the same: raise them.
+  public var receivesPieces = false
+  /// Whether time matters on every read.
+  private let watchesSilence: Bool
+  private var stage: Stage
+  private var partial: PartialMessage?
+  private var compression: MessageCompression?
+  private var outgoing: OutgoingMessage?
+  private var keys: MaskingKeys?
   private var lastHeard: Instant
-  /// When the ping was sent that nothing has followed yet.
-  private var pingedAt: Instant?
-  private var pongs: PongAllowance
+  /// When the ping was sent that nothing has followed yet; `distantFuture` if none was.
+  private var pingedAt = Instant.distantFuture
+  private var pongs = PongAllowance()
 
   /// A server's side of a TCP connection accepted at `now`.
-  public init(server configuration: WebSocketConfiguration, at now: Instant) {
+  public init(server context: ConnectionContext, at now: Instant) {
     self.init(
-      .server, configuration, .readingRequest(HeadReader(limit: configuration.maxRequestHeadBytes)), .server, now)
+      .server, context, .readingRequest(HeadReader(limit: context.configuration.maxRequestHeadBytes)), nil, now)
   }
 
   /// A client's side of a TCP connection established at `now`; appends the request.
   ///
   /// `keys` gives the masking keys and must be unpredictable to others (RFC 6455 §10.3).
   public init(
-    client request: ClientHandshake, configuration: WebSocketConfiguration, keys: any RandomNumberGenerator,
-    at now: Instant, into output: inout [UInt8]
+    client request: ClientHandshake, _ context: ConnectionContext, keys: any RandomNumberGenerator, at now: Instant,
+    into output: inout [UInt8]
   ) {
     self.init(
-      .client, configuration, .readingResponse(HeadReader(limit: configuration.maxRequestHeadBytes), request),
-      .client(keys: keys), now)
-    request.encode(into: &output)
+      .client, context, .readingResponse(HeadReader(limit: context.configuration.maxRequestHeadBytes), request),
+      MaskingKeys(keys), now)
+    request.encode(offering: context.configuration.compression, into: &output)
   }
 
-  private init(
-    _ role: Role, _ configuration: WebSocketConfiguration, _ handshake: Handshake, _ encoder: FrameEncoder,
-    _ now: Instant
-  ) {
+  private init(_ role: Role, _ context: ConnectionContext, _ stage: Stage, _ keys: MaskingKeys?, _ now: Instant) {
     self.role = role
-    self.configuration = configuration
-    self.handshake = handshake
-    self.encoder = encoder
-    state = .handshake(deadline: now + configuration.handshakeTimeout)
-    decoder = FrameDecoder(role: role, maxFrameBytes: configuration.maxFrameBytes)
-    assembler = MessageAssembler(maxMessageBytes: configuration.maxMessageBytes)
-    pongs = PongAllowance(limit: configuration.maxPendingPongs)
+    self.context = context
+    self.stage = stage
+    self.keys = keys
+    watchesSilence = context.configuration.pingInterval != nil
+    state = .handshake(deadline: now + context.configuration.handshakeTimeout)
     lastHeard = now
   }
+
+  public var configuration: WebSocketConfiguration { context.configuration }
+
+  /// How the connection ended; `nil` while that is open.
+  public var outcome: CloseOutcome? {
+    if case .ended(let outcome) = stage { outcome } else { nil }
+  }
+
+  /// Whether messages are compressed in either direction (RFC 7692).
+  public var isCompressed: Bool { compression != nil }
 
   /// Whether messages may be sent.
   public var isOpen: Bool { state == .open }
@@ -119,21 +151,47 @@ public struct ConnectionMachine {
 
   private var livenessDeadline: Instant {
     guard let interval = configuration.pingInterval else { return .distantFuture }
-    return pingedAt.map { $0 + configuration.pingTimeout } ?? lastHeard + interval
+    return pingedAt == .distantFuture ? lastHeard + interval : pingedAt + configuration.pingTimeout
   }
 
   // MARK: Receiving
 
+  /// Whether `beginRead` has anything to do: most connections are spared the question what time it is.
+  public var noticesReads: Bool { watchesSilence || pongs.isInUse }
+
   /// To be called once for each read, before `next`; `outboundIsEmpty` says that no sent bytes wait any more.
   public mutating func beginRead(at now: Instant, outboundIsEmpty: Bool, into output: inout [UInt8]) {
     lastHeard = now
-    pingedAt = nil
+    pingedAt = .distantFuture
     if outboundIsEmpty { releasePongs(into: &output) }
   }
 
   private mutating func releasePongs(into output: inout [UInt8]) {
     guard let payload = pongs.release(), isOpen else { return }
     encoder.append(.pong, payload: payload, to: &output)
+  }
+
+  private var encoder: FrameEncoder { FrameEncoder(keys: keys) }
+
+  /// The next message if it is one plain frame that lies within `bytes` from `offset` on, and the connection is between
+  /// messages; `nil`, and nothing is changed, for everything else, which is for `next`.
+  ///
+  /// This is the fast path: it only takes what `next` would take, and gives what `next` would give.
+  @inline(__always)
+  public mutating func nextWholeMessage(in bytes: inout MutableRawSpan, from offset: inout Int) -> WholeMessage? {
+    guard case .open = state, partial == nil, !receivesPieces else { return nil }
+    guard
+      let frame = FrameHeader.decodeUsual(
+        bytes.bytes, at: offset, role: role, maxPayloadBytes: context.maxWholeMessageBytes)
+    else { return nil }
+    if let key = frame.maskingKey { key.apply(to: &bytes, in: frame.payload, position: 0) }
+    if frame.kind == .text, !UTF8Validator.isValid(bytes.bytes.extracting(frame.payload)) {
+      // Masked again, it is as it came, and `next` finds out what is wrong.
+      if let key = frame.maskingKey { key.apply(to: &bytes, in: frame.payload, position: 0) }
+      return nil
+    }
+    offset = frame.payload.upperBound
+    return WholeMessage(kind: frame.kind, payload: frame.payload)
   }
 
   /// The next event in `bytes` from `offset` on; `offset` moves behind what it used.
@@ -155,33 +213,64 @@ public struct ConnectionMachine {
     }
   }
 
-  /// The message that was announced as assembled; give it back with `recycle`.
-  public mutating func takeMessage() -> [UInt8] { assembler.takeMessage() }
+  /// The message, or piece of one, that was announced as assembled; give it back with `recycle`.
+  public mutating func takeMessage() -> [UInt8] { partial?.assembler.takeMessage() ?? [] }
 
   /// Returns a taken message's memory for the next one.
-  public mutating func recycle(_ message: consuming [UInt8]) { assembler.recycle(message) }
+  public mutating func recycle(_ message: consuming [UInt8]) {
+    partial?.assembler.recycle(message)
+    returnIdlePartial()
+  }
+
+  private mutating func returnIdlePartial() {
+    guard let idle = partial, idle.isIdle else { return }
+    partial = nil
+    context.takeBack(idle)
+  }
 
   private mutating func nextOfFrames(
     in bytes: inout MutableRawSpan, from offset: inout Int, at now: Instant, into output: inout [UInt8]
   ) -> Event? {
+    let partial = self.partial ?? context.lendPartial(role, compression)
+    self.partial = partial
     do throws(ProtocolError) {
-      while let piece = try decoder.next(in: &bytes, from: &offset) {
-        guard let item = try assembler.take(piece, from: bytes.bytes) else { continue }
+      while let item = try nextItem(of: partial, in: &bytes, from: &offset) {
         switch (item, state) {
-        case (.message(let kind, let payload), .open): return .message(kind, payload)
-        case (.message, _): assembler.discardMessage()
+        case (.message(let kind, .inPlace(let range)), .open):
+          returnIdlePartial()
+          return .message(kind, .inPlace(range))
+        case (.message(let kind, .assembled), .open): return .message(kind, .assembled)
+        case (.piece(let kind, let payload, let isLast), .open): return .piece(kind, payload, isLast: isLast)
+        case (.message, _), (.piece, _): partial.assembler.discardMessage()
         case (.ping, .open):
-          guard pongs.mayAnswer(assembler.control, at: now) else { continue }
-          encoder.append(.pong, payload: assembler.control, to: &output)
+          guard pongs.mayAnswer(partial.assembler.control, limit: configuration.maxPendingPongs, at: now) else {
+            continue
+          }
+          encoder.append(.pong, payload: partial.assembler.control, to: &output)
         case (.ping, _): break  // No frame may follow our Close (RFC 6455 §5.5.1).
         case (.pong, .open): return .pong
         case (.pong, _): break
         case (.close(let code, let reason), _): return peerClosed(code, reason, at: now, into: &output)
         }
       }
+      returnIdlePartial()
       return .needsBytes
     } catch {
       return fail(error, into: &output)
+    }
+  }
+
+  /// What the next pieces of frames make complete; `nil` when every byte is used.
+  private func nextItem(
+    of partial: PartialMessage, in bytes: inout MutableRawSpan, from offset: inout Int
+  ) throws(ProtocolError) -> MessageAssembler.Item? {
+    while true {
+      if partial.assembler.hasUnfinishedPiece {
+        if let item = try partial.assembler.inflateUnfinished(from: bytes.bytes) { return item }
+      } else {
+        guard let piece = try partial.decoder.next(in: &bytes, from: &offset) else { return nil }
+        if let item = try partial.assembler.take(piece, from: bytes.bytes, inPieces: receivesPieces) { return item }
+      }
     }
   }
 
@@ -190,10 +279,10 @@ public struct ConnectionMachine {
     _ code: CloseCode, _ reason: String, at now: Instant, into output: inout [UInt8]
   ) -> Event? {
     if state == .open { encoder.appendClose(code, reason: "", to: &output) }
-    outcome = CloseOutcome(code: code, text: reason, failure: nil)
+    stage = .ended(CloseOutcome(code: code, text: reason, failure: nil))
     switch role {
     case .server:
-      state = .closed
+      close()
       return .transport(.close)
     case .client:
       state = .draining(deadline: now + configuration.closeTimeout)
@@ -204,27 +293,39 @@ public struct ConnectionMachine {
   /// RFC 6455 §7.1.7: the peer is told why, and nothing more of it is read.
   private mutating func fail(_ error: ProtocolError, into output: inout [UInt8]) -> Event {
     if state == .open { encoder.appendClose(error.closeCode, reason: error.summary, to: &output) }
-    outcome = CloseOutcome(code: error.closeCode, text: error.summary, failure: .protocolViolation(error))
-    state = .closed
+    stage = .ended(CloseOutcome(code: error.closeCode, text: error.summary, failure: .protocolViolation(error)))
+    close()
     return .transport(.close)
+  }
+
+  /// Nothing more is read or sent: what a message under way held is let go of.
+  private mutating func close() {
+    state = .closed
+    partial = nil
+    compression = nil
+    outgoing = nil
   }
 
   /// The peer ended its half of the TCP connection.
   public mutating func endOfStream() -> TransportAction? {
     switch state {
     case .handshake:
-      if case .readingRefusal(let status, let headers, let body, _) = handshake {
+      if case .readingRefusal(let status, let headers, let body, _) = stage {
         return end(.handshake(.refused(.init(status: status, headers: headers, body: body))), .close)
       }
       return end(.endOfStream(during: .handshake), .close)
     case .open:
       let phase: ConnectionFailure.Phase =
-        !decoder.isBetweenFrames ? .frame : assembler.isBetweenMessages ? .betweenMessages : .message
+        switch partial {
+        case let partial? where !partial.decoder.isBetweenFrames: .frame
+        case let partial? where !partial.assembler.isBetweenMessages: .message
+        default: .betweenMessages
+        }
       return end(.endOfStream(during: phase), .close)
     case .closing:
       return end(.endOfStream(during: .closeHandshake), .close)
     case .draining:
-      state = .closed
+      close()
       return .close
     case .closed:
       return nil
@@ -232,16 +333,15 @@ public struct ConnectionMachine {
   }
 
   private mutating func end(_ failure: ConnectionFailure, _ action: TransportAction) -> TransportAction {
-    outcome = .failed(failure)
-    state = .closed
-    handshake = .done  // A decision about the upgrade that comes now is too late.
+    stage = .ended(.failed(failure))  // A decision about the upgrade that comes now is too late.
+    close()
     return action
   }
 
   /// The socket is gone: whatever was under way is over.
   public mutating func transportClosed() {
-    state = .closed
-    handshake = .done
+    close()
+    if outcome == nil { stage = .upgraded }
   }
 
   // MARK: Handshake
@@ -250,30 +350,31 @@ public struct ConnectionMachine {
     in bytes: RawSpan, from offset: inout Int, into output: inout [UInt8]
   ) -> Event? {
     do throws(HandshakeError) {
-      switch handshake {
+      switch stage {
       case .readingRequest(var reader):
-        handshake = .done  // The reader has one owner, so that it grows in place.
+        stage = .upgraded  // The reader has one owner, so that it grows in place.
         guard try reader.take(bytes, from: &offset) else {
-          handshake = .readingRequest(reader)
+          stage = .readingRequest(reader)
           return .needsBytes
         }
         let request = try HandshakeRequest(reader.bytes, maxFields: configuration.maxHeaderFields)
-        handshake = .awaitingDecision(request)
+        stage = .awaitingDecision(request)
         return .upgradeRequested(request)
       case .awaitingDecision:
         return .needsBytes
       case .readingResponse(var reader, let request):
-        handshake = .done
+        stage = .upgraded
         guard try reader.take(bytes, from: &offset) else {
-          handshake = .readingResponse(reader, request)
+          stage = .readingResponse(reader, request)
           return .needsBytes
         }
-        switch try request.answer(in: reader.bytes, maxFields: configuration.maxHeaderFields) {
+        switch try request.answer(
+          in: reader.bytes, maxFields: configuration.maxHeaderFields, offered: configuration.compression) {
         case .accepted(let response, let extensions):
           open(extensions)
           return .opened(response)
         case .refused(let status, let headers, let bodyBytes):
-          handshake = .readingRefusal(status: status, headers, body: [], bodyBytes: bodyBytes)
+          stage = .readingRefusal(status: status, headers, body: [], bodyBytes: bodyBytes)
           return nil
         }
       case .readingRefusal(let status, let headers, var body, let bodyBytes):
@@ -283,9 +384,9 @@ public struct ConnectionMachine {
         guard body.count < bodyBytes else {
           throw .refused(.init(status: status, headers: headers, body: body))
         }
-        handshake = .readingRefusal(status: status, headers, body: body, bodyBytes: bodyBytes)
+        stage = .readingRefusal(status: status, headers, body: body, bodyBytes: bodyBytes)
         return .needsBytes
-      case .done:
+      case .upgraded, .ended:
         preconditionFailure("the handshake is over")
       }
     } catch {
@@ -294,9 +395,8 @@ public struct ConnectionMachine {
   }
 
   private mutating func failHandshake(_ error: HandshakeError, into output: inout [UInt8]) -> TransportAction {
-    handshake = .done
-    outcome = .failed(.handshake(error))
-    state = .closed
+    stage = .ended(.failed(.handshake(error)))
+    close()
     // A client has nothing left to say, and waiting for a silent server to hang up would only delay the next attempt.
     guard role == .server else { return .abort }
     error.rejection.encode(into: &output)
@@ -304,9 +404,9 @@ public struct ConnectionMachine {
   }
 
   private mutating func open(_ extensions: Extensions) {
-    handshake = .done
+    stage = .upgraded
     state = .open
-    decoder = FrameDecoder(role: role, extensions: extensions, maxFrameBytes: configuration.maxFrameBytes)
+    if let agreement = extensions.deflate { compression = context.compression(agreement, role) }
   }
 
   /// Answers `upgradeRequested` with 101; returns the subprotocol, `nil` unless the client offered it.
@@ -314,8 +414,8 @@ public struct ConnectionMachine {
   public mutating func accept(
     subprotocol: String? = nil, headers: HTTPHeaders = [:], into output: inout [UInt8]
   ) -> String? {
-    guard case .awaitingDecision(let request) = handshake else { return nil }
-    let extensions = Extensions.negotiated(from: request.extensions, nil)
+    guard case .awaitingDecision(let request) = stage else { return nil }
+    let extensions = Extensions.negotiated(from: request.extensions, configuration.compression)
     let selected = subprotocol.flatMap { request.subprotocols.contains($0) ? $0 : nil }
     request.encodeAcceptance(subprotocol: selected, extensions: extensions, headers: headers, into: &output)
     open(extensions)
@@ -326,11 +426,10 @@ public struct ConnectionMachine {
   public mutating func reject(
     _ rejection: Rejection, into output: inout [UInt8]
   ) -> TransportAction? {
-    guard case .awaitingDecision = handshake else { return nil }
-    handshake = .done
+    guard case .awaitingDecision = stage else { return nil }
     rejection.encode(into: &output)
-    outcome = .failed(.handshake(.rejected(status: rejection.status)))
-    state = .closed
+    stage = .ended(.failed(.handshake(.rejected(status: rejection.status))))
+    close()
     return .close
   }
 
@@ -339,15 +438,97 @@ public struct ConnectionMachine {
   /// Appends a message; false, and nothing is appended, unless the connection is open.
   public mutating func append(_ message: RawSpan, kind: MessageKind, to output: inout [UInt8]) -> Bool {
     guard isOpen else { return false }
-    encoder.append(kind.opcode, payload: message, to: &output)
+    preconditionBetweenMessages()
+    if let compression, compression.wants(message.byteCount), context.compress(message, with: compression) {
+      let payload = context.compressed
+      // SAFETY: bytes are initialized whatever they hold.
+      unsafe encoder.append(kind.opcode, isCompressed: true, payload: payload.span.bytes, to: &output)
+    } else {
+      encoder.append(kind.opcode, payload: message, to: &output)
+    }
     return true
   }
 
-  /// The header to send before a server's message, whose payload then needs no copy here; `nil` unless open.
-  public func messageHeader(_ kind: MessageKind, payloadBytes: Int) -> EncodedFrameHeader? {
+  /// What a server sends for a message: the header, and behind it the message itself or, if `isCompressed`, what
+  /// `context.compressed` holds until the next one.
+  public struct OutgoingFrame: Sendable {
+    public let header: EncodedFrameHeader
+    public let isCompressed: Bool
+  }
+
+  /// The frame of a server's message, whose payload needs no copy here; `nil` unless open.
+  @inline(__always)
+  public mutating func frame(of message: RawSpan, _ kind: MessageKind) -> OutgoingFrame? {
     precondition(role == .server, "a client's payload must be masked")
     guard isOpen else { return nil }
-    return FrameEncoder.unmaskedHeader(kind.opcode, payloadBytes: payloadBytes)
+    preconditionBetweenMessages()
+    if compression != nil, let frame = compressedFrame(of: message, kind) { return frame }
+    return OutgoingFrame(
+      header: FrameEncoder.unmaskedHeader(kind.opcode, payloadBytes: message.byteCount), isCompressed: false)
+  }
+
+  /// `nil` when it is better sent as it is.
+  private func compressedFrame(of message: RawSpan, _ kind: MessageKind) -> OutgoingFrame? {
+    guard let compression, compression.wants(message.byteCount), context.compress(message, with: compression) else {
+      return nil
+    }
+    let count = context.compressed.count
+    return OutgoingFrame(
+      header: FrameEncoder.unmaskedHeader(kind.opcode, isCompressed: true, payloadBytes: count), isCompressed: true)
+  }
+
+  /// Appends a part of a message that is sent piece by piece, as a frame of its own; `kind` is that of its first piece.
+  /// False, and nothing is appended, unless the connection is open.
+  ///
+  /// No other message may be sent before the last piece; pings and the close may.
+  public mutating func append(
+    piece: RawSpan, kind: MessageKind, isLast: Bool, to output: inout [UInt8]
+  ) -> Bool {
+    guard isOpen else { return false }
+    let message = outgoing ?? OutgoingMessage(kind, compression?.lendDeflater())
+    outgoing = isLast ? nil : message
+    guard let deflater = message.deflater else {
+      append(piece, of: message, isLast: isLast, to: &output)
+      return true
+    }
+    var payload = context.lendScratch()
+    deflater.append(piece, isLast: isLast, into: &payload)
+    // zlib may keep a piece for later; a frame without payload would tell the peer nothing.
+    // SAFETY: bytes are initialized whatever they hold.
+    if isLast || !payload.isEmpty { unsafe append(payload.span.bytes, of: message, isLast: isLast, to: &output) }
+    context.takeBack(scratch: payload)
+    if isLast { compression?.takeBack(deflater) }
+    return true
+  }
+
+  private func append(_ payload: RawSpan, of message: OutgoingMessage, isLast: Bool, to output: inout [UInt8]) {
+    encoder.append(
+      message.isBegun ? .continuation : message.kind.opcode, isFinal: isLast,
+      isCompressed: !message.isBegun && message.deflater != nil, payload: payload, to: &output)
+    message.isBegun = true
+  }
+
+  /// Whether a message sent piece by piece has not ended: no other may be sent before.
+  public var isSendingPieces: Bool { outgoing != nil }
+
+  private func preconditionBetweenMessages() {
+    precondition(outgoing == nil, "a message sent piece by piece has not ended: send its last piece first")
+  }
+
+  /// The frame to send for a message that was prepared for many connections; `nil` unless open.
+  ///
+  /// A client masks it: it is to be appended to `output` then, and `nil` is returned too.
+  public mutating func frame(of message: PreparedMessage, into output: inout [UInt8]) -> [UInt8]? {
+    guard isOpen else { return nil }
+    preconditionBetweenMessages()
+    let isCompressed = message.compressedFrame != nil && compression?.admitsPrepared(windowBits: message.windowBits) == true
+    let frame = isCompressed ? message.compressedFrame ?? message.plainFrame : message.plainFrame
+    guard role == .client else { return frame }
+    // SAFETY: bytes are initialized whatever they hold.
+    unsafe encoder.append(
+      message.kind.opcode, isCompressed: isCompressed,
+      payload: frame.span.bytes.extracting(PreparedMessage.headerBytes(of: frame)...), to: &output)
+    return nil
   }
 
   /// Appends a ping with at most 125 bytes of payload; false unless the connection is open.
@@ -379,7 +560,7 @@ public struct ConnectionMachine {
   public mutating func abandon() -> TransportAction? {
     guard state != .closed else { return nil }
     guard outcome == nil else {
-      state = .closed
+      close()
       return .abort
     }
     return end(.abandoned, .abort)
@@ -398,14 +579,14 @@ public struct ConnectionMachine {
     case .open:
       if outboundIsEmpty { releasePongs(into: &output) } else { pongs.postpone(at: now) }
       guard now >= livenessDeadline else { return nil }
-      guard pingedAt == nil else { return end(.pingTimedOut(after: configuration.pingTimeout), .abort) }
+      guard pingedAt == .distantFuture else { return end(.pingTimedOut(after: configuration.pingTimeout), .abort) }
       pingedAt = now
       _ = ping(into: &output)
       return nil
     case .closing:
       return end(.closeTimedOut(after: configuration.closeTimeout), .abort)
     case .draining:
-      state = .closed
+      close()
       return .abort
     case .closed:
       return nil

@@ -14,7 +14,7 @@ public struct FramePiece: Hashable, Sendable {
 ///
 /// It checks what a frame shows by itself; `MessageAssembler` checks frames against each other.
 public struct FrameDecoder: Sendable {
-  private let rules: FrameHeader.Rules
+  var rules: FrameHeader.Rules
   /// The beginning of a header that the last read cut off.
   private var stash = InlineArray<14, UInt8>(repeating: 0)
   private var stashCount = 0

@@ -1,47 +1,67 @@
+/// A client's source of masking keys, which must be unpredictable to others (RFC 6455 §10.3).
+final class MaskingKeys {
+  private var generator: any RandomNumberGenerator
+
+  init(_ generator: any RandomNumberGenerator) {
+    self.generator = generator
+  }
+
+  func next() -> MaskingKey { MaskingKey(word: UInt32(truncatingIfNeeded: generator.next())) }
+}
+
 /// Writes frames: a header in front of the payload, masked with a fresh key when a client sends (RFC 6455 §5.3).
 public struct FrameEncoder {
-  /// A client's source of masking keys, which must be unpredictable to others; `nil` for a server.
-  private var keys: (any RandomNumberGenerator)?
+  /// `nil` for a server.
+  private let keys: MaskingKeys?
 
-  private init(keys: (any RandomNumberGenerator)?) {
+  init(keys: MaskingKeys?) {
     self.keys = keys
   }
 
   /// An encoder of unmasked frames.
   public static var server: FrameEncoder { FrameEncoder(keys: nil) }
 
-  /// An encoder of masked frames.
-  public static func client(keys: any RandomNumberGenerator) -> FrameEncoder { FrameEncoder(keys: keys) }
+  /// An encoder of masked frames; `keys` must be unpredictable to others.
+  public static func client(keys: any RandomNumberGenerator) -> FrameEncoder { FrameEncoder(keys: MaskingKeys(keys)) }
 
   /// Appends one frame.
-  public mutating func append(
-    _ opcode: Opcode, isFinal: Bool = true, payload: RawSpan, to output: inout [UInt8]
+  public func append(
+    _ opcode: Opcode, isFinal: Bool = true, isCompressed: Bool = false, payload: RawSpan, to output: inout [UInt8]
   ) {
-    guard let word: UInt64 = keys?.next() else {
-      output.append(Self.unmaskedHeader(opcode, isFinal: isFinal, payloadBytes: payload.byteCount))
+    guard let key = keys?.next() else {
+      output.append(
+        Self.unmaskedHeader(
+          opcode, isFinal: isFinal, isCompressed: isCompressed, payloadBytes: payload.byteCount))
       output.append(contentsOf: payload)
       return
     }
-    let key = MaskingKey(word: UInt32(truncatingIfNeeded: word))
-    let header = FrameHeader(isFinal: isFinal, opcode: opcode, maskingKey: key, payloadBytes: payload.byteCount)
+    let header = FrameHeader(
+      isFinal: isFinal, reservedBits: isCompressed ? FrameHeader.compressedBit : 0, opcode: opcode, maskingKey: key,
+      payloadBytes: payload.byteCount)
     output.append(header.encoded)
     let start = output.count
     output.append(contentsOf: payload)
     key.apply(to: &output, from: start, position: 0)
   }
 
-  mutating func append(_ opcode: Opcode, payload: [UInt8], to output: inout [UInt8]) {
+  func append(_ opcode: Opcode, payload: [UInt8], to output: inout [UInt8]) {
     // SAFETY: bytes are initialized whatever they hold.
     unsafe append(opcode, payload: payload.span.bytes, to: &output)
   }
 
   /// The header of an unmasked frame, for a server that hands the payload to the socket by itself.
-  static func unmaskedHeader(_ opcode: Opcode, isFinal: Bool = true, payloadBytes: Int) -> EncodedFrameHeader {
-    FrameHeader(isFinal: isFinal, opcode: opcode, payloadBytes: payloadBytes).encoded
+  @inline(__always)
+  static func unmaskedHeader(
+    _ opcode: Opcode, isFinal: Bool = true, isCompressed: Bool = false, payloadBytes: Int
+  ) -> EncodedFrameHeader {
+    FrameHeader(
+      isFinal: isFinal, reservedBits: isCompressed ? FrameHeader.compressedBit : 0, opcode: opcode,
+      payloadBytes: payloadBytes
+    ).encoded
   }
 
   /// Appends a Close frame; a code that may not be sent gives an empty payload (RFC 6455 §5.5.1, §7.4.1).
-  mutating func appendClose(_ code: CloseCode, reason: String, to output: inout [UInt8]) {
+  func appendClose(_ code: CloseCode, reason: String, to output: inout [UInt8]) {
     var payload: [UInt8] = []
     if code.mayBeSent {
       payload.append(UInt8(truncatingIfNeeded: code.rawValue >> 8))

@@ -6,6 +6,15 @@ extension RawSpan {
   }
 }
 
+extension RawSpan {
+  /// The integer at `offset`, wherever that is aligned; all of it must lie within.
+  @inline(__always)
+  func load<Value: FixedWidthInteger & BitwiseCopyable>(at offset: Int) -> Value {
+    // SAFETY: the load is checked against the bounds, and any bit pattern is an integer.
+    unsafe unsafeLoadUnaligned(fromByteOffset: offset, as: Value.self)
+  }
+}
+
 extension [UInt8] {
   mutating func append(contentsOf bytes: RawSpan) {
     // SAFETY: the pointer is used within the closure only.

@@ -1,7 +1,7 @@
 /// Checks UTF-8 that arrives in parts, and says so at the first byte that cannot be right (RFC 3629, RFC 6455 §8.1).
 public struct UTF8Validator: Hashable, Sendable {
   /// Continuation bytes the current scalar still needs.
-  private var needed = 0
+  private var needed: UInt8 = 0
   /// What the next continuation byte may be: narrower than 80...BF after E0, ED, F0 and F4.
   private var lowest: UInt8 = 0x80
   private var highest: UInt8 = 0xBF
@@ -20,7 +20,7 @@ public struct UTF8Validator: Hashable, Sendable {
       offset += 1
     }
     let tail = max(offset, Self.startOfTail(bytes, from: offset))
-    guard Self.isWhole(bytes.extracting(offset..<tail)) else { return false }
+    guard Self.isValid(bytes.extracting(offset..<tail)) else { return false }
     offset = tail
     while offset < count {
       guard step(bytes.byte(at: offset)) else { return false }
@@ -42,7 +42,8 @@ public struct UTF8Validator: Hashable, Sendable {
     return bytes.byteCount
   }
 
-  private static func isWhole(_ bytes: RawSpan) -> Bool {
+  /// Whether these bytes are UTF-8 by themselves.
+  static func isValid(_ bytes: RawSpan) -> Bool {
     if bytes.byteCount == 0 { return true }
     // SAFETY: bytes are initialized, and the pointer stays within the closure.
     return unsafe bytes.withUnsafeBytes { buffer in

@@ -40,14 +40,14 @@ public struct ClientHandshake: Hashable, Sendable {
     "sec-websocket-extensions", "content-length", "transfer-encoding",
   ]
 
-  /// Appends the request.
-  func encode(into output: inout [UInt8]) {
+  /// Appends the request, which offers permessage-deflate if there is a configuration for it.
+  func encode(offering compression: CompressionConfiguration?, into output: inout [UInt8]) {
     output.append(contentsOf: "GET \(target) HTTP/1.1\r\nHost: \(host)\r\nUpgrade: websocket\r\n".utf8)
     output.append(contentsOf: "Connection: Upgrade\r\nSec-WebSocket-Key: \(key)\r\nSec-WebSocket-Version: 13\r\n".utf8)
     if !subprotocols.isEmpty {
       output.append(contentsOf: "Sec-WebSocket-Protocol: \(subprotocols.joined(separator: ", "))\r\n".utf8)
     }
-    if let value = Extensions.offerValue(for: nil) {
+    if let value = Extensions.offerValue(for: compression) {
       output.append(contentsOf: "Sec-WebSocket-Extensions: \(value)\r\n".utf8)
     }
     for field in headers.fields { output.append(contentsOf: "\(field.name): \(field.value)\r\n".utf8) }
@@ -64,29 +64,33 @@ public struct ClientHandshake: Hashable, Sendable {
   /// The most of a refusal's body that is kept, in bytes.
   private static let maxRefusalBodyBytes = 4096
 
-  func answer(in bytes: [UInt8], maxFields: Int) throws(HandshakeError) -> Answer {
+  func answer(
+    in bytes: [UInt8], maxFields: Int, offered compression: CompressionConfiguration?
+  ) throws(HandshakeError) -> Answer {
     let head = try MessageHead(bytes, maxFields: maxFields, startLineFault: .statusLine)
     let status = try Self.status(ofStatusLine: head.startLine)
-    let headers = head.headers
     guard status == 101 else {
-      let length = headers["content-length"].flatMap { Int($0) } ?? Self.maxRefusalBodyBytes
-      return .refused(status: status, headers, bodyBytes: min(max(0, length), Self.maxRefusalBodyBytes))
+      let length = head.first("content-length").flatMap { Int($0) } ?? Self.maxRefusalBodyBytes
+      return .refused(status: status, head.headers, bodyBytes: min(max(0, length), Self.maxRefusalBodyBytes))
     }
     let upgrade = try head.single("upgrade")
     guard HTTPHeaders.equal(upgrade, "websocket") else { throw .invalidField("upgrade", value: upgrade) }
-    guard let connection = headers["connection"] else { throw .missingField("connection") }
-    guard headers.hasToken("upgrade", in: "connection") else { throw .invalidField("connection", value: connection) }
+    guard head.hasToken("upgrade", in: "connection") else {
+      guard let connection = head.first("connection") else { throw .missingField("connection") }
+      throw .invalidField("connection", value: connection)
+    }
     let accept = try head.single("sec-websocket-accept")
-    let expected = AcceptKey.answer(to: key)
+    let expected = String(decoding: AcceptKey.answer(to: key.utf8), as: UTF8.self)
     guard accept == expected else { throw .acceptMismatch(expected: expected, received: accept) }
     var subprotocol: String?
-    if headers["sec-websocket-protocol"] != nil {
+    if head.has("sec-websocket-protocol") {
       let name = try head.single("sec-websocket-protocol")
       guard subprotocols.contains(name) else { throw .subprotocolNotOffered(name) }
       subprotocol = name
     }
-    let extensions = try Extensions.confirmed(by: ExtensionOffer.parse(headers), offered: nil)
-    return .accepted(HandshakeResponse(subprotocol: subprotocol, headers: headers), extensions)
+    let extensions = try Extensions.confirmed(
+      by: ExtensionOffer.parse(head.values("sec-websocket-extensions")), offered: compression)
+    return .accepted(HandshakeResponse(subprotocol: subprotocol, headers: head.headers), extensions)
   }
 
   private static func status(ofStatusLine line: Substring) throws(HandshakeError) -> Int {

@@ -61,9 +61,9 @@ public struct ExtensionOffer: Hashable, Sendable {
   static let fieldName = "sec-websocket-extensions"
 
   /// The elements of every such field, in order.
-  static func parse(_ headers: HTTPHeaders) throws(HandshakeError) -> [ExtensionOffer] {
+  static func parse(_ fields: [String]) throws(HandshakeError) -> [ExtensionOffer] {
     var offers: [ExtensionOffer] = []
-    for value in headers.values(fieldName) {
+    for value in fields {
       for element in try split(value, at: ",", of: value) {
         offers.append(try parse(element, of: value))
       }

@@ -33,18 +33,6 @@ public struct HTTPHeaders: Hashable, Sendable {
 
   public var count: Int { fields.count }
 
-  /// The comma-separated elements of all fields with this name, without surrounding blanks and empty ones.
-  func list(_ name: String) -> [String] {
-    values(name).flatMap { value in
-      value.utf8.split(separator: UInt8(ascii: ",")).map { String(Substring($0).trimmingBlanks) }.filter { !$0.isEmpty }
-    }
-  }
-
-  /// Whether a list has this element, compared without case.
-  func hasToken(_ token: String, in name: String) -> Bool {
-    list(name).contains { Self.equal($0, token) }
-  }
-
   static func equal(_ left: String, _ right: String) -> Bool {
     left.utf8.count == right.utf8.count
       && zip(left.utf8, right.utf8).allSatisfy { $0.lowercasedASCII == $1.lowercasedASCII }

@@ -2,14 +2,18 @@
 public struct HandshakeRequest: Hashable, Sendable {
   /// Path and query as sent, beginning with "/".
   public let target: String
-  public let host: String
-  /// All fields, their names in lower case.
-  public let headers: HTTPHeaders
   /// What the client offers, the preferred one first.
   public let subprotocols: [String]
   /// What the client offers, the preferred one first.
   public let extensions: [ExtensionOffer]
-  let key: String
+  private let head: MessageHead
+  private let keyPlace: Range<Int32>
+
+  /// The Host field.
+  public var host: String { head.first("host") ?? "" }
+
+  /// All fields, their names in lower case; made anew by each call, since few applications look at them.
+  public var headers: HTTPHeaders { head.headers }
 
   /// The target without its query.
   public var path: String { String(target.prefix { $0 != "?" }) }
@@ -25,32 +29,33 @@ public struct HandshakeRequest: Hashable, Sendable {
   }
 
   init(_ bytes: [UInt8], maxFields: Int) throws(HandshakeError) {
-    let head = try MessageHead(bytes, maxFields: maxFields, startLineFault: .requestLine)
+    head = try MessageHead(bytes, maxFields: maxFields, startLineFault: .requestLine)
     target = try Self.target(ofRequestLine: head.startLine)
-    headers = head.headers
-    host = try head.single("host")
-    guard !headers.values("upgrade").isEmpty else { throw .upgradeMissing }
-    guard headers.hasToken("websocket", in: "upgrade") else { throw .upgradeMissing }
-    guard let connection = headers["connection"] else { throw .missingField("connection") }
-    guard headers.hasToken("upgrade", in: "connection") else { throw .invalidField("connection", value: connection) }
+    _ = try head.place(of: "host")
+    guard head.hasToken("websocket", in: "upgrade") else { throw .upgradeMissing }
+    guard head.hasToken("upgrade", in: "connection") else {
+      guard let connection = head.first("connection") else { throw .missingField("connection") }
+      throw .invalidField("connection", value: connection)
+    }
     // The version is judged first: the rest of the handshake is only known for 13.
     let version = try head.single("sec-websocket-version")
     guard version == "13" else { throw .versionNotSupported(version) }
-    key = try head.single("sec-websocket-key")
-    guard AcceptKey.isValid(key) else { throw .invalidField("sec-websocket-key", value: key) }
-    guard headers["transfer-encoding"] == nil, headers.values("content-length").allSatisfy({ $0 == "0" }) else {
+    keyPlace = try head.place(of: "sec-websocket-key")
+    let key = head.bytes[Int(keyPlace.lowerBound)..<Int(keyPlace.upperBound)]
+    guard AcceptKey.isValid(key) else { throw .invalidField("sec-websocket-key", value: head.text(keyPlace)) }
+    guard !head.has("transfer-encoding"), head.values("content-length").allSatisfy({ $0 == "0" }) else {
       throw .requestHasBody
     }
-    subprotocols = headers.list("sec-websocket-protocol")
+    subprotocols = head.list("sec-websocket-protocol")
     guard subprotocols.allSatisfy(\.isToken), Set(subprotocols).count == subprotocols.count else {
       throw .invalidField(
-        "sec-websocket-protocol", value: headers.values("sec-websocket-protocol").joined(separator: ", "))
+        "sec-websocket-protocol", value: head.values("sec-websocket-protocol").joined(separator: ", "))
     }
-    extensions = try ExtensionOffer.parse(headers)
+    extensions = try ExtensionOffer.parse(head.values("sec-websocket-extensions"))
   }
 
   private static func target(ofRequestLine line: Substring) throws(HandshakeError) -> String {
-    let parts = line.split(separator: " ", omittingEmptySubsequences: false)
+    let parts = line.utf8.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false).map { Substring($0) }
     guard parts.count == 3, String(parts[0]).isToken, parts[2].hasPrefix("HTTP/") else {
       throw .malformedHead(.requestLine)
     }
@@ -75,11 +80,14 @@ public struct HandshakeRequest: Hashable, Sendable {
   func encodeAcceptance(
     subprotocol: String?, extensions: Extensions, headers: HTTPHeaders, into output: inout [UInt8]
   ) {
+    output.reserveCapacity(output.count + 256)
     output.append(contentsOf: "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n".utf8)
-    output.append(contentsOf: "Sec-WebSocket-Accept: \(AcceptKey.answer(to: key))\r\n".utf8)
-    if let subprotocol { output.append(contentsOf: "Sec-WebSocket-Protocol: \(subprotocol)\r\n".utf8) }
-    if let value = extensions.responseValue { output.append(contentsOf: "Sec-WebSocket-Extensions: \(value)\r\n".utf8) }
-    for field in headers.fields { output.append(contentsOf: "\(field.name): \(field.value)\r\n".utf8) }
-    output.append(contentsOf: "\r\n".utf8)
+    output.append(contentsOf: "Sec-WebSocket-Accept: ".utf8)
+    let key = head.bytes[Int(keyPlace.lowerBound)..<Int(keyPlace.upperBound)]
+    output.append(contentsOf: AcceptKey.answer(to: key))
+    if let subprotocol { output.append(contentsOf: "\r\nSec-WebSocket-Protocol: \(subprotocol)".utf8) }
+    if let value = extensions.responseValue { output.append(contentsOf: "\r\nSec-WebSocket-Extensions: \(value)".utf8) }
+    for field in headers.fields { output.append(contentsOf: "\r\n\(field.name): \(field.value)".utf8) }
+    output.append(contentsOf: "\r\n\r\n".utf8)
   }
 }

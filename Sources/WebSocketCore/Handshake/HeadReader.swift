@@ -3,8 +3,11 @@ struct HeadReader: Sendable {
   private let limit: Int
   private(set) var bytes: [UInt8] = []
 
+  /// Places in a head are kept in 32 bits.
+  private static let maxBytes = 1 << 30
+
   init(limit: Int) {
-    self.limit = max(0, limit)
+    self.limit = min(max(0, limit), Self.maxBytes)
   }
 
   var isEmpty: Bool { bytes.isEmpty }
@@ -13,15 +16,36 @@ struct HeadReader: Sendable {
   ///
   /// A line that ends in anything but CR LF is refused at once: such a head would otherwise never be complete.
   mutating func take(_ source: RawSpan, from offset: inout Int) throws(HandshakeError) -> Bool {
-    while offset < source.byteCount {
-      guard bytes.count < limit else { throw .headTooLong(limit: limit) }
-      let byte = source.byte(at: offset)
-      let followsReturn = bytes.last == UInt8(ascii: "\r")
+    let start = offset
+    var end = start
+    var previous = bytes.last
+    // How much of CR LF CR LF the bytes before `end` are.
+    var matched = matchedOfEnd
+    while end < source.byteCount {
+      guard bytes.count + end - start < limit else { throw .headTooLong(limit: limit) }
+      let byte = source.byte(at: end)
+      let followsReturn = previous == UInt8(ascii: "\r")
       guard followsReturn == (byte == UInt8(ascii: "\n")) else { throw .malformedHead(.lineEnding) }
-      bytes.append(byte)
-      offset += 1
-      if followsReturn && bytes.count >= 4 && bytes[bytes.count - 3] == UInt8(ascii: "\n") { return true }
+      end += 1
+      previous = byte
+      if byte == UInt8(ascii: "\r") || byte == UInt8(ascii: "\n") {
+        // A CR starts or continues the end, and an LF always follows a CR here.
+        matched = byte == UInt8(ascii: "\r") ? (matched == 2 ? 3 : 1) : matched + 1
+        if matched == 4 { break }
+      } else {
+        matched = 0
+      }
     }
-    return false
+    bytes.append(contentsOf: source.extracting(start..<end))
+    offset = end
+    return matched == 4
+  }
+
+  private var matchedOfEnd: Int {
+    switch bytes.last {
+    case UInt8(ascii: "\r"): bytes.count >= 2 && bytes[bytes.count - 2] == UInt8(ascii: "\n") ? 3 : 1
+    case UInt8(ascii: "\n"): 2
+    default: 0
+    }
   }
 }
