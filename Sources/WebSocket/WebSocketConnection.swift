@@ -156,9 +156,13 @@ public class WebSocketConnection {
   /// `kind` is the same for all parts of a message; those of a text may cut a character. Until the last part was sent no
   /// other message may be, which traps; pings and the close may. Heed the watermarks: send the next part once the
   /// delegate hears `webSocketDidDrainBelowLowWatermark`.
-  public final func send(piece: RawSpan, _ kind: MessageKind, isLast: Bool) {
+  ///
+  /// A message sent so is compressed only if its first part has `compressing`, because what was sent cannot be taken back
+  /// when it does not shrink, or shrinks so much that the peer's `maxInflationRatio` refuses it.
+  public final func send(piece: RawSpan, _ kind: MessageKind, isLast: Bool, compressing: Bool = false) {
     var frame = machine.context.lendScratch()
-    if machine.append(piece: piece, kind: kind, isLast: isLast, to: &frame) { transport.send(frame) }
+    let isSent = machine.append(piece: piece, kind: kind, isLast: isLast, compressing: compressing, to: &frame)
+    if isSent { transport.send(frame) }
     machine.context.takeBack(scratch: frame)
   }
 

@@ -185,11 +185,15 @@ import Testing
       while chunks.reduce(0, +) < bytes.count && chunks.count < 300_000 {
         chunks.append(contentsOf: (0..<1000).map { _ in Int.random(in: 1...largest, using: &random) })
       }
-      let probe = try Probe.open(role)
-      probe.feed(bytes, chunks: chunks)
-      guard probe.seen == expected, try probe.sentFrames() == pongs else {
-        Issue.record("seed \(seed), round \(round), reads of up to \(largest) bytes: messages differ")
-        return
+      for usesFastPath in [true, false] {
+        let probe = try Probe.open(role)
+        probe.usesFastPath = usesFastPath
+        probe.feed(bytes, chunks: chunks)
+        guard probe.seen == expected, try probe.sentFrames() == pongs else {
+          Issue.record(
+            "seed \(seed), round \(round), reads of up to \(largest) bytes, fast \(usesFastPath): messages differ")
+          return
+        }
       }
     }
   }
@@ -207,7 +211,8 @@ import Testing
         bytes[0] = [0x81, 0x82, 0x01, 0x88, 0x89].randomElement(using: &random) ?? 0
         bytes[1] = (role == .server ? 0x80 : 0) | (bytes[1] & 0x7F)
       }
-      probe.feed(bytes, chunks: (0..<10).map { _ in Int.random(in: 1...40, using: &random) })
+      let chunks = (0..<10).map { _ in Int.random(in: 1...40, using: &random) }
+      probe.feed(bytes, chunks: chunks)
       switch probe.machine.outcome?.failure {
       case nil, .protocolViolation, .handshake: break
       case let failure: Issue.record("seed \(seed), round \(round): \(String(describing: failure))")

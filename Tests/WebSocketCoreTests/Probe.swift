@@ -30,6 +30,11 @@ final class Probe {
     machine = ConnectionMachine(server: ConnectionContext(configuration), at: .zero)
   }
 
+  /// A server that shares its context with others.
+  init(sharing context: ConnectionContext) {
+    machine = ConnectionMachine(server: context, at: .zero)
+  }
+
   private init(_ machine: consuming ConnectionMachine, sent output: [UInt8]) {
     self.machine = machine
     self.output = output
@@ -64,6 +69,27 @@ final class Probe {
     probe.output = []
     probe.seen = []
     return probe
+  }
+
+  /// Two machines that have shaken hands, so that an extension may be agreed on; nothing seen and nothing sent.
+  static func pair(
+    _ client: WebSocketConfiguration, _ server: WebSocketConfiguration
+  ) throws -> (client: Probe, server: Probe) {
+    let client = try Probe.client(client)
+    let server = Probe(server: server)
+    server.feed(client.output)
+    client.feed(server.output)
+    for probe in [client, server] {
+      probe.output = []
+      probe.seen = []
+    }
+    return (client, server)
+  }
+
+  /// Hands over what was sent.
+  func takeOutput() -> [UInt8] {
+    defer { output = [] }
+    return output
   }
 
   /// A copy of what the machine says, because `#expect` cannot look at a machine.
@@ -132,10 +158,13 @@ final class Probe {
 /// A frame as a test writes and reads it.
 struct Frame: Hashable, CustomStringConvertible {
   var isFinal = true
+  /// RSV1.
+  var isCompressed = false
   var opcode: Opcode
   var payload: [UInt8]
 
-  init(_ opcode: Opcode, _ payload: [UInt8] = [], isFinal: Bool = true) {
+  init(_ opcode: Opcode, _ payload: [UInt8] = [], isFinal: Bool = true, isCompressed: Bool = false) {
+    self.isCompressed = isCompressed
     self.opcode = opcode
     self.payload = payload
     self.isFinal = isFinal
@@ -149,7 +178,7 @@ struct Frame: Hashable, CustomStringConvertible {
 
   /// The frame's bytes, written without the code under test: masked when sent by a client.
   func bytes(from role: Role, key: [UInt8] = [0x37, 0xFA, 0x21, 0x3D]) -> [UInt8] {
-    var bytes: [UInt8] = [(isFinal ? 0x80 : 0) | opcode.rawValue]
+    var bytes: [UInt8] = [(isFinal ? 0x80 : 0) | (isCompressed ? 0x40 : 0) | opcode.rawValue]
     let mask: UInt8 = role == .client ? 0x80 : 0
     let count = payload.count
     if count < 126 {
@@ -170,12 +199,15 @@ struct Frame: Hashable, CustomStringConvertible {
     var span = bytes.mutableSpan
     var raw = span.mutableBytes
     var decoder = FrameDecoder(role: role, maxFrameBytes: .max)
+    decoder.rules.allowedReservedBits = FrameHeader.compressedBit
     var frames: [Frame] = []
     var offset = 0
     while let piece = try decoder.next(in: &raw, from: &offset) {
       precondition(piece.isFirst && piece.isLast, "the bytes end inside a frame")
       frames.append(
-        Frame(piece.header.opcode, piece.payload.map { raw.bytes.byte(at: $0) }, isFinal: piece.header.isFinal))
+        Frame(
+          piece.header.opcode, piece.payload.map { raw.bytes.byte(at: $0) }, isFinal: piece.header.isFinal,
+          isCompressed: piece.header.reservedBits != 0))
     }
     precondition(decoder.isBetweenFrames, "the bytes end inside a header")
     return frames

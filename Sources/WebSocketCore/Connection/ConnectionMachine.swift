@@ -480,12 +480,14 @@ public struct ConnectionMachine: ~Copyable {
   /// Appends a part of a message that is sent piece by piece, as a frame of its own; `kind` is that of its first piece.
   /// False, and nothing is appended, unless the connection is open.
   ///
-  /// No other message may be sent before the last piece; pings and the close may.
+  /// No other message may be sent before the last piece; pings and the close may. Whether the message is compressed, if
+  /// that was agreed on, is settled by `compressing` of its first piece: what was sent cannot be taken back when it turns
+  /// out not to shrink, or to shrink so much that the peer's `maxInflationRatio` refuses it.
   public mutating func append(
-    piece: RawSpan, kind: MessageKind, isLast: Bool, to output: inout [UInt8]
+    piece: RawSpan, kind: MessageKind, isLast: Bool, compressing: Bool = false, to output: inout [UInt8]
   ) -> Bool {
     guard isOpen else { return false }
-    let message = outgoing ?? OutgoingMessage(kind, compression?.lendDeflater())
+    let message = outgoing ?? OutgoingMessage(kind, compressing ? compression?.lendDeflater() : nil)
     outgoing = isLast ? nil : message
     guard let deflater = message.deflater else {
       append(piece, of: message, isLast: isLast, to: &output)
