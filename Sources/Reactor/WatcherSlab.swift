@@ -18,7 +18,7 @@ struct WatcherSlab: ~Copyable {
 
   deinit {
     // SAFETY: allocated in `grow`; the loop's end stopped every watcher.
-    for unsafe block in unsafe blocks { unsafe block.deallocate() }
+    for unsafeblock in unsafe blocks { unsafe block.deallocate() }
   }
 
   mutating func lend() -> Slot {

@@ -63,6 +63,7 @@ final class Pair {
         #expect(pair.serverSide.closes == [nil])
         #expect(pair.client?.isOpen == false)
         #expect(pair.loop.resources.elements.allSatisfy { $0 is Listener })
+        #expect(pair.loop.connections.count == 0)
         pair.loop.stop()
       }
     }
@@ -119,6 +120,80 @@ final class Pair {
         pair.client?.flush()
         #expect(pair.client?.pendingBytes == 0)
         pair.loop.stop()
+      }
+    }
+  }
+
+  @Test func `a large body is written at once with what waits, and in order`() throws {
+    let small: [UInt8] = Array(1...200)
+    let head: [UInt8] = [9, 9, 9]
+    let large = (0..<20_000).map { UInt8(truncatingIfNeeded: $0 &* 31) }
+    let tail: [UInt8] = [7]
+    let expected = small + head + large + tail
+    try withPair { pair in
+      pair.loop.schedule(after: .zero) {
+        guard let client = pair.client else { return }
+        let before = pair.loop.writeCalls
+        client.send(small)
+        #expect(client.pendingBytes == small.count)
+        client.send(head.span.bytes, large.span.bytes)
+        #expect(pair.loop.writeCalls == before + 1)
+        #expect(client.pendingBytes == 0)
+        client.send(tail)
+        pair.loop.when({ pair.serverSide.receivedBytes == expected.count }) { pair.loop.stop() }
+      }
+    }
+  }
+
+  @Test func `bodies that the kernel does not take are kept, and nothing is lost or reordered`() throws {
+    let bodies = (0..<60).map { index in [UInt8](repeating: UInt8(index), count: 9_000 + index * 4_000) }
+    let expected = bodies.flatMap { [UInt8(0xAA)] + $0 }
+    var options = ConnectionOptions()
+    options.sendBufferBytes = 64 * 1024
+    try withPair(client: options) { pair in
+      guard let client = pair.client else { return }
+      for body in bodies { client.send(([0xAA] as [UInt8]).span.bytes, body.span.bytes) }
+      #expect(client.pendingBytes > 0)
+      pair.loop.when({ pair.serverSide.receivedBytes == expected.count }) {
+        let isEqual = pair.serverSide.received == expected
+        #expect(isEqual)
+        #expect(pair.clientSide.rises == 1 && pair.clientSide.drains == 1)
+        pair.loop.stop()
+      }
+    }
+  }
+
+  @Test func `of many connections that send in one turn only so many wait for its end`() throws {
+    try withLoop { loop in
+      let server = Recorder()
+      var accepted: [Connection] = []
+      let listener = try Listener.listen(at: .loopback(), on: loop) {
+        $0.delegate = server
+        accepted.append($0)
+      }
+      let clients = (0..<50).map { _ in Recorder() }
+      var connections: [Connection] = []
+      for client in clients {
+        Connection.connect(to: listener.localAddress, on: loop) { result in
+          guard let connection = try? result.get() else { return }
+          connection.delegate = client
+          connections.append(connection)
+        }
+      }
+      loop.when({ accepted.count == 50 && connections.count == 50 }) {
+        loop.schedule(after: .zero) {
+          let before = loop.writeCalls
+          for connection in accepted { connection.send("hello") }
+          #expect(accepted.count { $0.pendingBytes > 0 } == 50 - 32)
+          // Those already written may send again in the same turn.
+          accepted[0].send(", again")
+          loop.when({
+            clients.allSatisfy { $0.text.hasPrefix("hello") } && clients.contains { $0.text == "hello, again" }
+          }) {
+            #expect(loop.writeCalls == before + 51)
+            loop.stop()
+          }
+        }
       }
     }
   }
@@ -428,7 +503,8 @@ final class Pair {
         #expect(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue) | 0o2004000, 0, &next) == 0)
         #expect(next[0] == ends.0)
         let new = Connection(
-          descriptor: next[0], remoteAddress: .unix(path: ""), profile: ConnectionProfile(ConnectionOptions()), on: loop)
+          descriptor: next[0], remoteAddress: .unix(path: ""), profile: ConnectionProfile(ConnectionOptions()), on: loop
+        )
         new.delegate = newSide
         loop.schedule(after: .milliseconds(10)) {
           #expect(newSide.receivedBytes == 0)

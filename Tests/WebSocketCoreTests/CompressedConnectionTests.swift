@@ -384,7 +384,9 @@ import Testing
     let long = (0..<5).flatMap { _ in Self.sentence }
     let prepared = PreparedMessage(long.span.bytes, .text, compression: CompressionConfiguration())
     let small = Self.configuration { $0.maxOutgoingWindowBits = 9 }
-    for (configuration, isCompressed) in [(WebSocketConfiguration(), false), (small, false), (Self.configuration(), true)] {
+    for (configuration, isCompressed) in [
+      (WebSocketConfiguration(), false), (small, false), (Self.configuration(), true),
+    ] {
       let (client, server) = try Probe.pair(Self.configuration(), configuration)
       if let frame = server.machine.frame(of: prepared, into: &server.output) { server.output += frame }
       #expect(try server.sentFrames().map(\.isCompressed) == [isCompressed])

@@ -369,7 +369,8 @@ public struct ConnectionMachine: ~Copyable {
           return .needsBytes
         }
         switch try request.answer(
-          in: reader.bytes, maxFields: configuration.maxHeaderFields, offered: configuration.compression) {
+          in: reader.bytes, maxFields: configuration.maxHeaderFields, offered: configuration.compression)
+        {
         case .accepted(let response, let extensions):
           open(extensions)
           return .opened(response)
@@ -523,7 +524,8 @@ public struct ConnectionMachine: ~Copyable {
   public mutating func frame(of message: PreparedMessage, into output: inout [UInt8]) -> [UInt8]? {
     guard isOpen else { return nil }
     preconditionBetweenMessages()
-    let isCompressed = message.compressedFrame != nil && compression?.admitsPrepared(windowBits: message.windowBits) == true
+    let isCompressed =
+      message.compressedFrame != nil && compression?.admitsPrepared(windowBits: message.windowBits) == true
     let frame = isCompressed ? message.compressedFrame ?? message.plainFrame : message.plainFrame
     guard role == .client else { return frame }
     // SAFETY: bytes are initialized whatever they hold.

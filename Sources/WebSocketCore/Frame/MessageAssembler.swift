@@ -87,7 +87,8 @@ struct MessageAssembler {
 
   /// Goes on with a compressed piece, in the same bytes.
   mutating func inflateUnfinished(from bytes: RawSpan) throws(ProtocolError) -> Item? {
-    guard let message = current, let inflater = message.inflater, let compression, let (piece, offset) = unfinished else {
+    guard let message = current, let inflater = message.inflater, let compression, let (piece, offset) = unfinished
+    else {
       return nil
     }
     var used = offset
