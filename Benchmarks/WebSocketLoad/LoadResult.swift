@@ -32,24 +32,25 @@ public enum Bottleneck: String, Sendable {
   /// The server's processor time is not known.
   case unknown
 
-  /// The share of a core from which a side counts as busy all the time.
+  /// The share of the time from which a side counts as busy all the time.
   public static let threshold = 0.95
 
-  /// - Parameters: in cores; what the server uses is divided by what it can use.
-  init(serverUse: Double?, generatorUse: Double) {
-    guard let serverUse else {
-      self = generatorUse >= Self.threshold ? .generator : .unknown
+  /// - Parameters: the share of the time in which each side ran, or would have if others had not had its core; the
+  ///   server's is `nil` if it is not known.
+  public init(serverBusy: Double?, generatorBusy: Double) {
+    guard let serverBusy else {
+      self = generatorBusy >= Self.threshold ? .generator : .unknown
       return
     }
-    self = serverUse >= Self.threshold ? .server : generatorUse >= Self.threshold ? .generator : .neither
+    self = serverBusy >= Self.threshold ? .server : generatorBusy >= Self.threshold ? .generator : .neither
   }
 }
 
 /// Of messages to and fro.
 public struct EchoResult {
   let window: EchoLoad.Window
-  let generatorNanoseconds: UInt64
-  let server: ServerProcess.ProcessorTime?
+  let generator: ObservedProcess.ProcessorTime
+  let server: ObservedProcess.ProcessorTime?
   let serverCores: Int
 
   public var messages: UInt64 { window.messages }
@@ -57,9 +58,14 @@ public struct EchoResult {
 
   var seconds: Double { Double(window.nanoseconds) / 1e9 }
   var messagesPerSecond: Double { Double(window.messages) / seconds }
-  var generatorUse: Double { Double(generatorNanoseconds) / Double(window.nanoseconds) }
-  var serverUse: Double? { server.map { Double($0.total) / Double(window.nanoseconds) / Double(serverCores) } }
-  var bottleneck: Bottleneck { Bottleneck(serverUse: serverUse, generatorUse: generatorUse) }
+  var generatorUse: Double { share(generator.total) }
+  var generatorBusy: Double { share(generator.total + generator.delayed) }
+  var serverUse: Double? { server.map { share($0.total) / Double(serverCores) } }
+  var serverBusy: Double? { server.map { share($0.total + $0.delayed) / Double(serverCores) } }
+  var bottleneck: Bottleneck { Bottleneck(serverBusy: serverBusy, generatorBusy: generatorBusy) }
+
+  private func share(_ nanoseconds: UInt64) -> Double { Double(nanoseconds) / Double(window.nanoseconds) }
+
   var messagesPerServerSecond: Double? { server.map { Double(window.messages) / (Double($0.total) / 1e9) } }
   var userNanosecondsPerMessage: Double? {
     server.map { Double($0.total) * $0.userShare / Double(window.messages) }
@@ -78,14 +84,18 @@ public struct EchoResult {
         + "\(grouped(Double(window.receivedBytes) / seconds)) /s in; \(decimal(replyBytesPerMessage, 1)) of payload an answer",
       "latency     \(latencies.joined(separator: "  ")) µs (up to 1/128 high)",
       "checked     every length, and the bytes of \(grouped(Double(window.verified))) answers",
-      "generator   \(decimal(Double(generatorNanoseconds) / 1e9, 3)) CPU s, \(decimal(100 * generatorUse, 1)) % of a core",
+      "generator   \(decimal(Double(generator.total) / 1e9, 3)) CPU s, \(decimal(100 * generatorUse, 1)) % of a core; "
+        + "busy \(decimal(100 * generatorBusy, 1)) % of the time",
     ]
-    if let server, let perSecond = messagesPerServerSecond, let user = userNanosecondsPerMessage, let serverUse {
+    if let server, let perSecond = messagesPerServerSecond, let user = userNanosecondsPerMessage, let serverUse,
+      let serverBusy
+    {
       let total = Double(server.total) / 1e9
       lines.append(
         "server      \(decimal(total, 3)) CPU s (user \(decimal(total * server.userShare, 3)), system "
           + "\(decimal(total * (1 - server.userShare), 3))), \(decimal(100 * serverUse, 1)) % of its "
-          + (serverCores == 1 ? "core" : "\(serverCores) cores"))
+          + (serverCores == 1 ? "core" : "\(serverCores) cores")
+          + "; busy \(decimal(100 * serverBusy, 1)) % of the time")
       lines.append(
         "            \(grouped(perSecond)) messages per CPU second, \(decimal(user, 0)) ns in user mode per message")
     }
@@ -106,15 +116,19 @@ public struct EchoResult {
       "received_bytes": .integer(Int64(clamping: window.receivedBytes)),
       "reply_payload_bytes_per_message": .number(replyBytesPerMessage),
       "verified": .integer(Int64(clamping: window.verified)), "latency_ns": .object(latency),
-      "generator_cpu_seconds": .number(Double(generatorNanoseconds) / 1e9), "generator_use": .number(generatorUse),
+      "generator_cpu_seconds": .number(Double(generator.total) / 1e9), "generator_use": .number(generatorUse),
+      "generator_busy": .number(generatorBusy),
       "bottleneck": .string(bottleneck.rawValue),
     ]
-    if let server, let perSecond = messagesPerServerSecond, let user = userNanosecondsPerMessage, let serverUse {
+    if let server, let perSecond = messagesPerServerSecond, let user = userNanosecondsPerMessage, let serverUse,
+      let serverBusy
+    {
       let total = Double(server.total) / 1e9
       object["server_cpu_seconds"] = .number(total)
       object["server_user_seconds"] = .number(total * server.userShare)
       object["server_system_seconds"] = .number(total * (1 - server.userShare))
       object["server_use"] = .number(serverUse)
+      object["server_busy"] = .number(serverBusy)
       object["messages_per_server_cpu_second"] = .number(perSecond)
       object["server_user_ns_per_message"] = .number(user)
     }

@@ -5,8 +5,8 @@ public enum LoadRun {
   public static func run(_ options: LoadOptions) throws(LoadError) -> LoadResult {
     signal(SIGPIPE, SIG_IGN)
     raiseDescriptorLimit()
-    var server: ServerProcess?
-    if let pid = options.serverPID { server = try ServerProcess(pid: pid) }
+    var server: ObservedProcess?
+    if let pid = options.serverPID { server = try ObservedProcess(pid: pid) }
     switch (options.mode, server) {
     case (.idle, let server?): return .idle(try idle(options, server))
     case (.accept, let server?): return .accept(try accept(options, server))
@@ -20,23 +20,24 @@ public enum LoadRun {
       extensions: options.deflates ? (options.keepsContext ? Upgrade.dedicatedOffer : Upgrade.offer) : nil)
   }
 
-  private static func echo(_ options: LoadOptions, _ server: ServerProcess?) throws(LoadError) -> EchoResult {
+  private static func echo(_ options: LoadOptions, _ server: ObservedProcess?) throws(LoadError) -> EchoResult {
     let (descriptors, terms) = try upgrade(options).open(options.connections)
     var load = try EchoLoad(descriptors, terms, options)
     try load.start()
     if options.warmUp > .zero { _ = try load.run(for: options.warmUp) }
-    let ownBefore = Clocks.processor
+    let generator = try ObservedProcess(pid: getpid())
+    let ownBefore = try generator.processorTime()
     let serverBefore = try server?.processorTime()
     let window = try load.run(for: options.duration)
     let serverAfter = try server?.processorTime()
-    let own = Clocks.processor - ownBefore
+    let own = try generator.processorTime() - ownBefore
     guard window.messages > 0 else { throw LoadError("no answer came within \(options.duration)") }
-    var usage: ServerProcess.ProcessorTime?
+    var usage: ObservedProcess.ProcessorTime?
     if let serverBefore, let serverAfter { usage = serverAfter - serverBefore }
-    return EchoResult(window: window, generatorNanoseconds: own, server: usage, serverCores: options.serverCores)
+    return EchoResult(window: window, generator: own, server: usage, serverCores: options.serverCores)
   }
 
-  private static func idle(_ options: LoadOptions, _ server: ServerProcess) throws(LoadError) -> IdleResult {
+  private static func idle(_ options: LoadOptions, _ server: ObservedProcess) throws(LoadError) -> IdleResult {
     let upgrade = upgrade(options)
     // The first connection pays for what every later one shares.
     let first = try upgrade.open(1)
@@ -51,7 +52,7 @@ public enum LoadRun {
   }
 
   /// The server's resident bytes once they have stayed the same for a second, or after ten.
-  private static func settled(_ server: ServerProcess) throws(LoadError) -> Int {
+  private static func settled(_ server: ObservedProcess) throws(LoadError) -> Int {
     var last = try server.residentBytes()
     var same = 0
     for _ in 0..<50 where same < 5 {
@@ -64,7 +65,7 @@ public enum LoadRun {
   }
 
   /// Opens all connections, counts the server's time for that alone, and closes them; again until the time is up.
-  private static func accept(_ options: LoadOptions, _ server: ServerProcess) throws(LoadError) -> AcceptResult {
+  private static func accept(_ options: LoadOptions, _ server: ObservedProcess) throws(LoadError) -> AcceptResult {
     let upgrade = upgrade(options)
     var result = AcceptResult()
     let warmEnd = Clocks.monotonic + options.warmUp.wholeNanoseconds
@@ -95,7 +96,7 @@ public enum LoadRun {
   }
 
   /// The server's time once it works no more: two readings, 5 ms apart, that are equal.
-  private static func quiet(_ server: ServerProcess) throws(LoadError) -> ServerProcess.ProcessorTime {
+  private static func quiet(_ server: ObservedProcess) throws(LoadError) -> ObservedProcess.ProcessorTime {
     var last = try server.processorTime()
     for _ in 0..<2_000 {
       usleep(5_000)
