@@ -2,6 +2,7 @@
 // its own compressor, and a C handler, so that no Python runs. The declarations below are that interface's.
 //
 // Usage: uwebsockets-echo LIBRARY PORT [off|shared|dedicated]
+//        uwebsockets-echo LIBRARY check     (whether the library can be loaded)
 #include <dlfcn.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -99,6 +100,7 @@ int main(int count, char **arguments) {
   void (*run)(int, void *) = symbol(library, "uws_app_run");
   send_message = symbol(library, "uws_ws_send_with_options");
   local_port = symbol(library, "us_socket_local_port");
+  if (strcmp(arguments[2], "check") == 0) return 0;
 
   const char *compression = count > 3 ? arguments[3] : "off";
   compresses = strcmp(compression, "off") != 0;
