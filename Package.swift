@@ -131,5 +131,11 @@ let package = Package(
         "lifeline",
       ]),
     tests("LifelineBenchmarksTests", ["LifelineBenchmarks", "bench", "CoordinationCore", "Reactor"]),
+    tests(
+      "WebSocketLoadTests",
+      [
+        "Primitives", "ArgumentParsing", "Reactor", "WebSocket", "CoordinationCore", "WebSocketLoad", "ws-load",
+        "websocket-echo",
+      ]),
   ]
 )

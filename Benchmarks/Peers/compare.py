@@ -93,14 +93,14 @@ class Contestant:
 
     def own_line(self, row, ours, loops):
         line, options = [ours[0], "--port", "0"], ours[1]
-        for option, value, default in (
-            ("--compression", row.compression, "off"),
-            ("--style", "async" if self.name == "ours-async" else "callback", "callback"),
-        ):
-            if option in options:
-                line += [option, value]
-            elif value != default:
-                raise Unavailable(f"websocket-echo has no option {option}")
+        if "--compression" in options:
+            line += ["--compression", row.compression]
+        elif row.compression != "off":
+            raise Unavailable("websocket-echo has no option --compression")
+        if self.name == "ours-async":
+            if "--style" not in options:
+                raise Unavailable("websocket-echo has no option --style")
+            line += ["--style", "async"]
         return line + (["--loops", str(loops)] if loops > 1 else [])
 
 

@@ -79,7 +79,7 @@ struct EchoLoad: ~Copyable {
 
   init(_ descriptors: [Int32], _ terms: Upgrade.Terms, _ options: LoadOptions) throws(LoadError) {
     // All that may fail comes first: a value that is not complete cannot be taken apart.
-    let payloads = (0..<options.depth).map { Payload.make(options.kind, size: options.size, slot: $0) }
+    let payloads = (0..<options.depth).map { LoadPayload.make(options.kind, size: options.size, slot: $0) }
     var sent: [[UInt8]] = []
     for payload in payloads {
       sent.append(terms.isCompressed ? try RawDeflate.compress(payload, windowBits: terms.clientWindowBits) : payload)

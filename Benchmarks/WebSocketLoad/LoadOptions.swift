@@ -21,7 +21,7 @@ public struct LoadOptions: Sendable {
   public var depth = 1
   public var duration = Duration.seconds(5)
   public var warmUp = Duration.seconds(1)
-  public var kind = Payload.Kind.binary
+  public var kind = LoadPayload.Kind.binary
   public var deflates = false
   /// Compression offers that let both sides keep a context per connection.
   public var keepsContext = false

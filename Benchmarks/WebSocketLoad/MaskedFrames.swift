@@ -10,7 +10,7 @@ public struct MaskedFrames: Sendable {
   public let offsets: [Int]
 
   /// - Parameter isCompressed: sets RSV1 (RFC 7692 §6).
-  public init(_ payloads: [[UInt8]], kind: Payload.Kind, isCompressed: Bool) {
+  public init(_ payloads: [[UInt8]], kind: LoadPayload.Kind, isCompressed: Bool) {
     var random = SeededGenerator(seed: 0x3A5C)
     var bytes: [UInt8] = []
     var offsets = [0]

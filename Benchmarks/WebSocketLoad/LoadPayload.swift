@@ -1,7 +1,7 @@
 import Primitives
 
 /// What a load generator's messages say: the same for the same kind, size and slot, on every machine.
-public enum Payload {
+public enum LoadPayload {
   public enum Kind: String, Sendable {
     case binary, text
   }
