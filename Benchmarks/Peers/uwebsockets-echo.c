@@ -47,7 +47,8 @@ struct behavior {
 
 // The values of the library's CompressOptions.
 enum { shared_compressor = 1, shared_decompressor = 1 << 8 };
-enum { dedicated_compressor_8kb = 10 << 4 | 3, dedicated_decompressor_4kb = 12 << 8 };
+// Windows of 12 bits both ways.
+enum { dedicated_compressor_32kb = 12 << 4 | 5, dedicated_decompressor_4kb = 12 << 8 };
 
 static int (*send_message)(int tls, void *socket, const char *message, size_t length, int opcode, bool compress,
                            bool fin);
@@ -109,7 +110,7 @@ int main(int count, char **arguments) {
                               .message = echo};
   if (compresses) {
     behavior.compression = strcmp(compression, "dedicated") == 0
-                               ? dedicated_compressor_8kb | dedicated_decompressor_4kb
+                               ? dedicated_compressor_32kb | dedicated_decompressor_4kb
                                : shared_compressor | shared_decompressor;
   }
   struct tls_options none = {0};

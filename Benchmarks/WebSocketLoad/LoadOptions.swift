@@ -49,7 +49,7 @@ public struct LoadOptions: Sendable {
   private static let deflate = Option(
     flag: "deflate", "Compress by permessage-deflate, without context takeover; text unless --binary is given.")
   private static let takeover = Option(
-    flag: "context-takeover", "With --deflate: offer to keep contexts on both sides.")
+    flag: "context-takeover", "With --deflate: offer to keep contexts on both sides, in windows of 12 bits.")
   private static let idle = Option(
     flag: "idle", "Open the connections, leave them alone and weigh the server's memory; needs --server-pid.")
   private static let exchanges = Option(

@@ -15,8 +15,8 @@ struct Upgrade {
   static let offer =
     "permessage-deflate; server_no_context_takeover; client_no_context_takeover; client_max_window_bits"
 
-  /// Takes over contexts on both sides, so that each connection has its own.
-  static let dedicatedOffer = "permessage-deflate; client_max_window_bits"
+  /// Contexts on both sides, so that each connection has its own, and windows of at most 12 bits.
+  static let dedicatedOffer = "permessage-deflate; server_max_window_bits=12; client_max_window_bits=12"
 
   private static let headLimit = 16 * 1024
 
