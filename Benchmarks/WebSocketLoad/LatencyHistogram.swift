@@ -42,18 +42,6 @@ public struct LatencyHistogram: Sendable, Equatable {
     if nanoseconds > maximum { maximum = nanoseconds }
   }
 
-  public mutating func add(_ other: LatencyHistogram) {
-    for index in counts.indices { counts[index] += other.counts[index] }
-    count += other.count
-    maximum = max(maximum, other.maximum)
-  }
-
-  public mutating func reset() {
-    for index in counts.indices { counts[index] = 0 }
-    count = 0
-    maximum = 0
-  }
-
   /// The value, in nanoseconds, that `fraction` (0...1) of those recorded do not exceed; `nil` if there are none.
   public func percentile(_ fraction: Double) -> UInt64? {
     guard count > 0 else { return nil }
