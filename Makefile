@@ -11,10 +11,10 @@ SWIFT_PROBLEM = $(shell SWIFT='$(SWIFT)' Scripts/swift-problem.sh)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help swift deps build release demo test bench lint format clean
+.PHONY: help swift deps build release demo test bench bench-peers lint format clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 swift:
 	@$(if $(SWIFT_PROBLEM),$(error $(SWIFT_PROBLEM))):
@@ -38,6 +38,9 @@ test: swift deps ## run all tests
 
 bench: swift deps ## measure, and print a table to compare from commit to commit
 	@Scripts/bench.sh $(BENCH_FLAGS)
+
+bench-peers: swift deps ## measure WebSocket echoes beside other servers: BENCH_FLAGS="--quick --rows 20B-1"
+	@SWIFT='$(SWIFT)' Benchmarks/Peers/compare.py $(BENCH_FLAGS)
 
 lint: swift ## check the format and the house rules
 	$(SWIFT) format lint --strict --parallel --recursive $(SWIFT_SOURCES)

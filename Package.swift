@@ -95,6 +95,16 @@ let package = Package(
       dependencies: ["LifelineBenchmarks", "CAllocationCounter", "ArgumentParsing", "Terminal", "CoordinationCore"],
       path: "Benchmarks/bench", swiftSettings: common),
 
+    // What a WebSocket server bears, beside others: `make bench-peers`.
+    .systemLibrary(name: "CEpoll", path: "Benchmarks/CEpoll"),
+    .target(
+      name: "WebSocketLoad",
+      dependencies: ["Primitives", "WebSocket", "CoordinationCore", "ArgumentParsing", "CEpoll", "CZlib"],
+      path: "Benchmarks/WebSocketLoad", swiftSettings: common),
+    .executableTarget(
+      name: "ws-load", dependencies: ["WebSocketLoad", "ArgumentParsing", "Terminal", "CoordinationCore"],
+      path: "Benchmarks/ws-load", swiftSettings: common),
+
     .target(
       name: "TestSupport", dependencies: ["Primitives", "Reactor", "FaultProxy"], path: "Tests/TestSupport",
       swiftSettings: common),
@@ -121,5 +131,11 @@ let package = Package(
         "lifeline",
       ]),
     tests("LifelineBenchmarksTests", ["LifelineBenchmarks", "bench", "CoordinationCore", "Reactor"]),
+    tests(
+      "WebSocketLoadTests",
+      [
+        "Primitives", "ArgumentParsing", "Reactor", "WebSocket", "CoordinationCore", "WebSocketLoad", "ws-load",
+        "websocket-echo",
+      ]),
   ]
 )

@@ -1,12 +1,13 @@
 #!/bin/sh
 # Installs the Debian packages of the C libraries that are missing; does nothing when none is.
+# Usage: Scripts/deps.sh [PACKAGE…]        (others than those that Lifeline needs)
 set -eu
 
-packages="libev-dev zlib1g-dev libssl-dev libsqlite3-dev"
+packages=${*:-"libev-dev zlib1g-dev libssl-dev libsqlite3-dev"}
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
   # Not Debian: nothing is known about this system's packages, so the compiler has the last word.
-  echo "deps: not a Debian system; the headers of libev, zlib, OpenSSL 3 and SQLite 3 are needed (Debian: $packages)."
+  echo "deps: not a Debian system; needed is what Debian packages as: $packages."
   exit 0
 fi
 
