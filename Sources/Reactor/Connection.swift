@@ -29,7 +29,7 @@ public final class Connection {
   private let profile: ConnectionProfile
   private let watcher: WatcherSlab.Slot
   private var handler: (any ConnectionDelegate)?
-  private var output: OutputPool.Box?
+  private var output: OutputPool.Lease?
   /// What few connections need, and those not for long: an idle one is small.
   private var extras: Extras?
   private let peer: CompactAddress
@@ -122,7 +122,7 @@ public final class Connection {
   public var isOpen: Bool { phase == .open }
 
   /// Bytes sent but not yet taken by the kernel.
-  public var pendingBytes: Int { output?.buffer.count ?? 0 }
+  public var pendingBytes: Int { output?.count ?? 0 }
 
   // MARK: Sending
 
@@ -156,7 +156,7 @@ public final class Connection {
   private func sendDirectly(_ head: RawSpan, _ body: RawSpan) {
     let waiting = pendingBytes
     loop.writeCalls &+= 1
-    let result = unsafe System.send(descriptor, output?.buffer.pending, head, body)
+    let result = unsafe System.send(descriptor, output?.pending, head, body)
     var taken: Int
     switch result {
     case .bytes(let count): taken = count
@@ -165,7 +165,7 @@ public final class Connection {
     }
     if let output {
       let ofWaiting = min(taken, waiting)
-      output.buffer.consume(ofWaiting)
+      output.consume(ofWaiting)
       taken -= ofWaiting
       giveBackEmptyOutput()
     }
@@ -189,13 +189,14 @@ public final class Connection {
   }
 
   private func append(_ head: RawSpan, _ body: RawSpan) {
-    if output == nil { output = loop.outputPool.lend() }
+    let buffer = output ?? loop.outputPool.lend()
+    output = buffer
     let total = pendingBytes + head.byteCount + body.byteCount
     guard total <= profile.options.maxPendingBytes else {
       overflow(total)
       return
     }
-    output?.buffer.append(head, body)
+    buffer.append(head, body)
     // Judged here, not after the flush: a producer that stopped at the watermark is then sure to be called again, even
     // when the kernel takes everything at the end of the turn.
     if total > profile.options.highWatermarkBytes, !flags.contains(.isAboveHighWatermark) {
@@ -253,13 +254,13 @@ public final class Connection {
   }
 
   private func writePending() {
-    if let box = output {
-      while box.buffer.count > 0 {
-        let pending = unsafe box.buffer.pending
+    if let buffer = output {
+      while buffer.count > 0 {
+        let pending = unsafe buffer.pending
         loop.writeCalls &+= 1
         switch unsafe System.send(descriptor, pending) {
         case .bytes(let count):
-          box.buffer.consume(count)
+          buffer.consume(count)
           // A short write means the kernel's buffer is full: asking again would only earn EAGAIN.
           if count < pending.count { return waitToWrite() }
         case .wouldBlock: return waitToWrite()
@@ -277,8 +278,8 @@ public final class Connection {
   }
 
   private func giveBackEmptyOutput() {
-    guard let box = output, box.buffer.count == 0 else { return }
-    loop.outputPool.takeBack(box)
+    guard let buffer = output, buffer.count == 0 else { return }
+    loop.outputPool.takeBack(buffer)
     output = nil
   }
 
@@ -474,7 +475,7 @@ public final class Connection {
     if flags.contains(.readsWhatIsLeft) { readWhatIsLeft() }
     phase = .closed
     closeDescriptor()
-    output = nil
+    discardOutput()
     let closeError = extras?.closeError
     extras = nil
     let delegate = handler.take()
@@ -508,6 +509,16 @@ public final class Connection {
 
   /// True when small writes are not held back by Nagle's algorithm.
   var isDelayFree: Bool { System.option(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY) == 1 }
+
+  private func discardOutput() {
+    output?.discard()
+    output = nil
+  }
+
+  deinit {
+    // There is none after the close; a loop that never ran ends without one.
+    discardOutput()
+  }
 
   /// Cuts a connection that nobody took over when it was handed out.
   func abortIfUnclaimed() {

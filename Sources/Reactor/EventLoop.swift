@@ -19,12 +19,13 @@ public final class EventLoop {
   var connections = SlotTable<Connection>()
   var timers = SlotTable<Timer>()
   var watchers = WatcherSlab()
-  private var unflushed: [Connection] = []
+  /// Those with something to do at the end of the turn.
+  @exclusivity(unchecked) private var uncheckedUnflushed: [Connection] = []
   var finishing: [Connection] = []
   var drains: [Drain] = []
   /// Shared by all connections and pipes of the loop; its contents are valid during one callback.
   let receiveBuffer: UnsafeMutableRawBufferPointer
-  var outputPool = OutputPool()
+  @exclusivity(unchecked) private var uncheckedOutputPool = OutputPool()
   /// How often `send(2)` was called on this loop's connections, for tests of coalescing.
   var writeCalls = 0
   private(set) var hasEnded = false
@@ -203,8 +204,29 @@ public final class EventLoop {
 
   /// A connection has something to do at the end of the turn.
   func willFlush(_ connection: Connection) {
-    if unflushed.count >= Self.maxUnflushedConnections { unflushed.removeAll { $0.flushEarly() } }
+    if unflushed.count >= Self.maxUnflushedConnections { flushEarly() }
     unflushed.append(connection)
+  }
+
+  private func flushEarly() {
+    var connections: [Connection] = []
+    swap(&connections, &unflushed)
+    connections.removeAll { $0.flushEarly() }
+    swap(&connections, &unflushed)
+  }
+
+  // Both are used several times for each message, and checking at run time that no two accesses overlap took as long as
+  // all else that is done for it outside the kernel.
+  // SAFETY: only the loop's thread comes here, and no access spans a call that could come back.
+
+  private var unflushed: [Connection] {
+    @inline(__always) _read { yield unsafe uncheckedUnflushed }
+    @inline(__always) _modify { yield unsafe &uncheckedUnflushed }
+  }
+
+  var outputPool: OutputPool {
+    @inline(__always) _read { yield unsafe uncheckedOutputPool }
+    @inline(__always) _modify { yield unsafe &uncheckedOutputPool }
   }
 
   private func openLetters() {

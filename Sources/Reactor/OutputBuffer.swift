@@ -76,31 +76,53 @@ struct OutputBuffer: ~Copyable {
 }
 
 /// Empty buffers of one loop, lent to connections while they have something to send: an idle connection holds none.
+@safe
 struct OutputPool: ~Copyable {
-  private var spare: [Box] = []
+  private var spare: ContiguousArray<Lease> = []
 
   private static let maxSpareBuffers = 64
   private static let bufferBytes = 16 * 1024
   /// A buffer that grew further for one large message is freed rather than kept.
   private static let maxSpareBytes = 256 * 1024
 
-  final class Box {
-    @exclusivity(unchecked) private var uncheckedBuffer: OutputBuffer
+  /// A buffer on loan. Whoever has it gives it back or discards it, once: counting references to it would take longer
+  /// than copying a short message.
+  @safe struct Lease {
+    fileprivate let buffer: UnsafeMutablePointer<OutputBuffer>
 
-    init(byteCount: Int) { unsafe uncheckedBuffer = OutputBuffer(byteCount: byteCount) }
+    fileprivate init(byteCount: Int) {
+      unsafe buffer = UnsafeMutablePointer<OutputBuffer>.allocate(capacity: 1)
+      unsafe buffer.initialize(to: OutputBuffer(byteCount: byteCount))
+    }
 
-    var buffer: OutputBuffer {
-      // SAFETY: one connection has the box, on one thread, and no call of the buffer calls back. Checking that at run
-      // time would cost more than copying a short message.
-      @inline(__always) _read { yield unsafe uncheckedBuffer }
-      @inline(__always) _modify { yield unsafe &uncheckedBuffer }
+    // SAFETY: the buffer lives until `discard`, after which its one holder uses it no more; one thread comes here.
+
+    var count: Int { unsafe buffer.pointee.count }
+    /// Valid until the next change.
+    var pending: UnsafeRawBufferPointer { unsafe buffer.pointee.pending }
+    fileprivate var capacity: Int { unsafe buffer.pointee.capacity }
+
+    @inline(__always)
+    func append(_ head: RawSpan, _ body: RawSpan) { unsafe buffer.pointee.append(head, body) }
+
+    @inline(__always)
+    func consume(_ count: Int) { unsafe buffer.pointee.consume(count) }
+
+    func discard() {
+      unsafe buffer.deinitialize(count: 1)
+      unsafe buffer.deallocate()
     }
   }
 
-  mutating func lend() -> Box { spare.popLast() ?? Box(byteCount: Self.bufferBytes) }
+  deinit {
+    for lease in spare { lease.discard() }
+  }
 
-  mutating func takeBack(_ box: Box) {
-    precondition(box.buffer.count == 0, "a buffer with pending bytes was given back")
-    if spare.count < Self.maxSpareBuffers, box.buffer.capacity <= Self.maxSpareBytes { spare.append(box) }
+  mutating func lend() -> Lease { spare.popLast() ?? Lease(byteCount: Self.bufferBytes) }
+
+  mutating func takeBack(_ lease: Lease) {
+    precondition(lease.count == 0, "a buffer with pending bytes was given back")
+    guard spare.count < Self.maxSpareBuffers, lease.capacity <= Self.maxSpareBytes else { return lease.discard() }
+    spare.append(lease)
   }
 }

@@ -18,7 +18,7 @@ struct WatcherSlab: ~Copyable {
 
   deinit {
     // SAFETY: allocated in `grow`; the loop's end stopped every watcher.
-    for unsafeblock in unsafe blocks { unsafe block.deallocate() }
+    unsafe blocks.forEach { unsafe $0.deallocate() }
   }
 
   mutating func lend() -> Slot {

@@ -31,28 +31,41 @@ public struct MaskingKey: Hashable, Sendable {
     }
   }
 
+  @inline(__always)
   private func apply(to bytes: UnsafeMutableRawBufferPointer, _ position: Int) {
+    guard var place = bytes.baseAddress else { return }
     // Rotating once makes every following step start at the key's first byte.
-    let shift = 8 * UInt32(position & 3)
-    let rotated = shift == 0 ? word : word >> shift | word << (32 - shift)
-    let wide = UInt64(rotated) << 32 | UInt64(rotated)
-    let block = SIMD8<UInt64>(repeating: UInt64(littleEndian: wide))
-    var offset = 0
-    let count = bytes.count
-    // SAFETY: each loop ends where its step would pass `count`.
-    while count - offset >= 64 {
-      let masked = unsafe bytes.loadUnaligned(fromByteOffset: offset, as: SIMD8<UInt64>.self) ^ block
-      unsafe bytes.storeBytes(of: masked, toByteOffset: offset, as: SIMD8<UInt64>.self)
-      offset += 64
+    let shift = 8 * UInt32(truncatingIfNeeded: position & 3)
+    let rotated = word &>> shift | (shift == 0 ? 0 : word &<< (32 &- shift))
+    let wide = UInt64(littleEndian: UInt64(rotated) << 32 | UInt64(rotated))
+    var left = bytes.count
+    // SAFETY: each step takes no more than what is left.
+    if left >= 64 {
+      let block = SIMD8<UInt64>(repeating: wide)
+      repeat {
+        unsafe place.storeBytes(
+          of: place.loadUnaligned(as: SIMD8<UInt64>.self) ^ block, as: SIMD8<UInt64>.self)
+        unsafe place += 64
+        left &-= 64
+      } while left >= 64
     }
-    while count - offset >= 8 {
-      let masked = unsafe bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self) ^ UInt64(littleEndian: wide)
-      unsafe bytes.storeBytes(of: masked, toByteOffset: offset, as: UInt64.self)
-      offset += 8
+    while left >= 8 {
+      unsafe place.storeBytes(of: place.loadUnaligned(as: UInt64.self) ^ wide, as: UInt64.self)
+      unsafe place += 8
+      left &-= 8
     }
-    while offset < count {
-      unsafe bytes[offset] ^= UInt8(truncatingIfNeeded: rotated >> (8 * UInt32(offset & 3)))
-      offset += 1
+    if left >= 4 {
+      let half = UInt32(littleEndian: rotated)
+      unsafe place.storeBytes(of: place.loadUnaligned(as: UInt32.self) ^ half, as: UInt32.self)
+      unsafe place += 4
+      left &-= 4
+    }
+    var key = rotated
+    while left > 0 {
+      unsafe place.storeBytes(of: place.load(as: UInt8.self) ^ UInt8(truncatingIfNeeded: key), as: UInt8.self)
+      unsafe place += 1
+      key >>= 8
+      left &-= 1
     }
   }
 }
