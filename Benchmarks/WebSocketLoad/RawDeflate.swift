@@ -11,9 +11,8 @@ enum RawDeflate {
         Int32(MemoryLayout<z_stream>.size)) == Z_OK
     else { throw LoadError("zlib: cannot compress with a window of \(windowBits) bits") }
     defer { deflateEnd(&stream) }
-    var input = payload
     var output = [UInt8](repeating: 0, count: Int(deflateBound(&stream, UInt(payload.count))) + 16)
-    let (status, count) = input.withUnsafeMutableBufferPointer { input in
+    let (status, count) = payload.withUnsafeBufferPointer { input in
       output.withUnsafeMutableBufferPointer { output in
         stream.next_in = input.baseAddress
         stream.avail_in = UInt32(input.count)
@@ -47,8 +46,8 @@ final class Inflater {
   /// Whether `message`, as it came, stands for `expected`.
   func check(_ message: [UInt8], is expected: [UInt8]) -> Bool {
     if !keepsContext { inflateReset(&stream) }
-    var input = message + [0, 0, 0xFF, 0xFF]
-    let count = input.withUnsafeMutableBufferPointer { input in
+    let input = message + [0, 0, 0xFF, 0xFF]
+    let count = input.withUnsafeBufferPointer { input in
       output.withUnsafeMutableBufferPointer { output -> Int? in
         stream.next_in = input.baseAddress
         stream.avail_in = UInt32(input.count)
