@@ -4,11 +4,18 @@ struct Options: Equatable {
   var port: UInt16?
   var loops = 1
   var maxMessageBytes = 16 * 1024 * 1024
+  var style = Style.callback
+
+  /// Which face of the library serves the connections.
+  enum Style: String, CaseIterable {
+    case callback
+    case async
+  }
 
   static let version = "websocket-echo 0.1.0"
 
   static let help = """
-    Usage: websocket-echo --port P [--host H] [--loops N] [--max-message-bytes B]
+    Usage: websocket-echo --port P [--host H] [--loops N] [--max-message-bytes B] [--style S]
 
     Sends every WebSocket message back as it came, text as text and binary as binary.
 
@@ -16,6 +23,7 @@ struct Options: Equatable {
       --host H               address to listen on (127.0.0.1)
       --loops N              event loops, each on a thread of its own, 1 to 64 (1)
       --max-message-bytes B  longest message, up to 1073741824 (16777216)
+      --style S              callback, or async: a task for each connection (callback)
       --help                 show this and exit
       --version              show the version and exit
 
@@ -32,7 +40,7 @@ struct Options: Equatable {
     case show(String)
   }
 
-  private static let names = ["--port", "--host", "--loops", "--max-message-bytes", "--help", "--version"]
+  private static let names = ["--port", "--host", "--loops", "--max-message-bytes", "--style", "--help", "--version"]
 
   static func parse(_ arguments: [String]) throws(UsageError) -> Request {
     var options = Options()
@@ -52,6 +60,12 @@ struct Options: Equatable {
       case "--port": options.port = try number(name, value, in: 0...UInt16.max)
       case "--loops": options.loops = try number(name, value, in: 1...64)
       case "--max-message-bytes": options.maxMessageBytes = try number(name, value, in: 0...1 << 30)
+      case "--style":
+        guard let style = Style(rawValue: value) else {
+          let styles = Style.allCases.map(\.rawValue).joined(separator: " or ")
+          throw UsageError(message: "option --style takes \(styles), not \"\(value)\"")
+        }
+        options.style = style
       default: options.host = value
       }
     }
