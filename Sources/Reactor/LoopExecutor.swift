@@ -37,10 +37,11 @@ public final class LoopTaskExecutor: TaskExecutor {
 /// Lets an actor live on a loop: its methods run on the loop's thread, and callbacks there reach it by `assumeIsolated`.
 ///
 ///     actor Room {
-///       private nonisolated let executor: LoopSerialExecutor
+///       private let executor: LoopSerialExecutor
 ///       nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
-///       init(on loop: EventLoop) { executor = loop.serialExecutor }
+///       init(on executor: LoopSerialExecutor) { self.executor = executor }
 ///     }
+///     let room = Room(on: loop.serialExecutor)
 ///
 /// A task that calls the actor returns to the global pool afterwards unless it prefers the loop's `taskExecutor`.
 public final class LoopSerialExecutor: SerialExecutor {
