@@ -141,19 +141,19 @@ private struct LoopServer {
 
   nonisolated(nonsending) func serve() async throws {
     let (service, arrivals, mailbox) = (service, arrivals, loop.mailbox)
-    let watch = EndWatch(on: loop) { arrivals.finish() }
+    let watch = EndWatch(on: loop) { arrivals.loopDidEnd() }
     await withTaskCancellationHandler {
       await withDiscardingTaskGroup { group in
         while let arrival = await arrivals.next() {
           group.addTask { await service.serve(arrival) }
         }
-        if loop.isOnLoop { server.stopAccepting() }
+        if !arrivals.loopHasEnded { server.stopAccepting() }
         group.cancelAll()
       }
     } onCancel: {
       mailbox.post { arrivals.finish() }
     }
-    guard loop.taskExecutor.isOnLoop else {
+    guard !arrivals.loopHasEnded else {
       throw SystemError(call: "serve", subject: "\(address)", code: ECANCELED, detail: "the loop was stopped meanwhile")
     }
     watch.cancel()
@@ -177,6 +177,7 @@ private final class Arrivals: @unchecked Sendable {
   private var waiting = FIFO<Arrival>()
   private var continuation: UnsafeContinuation<Arrival?, Never>?
   private var isFinished = false
+  private(set) var loopHasEnded = false
 
   func put(_ arrival: Arrival) {
     if let continuation = unsafe continuation.take() {
@@ -198,5 +199,10 @@ private final class Arrivals: @unchecked Sendable {
     isFinished = true
     waiting.removeAll()
     if let continuation = unsafe continuation.take() { unsafe continuation.resume(returning: nil) }
+  }
+
+  func loopDidEnd() {
+    loopHasEnded = true
+    finish()
   }
 }
