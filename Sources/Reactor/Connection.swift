@@ -71,7 +71,11 @@ public final class Connection {
     if let bytes = options.sendBufferBytes { System.setOption(descriptor, SOL_SOCKET, SO_SNDBUF, bytes) }
     slot = loop.resources.insert(self)
     readWatcher = unsafe IOWatcher(.read, of: descriptor, on: loop, owner: self) { _, watcher, _ in
-      unsafe IOWatcher.withResidentOwner(watcher, as: Connection.self) { $0.readable() }
+      unsafe IOWatcher.withResidentOwner(watcher, as: Connection.self) {
+        $0.readable()
+        // Tasks take what they were given while it is in the cache, and before the next connection's takes more memory.
+        $0.loop.runJobs()
+      }
     }
     writeWatcher = unsafe IOWatcher(.write, of: descriptor, on: loop, owner: self) { _, watcher, _ in
       unsafe IOWatcher.withResidentOwner(watcher, as: Connection.self) { $0.writable() }

@@ -176,10 +176,7 @@ public final class EventLoop {
         for body in bodies { body() }
       }
       // Before the flush, which writes what the tasks send.
-      if taskExecutor.queue.hasLocalJobs {
-        unsafe taskExecutor.queue.run(
-          taskExecutor.asUnownedTaskExecutor(), serialExecutor.asUnownedSerialExecutor())
-      }
+      runJobs()
       if !unflushed.isEmpty {
         var connections: [Connection] = []
         swap(&connections, &unflushed)
@@ -197,6 +194,13 @@ public final class EventLoop {
       if !hasEndOfTurnWork { return }
     }
     mailbox.wake()
+  }
+
+  /// Runs the tasks' jobs that are ready.
+  @inline(__always)
+  func runJobs() {
+    guard taskExecutor.queue.hasLocalJobs else { return }
+    unsafe taskExecutor.queue.run(taskExecutor.asUnownedTaskExecutor(), serialExecutor.asUnownedSerialExecutor())
   }
 
   private func openLetters() {

@@ -5,6 +5,7 @@ import Locking
 /// Jobs from the loop's own thread, nearly all of them, go through a plain array; the lock and the wake-up are for other
 /// threads' jobs. A loop that has ended leaves tasks that wait for something elsewhere: they must come to an end too, so
 /// their jobs then run on the global pool, still one at a time.
+@safe
 final class JobQueue: @unchecked Sendable {
   /// Whose job it is; it keeps the executor that the job names without owning.
   enum Owner {
@@ -41,7 +42,7 @@ final class JobQueue: @unchecked Sendable {
   private let thread = ThreadIdentity.current
   private let foreign = Locked(Foreign())
   // What follows is touched on the loop's thread only.
-  private(set) weak var loop: EventLoop?
+  private var pointer: Unmanaged<EventLoop>?
   private var local: [LocalJob] = []
   private var batch: [LocalJob] = []
   private var hasEnded = false
@@ -58,7 +59,15 @@ final class JobQueue: @unchecked Sendable {
 
   var hasLocalJobs: Bool { !local.isEmpty }
 
-  func attach(to loop: EventLoop) { self.loop = loop }
+  /// Not held weakly: that would slow down every retain of the loop, which connections do all the time.
+  func attach(to loop: EventLoop) { unsafe pointer = Unmanaged.passUnretained(loop) }
+
+  /// The loop, for a caller on its thread.
+  var loop: EventLoop? {
+    guard isOnLoop else { return nil }
+    // SAFETY: the loop's deinit closes the queue, after which nobody is on the loop.
+    return unsafe pointer?.takeUnretainedValue()
+  }
 
   @inline(__always)
   func enqueue(_ job: UnownedJob, isIsolated: Bool, owner: @autoclosure () -> Owner) {

@@ -27,7 +27,7 @@ public final class LoopTaskExecutor: TaskExecutor {
 
   /// The loop, for a task that runs on it; fails with `ECANCELED` once it has ended.
   package func ownLoop() throws(SystemError) -> EventLoop {
-    guard queue.isOnLoop, let loop = queue.loop else {
+    guard let loop = queue.loop else {
       throw SystemError(call: "event loop", code: ECANCELED, detail: "the loop has ended")
     }
     return loop
