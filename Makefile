@@ -4,7 +4,7 @@ SWIFT ?= swift
 BUILD_FLAGS ?=
 TEST_FLAGS ?=
 BENCH_FLAGS ?=
-SWIFT_SOURCES = $(wildcard Sources Tests Benchmarks Package.swift)
+SWIFT_SOURCES = $(wildcard Sources Tests Examples Benchmarks Package.swift)
 
 # Empty when a Swift that can build this package is on the PATH, else one line that says what to do.
 SWIFT_PROBLEM = $(shell SWIFT='$(SWIFT)' Scripts/swift-problem.sh)

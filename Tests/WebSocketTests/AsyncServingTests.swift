@@ -41,10 +41,10 @@ private struct Oops: Error, Equatable {}
         // Its accept precedes this connection's in the listener's queue.
         try await WebSocketClient.withConnection(to: try address.url(), at: address) { _ in }
         #expect(executor.isOnLoop)
-        return PoolSocket(peer)
+        return ThreadSocket(peer)
       }
       // Reset or closed, but not left open.
-      _ = try? await Task.detached { try peers.receiveToEnd() }.value
+      _ = try? await withEventLoop(name: "peer") { _ in try peers.receiveToEnd() }
     }
   }
 
@@ -176,8 +176,8 @@ private struct Oops: Error, Equatable {}
   }
 }
 
-/// A blocking socket for one thread at a time of the pool.
-private struct PoolSocket: @unchecked Sendable {
+/// A blocking socket for a thread of its own.
+private struct ThreadSocket: @unchecked Sendable {
   private let socket: BlockingSocket
   init(_ socket: BlockingSocket) { self.socket = socket }
   func receiveToEnd() throws -> [UInt8] { try socket.receiveToEnd() }

@@ -105,13 +105,13 @@ private struct Oops: Error {}
           for try await _ in socket {}
         }
       ) { address in
-        let peer = PoolPeer(try RawPeer(to: address, receiveBufferBytes: 8192))
-        try await Task.detached { try peer.open() }.value
+        let peer = ThreadPeer(try RawPeer(to: address, receiveBufferBytes: 8192))
+        try await withEventLoop(name: "peer") { _ in try peer.open() }
         try await until(on: executor) {
           (ready.all.first?.connection?.pendingBytes ?? 0) > configuration.highWatermarkBytes
         }
         let total = messages * (16_384 + 4)
-        #expect(try await Task.detached { try peer.receive(exactly: total) }.value == total)
+        #expect(try await withEventLoop(name: "peer") { _ in try peer.receive(exactly: total) } == total)
         try peer.sendClose()
       }
     }
@@ -219,9 +219,9 @@ private struct Oops: Error {}
           await sending
         }
       ) { address in
-        let peer = PoolPeer(try RawPeer(to: address, receiveBufferBytes: 8192))
-        try await Task.detached { try peer.open() }.value
-        try await Task.detached { try peer.readSome() }.value
+        let peer = ThreadPeer(try RawPeer(to: address, receiveBufferBytes: 8192))
+        try await withEventLoop(name: "peer") { _ in try peer.open() }
+        try await withEventLoop(name: "peer") { _ in try peer.readSome() }
         peer.reset()
         try await until(on: executor) { errors.count == 2 }
       }
@@ -330,8 +330,8 @@ private struct Oops: Error {}
   }
 }
 
-/// A blocking peer for one thread at a time of the pool, so that the loop goes on meanwhile.
-struct PoolPeer: @unchecked Sendable {
+/// A blocking peer for a thread of its own: the pool's are few, and may be blocked by other tests.
+struct ThreadPeer: @unchecked Sendable {
   private let peer: RawPeer
 
   init(_ peer: RawPeer) { self.peer = peer }
