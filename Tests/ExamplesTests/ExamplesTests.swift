@@ -60,6 +60,7 @@ import WebSocket
     let address = try address(of: program, after: "listening on ws://")
     let refused = try ChatClient(to: address, path: "/", isRefused: true)
     #expect(refused.head.hasPrefix("HTTP/1.1 404 "))
+    refused.close()
     let ada = try ChatClient(to: address, path: "/ada")
     #expect(try ada.line() == "ada is here")
     let alan = try ChatClient(to: address, path: "/alan")
