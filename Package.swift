@@ -90,6 +90,7 @@ let package = Package(
 
     // Programs to learn from; `Tests/ExamplesTests` runs each.
     .target(name: "ExampleSupport", path: "Examples/Support", swiftSettings: common),
+    example("first-service", ["Reactor", "WebSocket"]),
     example("tcp-echo", ["Reactor"]),
     example("chat-room", ["Reactor", "WebSocket"]),
     example("websocket-client", ["Reactor", "WebSocket"]),
@@ -138,7 +139,8 @@ let package = Package(
     tests(
       "ExamplesTests",
       [
-        "Reactor", "WebSocket", "Coordination", "CoordinationCore", "example-tcp-echo", "example-chat-room",
+        "Reactor", "WebSocket", "Coordination", "CoordinationCore", "example-first-service", "example-tcp-echo",
+        "example-chat-room",
         "example-websocket-client", "example-supervisor", "example-timers-and-signals", "example-message-handler",
       ]),
     tests("LifelineBenchmarksTests", ["LifelineBenchmarks", "bench", "CoordinationCore", "Reactor"]),

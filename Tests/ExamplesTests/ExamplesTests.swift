@@ -10,7 +10,8 @@ import WebSocket
 @Suite(.timeLimit(.minutes(1))) struct ExamplesTests {
   @Test(
     arguments: [
-      ("tcp-echo", []), ("tcp-echo", ["65536"]), ("chat-room", ["0", "ignore"]), ("websocket-client", ["ws://x"]),
+      ("first-service", []), ("tcp-echo", []), ("tcp-echo", ["65536"]), ("chat-room", ["0", "ignore"]),
+      ("websocket-client", ["ws://x"]),
       ("supervisor", ["0", "true"]), ("timers-and-signals", ["10"]), ("message-handler", ["port"]),
     ] as [(String, [String])])
   func `wrong usage ends with status 2 and one line`(name: String, arguments: [String]) throws {
@@ -30,6 +31,18 @@ import WebSocket
     #expect(try client.receive(exactly: 100_000) == Array(message[..<100_000]))
     program.signal(SIGTERM)
     #expect(try client.receiveToEnd() == [])
+    client.close()
+    #expect(try program.exit() == .exited(0))
+  }
+
+  @Test func `the first service answers texts in capitals`() throws {
+    let program = try TestProcess(TestProcess.built("example-first-service"), ["0"])
+    let client = try ChatClient(to: try address(of: program, after: "listening on ws://"), path: "/")
+    try client.say("hello, wörld")
+    #expect(try client.line() == "HELLO, WÖRLD")
+    program.signal(SIGTERM)
+    #expect(try client.line() == nil)
+    try client.sendClose()
     client.close()
     #expect(try program.exit() == .exited(0))
   }
