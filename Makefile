@@ -11,7 +11,7 @@ SWIFT_PROBLEM = $(shell SWIFT='$(SWIFT)' Scripts/swift-problem.sh)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help swift deps build release demo test bench lint format clean
+.PHONY: help swift deps build release demo test bench docs lint format clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,11 +39,15 @@ test: swift deps ## run all tests
 bench: swift deps ## measure, and print a table to compare from commit to commit
 	@Scripts/bench.sh $(BENCH_FLAGS)
 
+docs: swift deps ## build the documentation of the libraries into .build/docs
+	@Scripts/docs.sh
+
 lint: swift ## check the format and the house rules
 	$(SWIFT) format lint --strict --parallel --recursive $(SWIFT_SOURCES)
 	@Scripts/lint-selftest.sh
 	@Scripts/lint.sh
 	@Scripts/readme-examples.sh
+	@Scripts/doc-examples.sh
 
 format: swift ## put the sources into the house format
 	$(SWIFT) format --in-place --parallel --recursive $(SWIFT_SOURCES)
