@@ -5,8 +5,8 @@ public import Primitives
 /// One thread's event loop: owns its connections, timers and watchers for life.
 ///
 /// Create and run it on the same thread. Work is done in turns: the loop waits, calls everything that is ready, runs
-/// the `afterTurn` bodies, writes what was sent during the turn, and tells delegates about connections that ended.
-/// Another thread reaches it through `mailbox` only.
+/// the `afterTurn` bodies and the tasks that are ready, writes what was sent during the turn, and tells delegates about
+/// connections that ended. Another thread reaches it through `mailbox` and the executors only.
 @safe
 public final class EventLoop {
   /// The door for other threads; also accepts posts from this one.

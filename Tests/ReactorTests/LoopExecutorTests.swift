@@ -171,6 +171,16 @@ private actor Nomad {
     #expect(!executor.isOnLoop)
   }
 
+  @Test func `that goes away without having run leaves its tasks to the pool`() async throws {
+    func orphan() throws -> Task<Bool, Never> {
+      let loop = try EventLoop()
+      let executor = loop.taskExecutor
+      return Task(executorPreference: executor) { executor.isOnLoop }
+    }
+    let task = try orphan()
+    #expect(await task.value == false)
+  }
+
   @Test func `an actor outlives it too, one call at a time`() async throws {
     let thread = try EventLoopThread(name: "short") { _ in }
     let made = Exchange<Resident>()

@@ -89,7 +89,7 @@ public final class AsyncWebSocket: @unchecked Sendable {
 
   private func preconditionOnLoop() {
     precondition(
-      executor.isOnLoop || open == nil,
+      executor.isOnLoop,
       "this part of an AsyncWebSocket is for its loop's thread; use withTaskExecutorPreference(socket.executor)")
   }
 
