@@ -4,14 +4,14 @@ SWIFT ?= swift
 BUILD_FLAGS ?=
 TEST_FLAGS ?=
 BENCH_FLAGS ?=
-SWIFT_SOURCES = $(wildcard Sources Tests Benchmarks Package.swift)
+SWIFT_SOURCES = $(wildcard Sources Tests Examples Benchmarks Package.swift)
 
 # Empty when a Swift that can build this package is on the PATH, else one line that says what to do.
 SWIFT_PROBLEM = $(shell SWIFT='$(SWIFT)' Scripts/swift-problem.sh)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help swift deps build release demo test bench bench-peers lint format clean
+.PHONY: help swift deps build release demo test bench bench-peers docs lint format clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,11 +42,15 @@ bench: swift deps ## measure, and print a table to compare from commit to commit
 bench-peers: swift deps ## measure WebSocket echoes beside other servers: BENCH_FLAGS="--quick --rows 20B-1"
 	@SWIFT='$(SWIFT)' Benchmarks/Peers/compare.py $(BENCH_FLAGS)
 
+docs: swift deps ## build the documentation of the libraries into .build/docs
+	@Scripts/docs.sh
+
 lint: swift ## check the format and the house rules
 	$(SWIFT) format lint --strict --parallel --recursive $(SWIFT_SOURCES)
 	@Scripts/lint-selftest.sh
 	@Scripts/lint.sh
 	@Scripts/readme-examples.sh
+	@Scripts/doc-examples.sh
 
 format: swift ## put the sources into the house format
 	$(SWIFT) format --in-place --parallel --recursive $(SWIFT_SOURCES)

@@ -24,6 +24,12 @@ func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
   .executableTarget(name: name, dependencies: dependencies, swiftSettings: checked)
 }
 
+func example(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .executableTarget(
+    name: "example-\(name)", dependencies: dependencies + ["ExampleSupport"], path: "Examples/\(name)",
+    swiftSettings: common)
+}
+
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
   .testTarget(name: name, dependencies: dependencies + ["TestSupport"], swiftSettings: common)
 }
@@ -82,6 +88,16 @@ let package = Package(
       ]),
     program("websocket-echo", ["Primitives", "Reactor", "WebSocket", "WebSocketCore"]),
 
+    // Programs to learn from; `Tests/ExamplesTests` runs each.
+    .target(name: "ExampleSupport", path: "Examples/Support", swiftSettings: common),
+    example("first-service", ["Reactor", "WebSocket"]),
+    example("tcp-echo", ["Reactor"]),
+    example("chat-room", ["Reactor", "WebSocket"]),
+    example("websocket-client", ["Reactor", "WebSocket"]),
+    example("supervisor", ["Reactor"]),
+    example("timers-and-signals", ["Reactor"]),
+    example("message-handler", ["Reactor", "Coordination", "CoordinationCore"]),
+
     // What the layers cost: `make bench`. Nothing here is part of a product.
     .target(name: "CAllocationCounter", path: "Benchmarks/CAllocationCounter"),
     .target(
@@ -129,6 +145,13 @@ let package = Package(
       [
         "Primitives", "Reactor", "WebSocket", "WebSocketCore", "CoordinationCore", "Coordination", "Storage",
         "lifeline",
+      ]),
+    tests(
+      "ExamplesTests",
+      [
+        "Reactor", "WebSocket", "Coordination", "CoordinationCore", "example-first-service", "example-tcp-echo",
+        "example-chat-room",
+        "example-websocket-client", "example-supervisor", "example-timers-and-signals", "example-message-handler",
       ]),
     tests("LifelineBenchmarksTests", ["LifelineBenchmarks", "bench", "CoordinationCore", "Reactor"]),
     tests(

@@ -83,7 +83,11 @@ public final class Connection {
     watcher = loop.watchers.lend()
     slot = Int32(truncatingIfNeeded: loop.connections.insert(self))
     unsafe watcher.prepare(descriptor, owner: self) { _, watcher, events in
-      unsafe IOWatcher.withResidentOwner(watcher, as: Connection.self) { $0.ready(events) }
+      unsafe IOWatcher.withResidentOwner(watcher, as: Connection.self) {
+        $0.ready(events)
+        // Tasks take what they were given while it is in the cache, and before the next connection's takes more memory.
+        $0.loop.runJobs()
+      }
     }
   }
 

@@ -5,12 +5,16 @@ public import Primitives
 /// One thread's event loop: owns its connections, timers and watchers for life.
 ///
 /// Create and run it on the same thread. Work is done in turns: the loop waits, calls everything that is ready, runs
-/// the `afterTurn` bodies, writes what was sent during the turn, and tells delegates about connections that ended.
-/// Another thread reaches it through `mailbox` only.
+/// the `afterTurn` bodies and the tasks that are ready, writes what was sent during the turn, and tells delegates about
+/// connections that ended. Another thread reaches it through `mailbox` and the executors only.
 @safe
 public final class EventLoop {
   /// The door for other threads; also accepts posts from this one.
   public let mailbox = Mailbox()
+  /// Runs tasks on this loop; inherited by their child tasks.
+  public let taskExecutor: LoopTaskExecutor
+  /// Lets actors live on this loop.
+  public let serialExecutor: LoopSerialExecutor
 
   let handle: OpaquePointer
   let thread = ThreadIdentity.current
@@ -54,6 +58,8 @@ public final class EventLoop {
       throw SystemError(call: "ev_loop_new", code: errno, detail: "no epoll descriptor could be made")
     }
     unsafe handle = loop
+    taskExecutor = LoopTaskExecutor(JobQueue(mailbox: mailbox))
+    serialExecutor = LoopSerialExecutor(taskExecutor)
     // SAFETY: both are freed in deinit, after the watcher was stopped.
     unsafe receiveBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.receiveBufferBytes, alignment: 64)
     unsafe wakeUp = UnsafeMutablePointer<ev_async>.allocate(capacity: 1)
@@ -74,10 +80,12 @@ public final class EventLoop {
       unsafe Unmanaged<EventLoop>.fromOpaque(data)._withUnsafeGuaranteedRef { $0.turn() }
     }
     unsafe mailbox.open(loop: loop, watcher: wakeUp)
+    taskExecutor.queue.attach(to: self)
   }
 
   deinit {
     _ = mailbox.close()
+    taskExecutor.queue.close(taskExecutor, serialExecutor)
     // SAFETY: nothing else is active: every active watcher's owner is in `resources` or `timers` and holds the loop.
     unsafe ev_async_stop(handle, wakeUp)
     unsafe ev_loop_destroy(handle)
@@ -99,9 +107,9 @@ public final class EventLoop {
     precondition(!hasEnded, "a loop runs once; make a new one")
     if !stopRequested {
       // SAFETY: the handle lives until deinit, and we are on its thread.
-      unsafe ev_run(handle, 0)
+      asCurrent { _ = unsafe ev_run(handle, 0) }
     }
-    end()
+    asCurrent { end() }
   }
 
   /// Ends `run()` after the current turn; call on the loop. Use `drain` first to let connections finish.
@@ -172,7 +180,9 @@ public final class EventLoop {
     turnTime = nil
   }
 
-  private var hasEndOfTurnWork: Bool { !afterTurnBodies.isEmpty || !unflushed.isEmpty || !finishing.isEmpty }
+  private var hasEndOfTurnWork: Bool {
+    !afterTurnBodies.isEmpty || taskExecutor.queue.hasLocalJobs || !unflushed.isEmpty || !finishing.isEmpty
+  }
 
   private func endTurn() {
     guard hasEndOfTurnWork else { return }
@@ -183,6 +193,8 @@ public final class EventLoop {
         swap(&bodies, &afterTurnBodies)
         for body in bodies { body() }
       }
+      // Before the flush, which writes what the tasks send.
+      runJobs()
       if !unflushed.isEmpty {
         var connections: [Connection] = []
         swap(&connections, &unflushed)
@@ -229,7 +241,15 @@ public final class EventLoop {
     @inline(__always) _modify { yield unsafe &uncheckedOutputPool }
   }
 
+  /// Runs the tasks' jobs that are ready.
+  @inline(__always)
+  func runJobs() {
+    guard taskExecutor.queue.hasLocalJobs else { return }
+    unsafe taskExecutor.queue.run(taskExecutor.asUnownedTaskExecutor(), serialExecutor.asUnownedSerialExecutor())
+  }
+
   private func openLetters() {
+    taskExecutor.queue.admitForeign()
     mailbox.take(into: &letters)
     var batch: [Mailbox.Letter] = []
     swap(&batch, &letters)
@@ -265,12 +285,14 @@ public final class EventLoop {
   private func end() {
     let accepted = mailbox.close()
     for letter in accepted { open(letter) }
+    taskExecutor.queue.admitForeign()
     endTurn()
     hasEnded = true
     for timer in timers.elements { timer.loopDidEnd() }
     for connection in connections.elements { connection.loopDidEnd() }
     for resource in resources.elements { resource.loopDidEnd() }
     endTurn()
+    taskExecutor.queue.close(taskExecutor, serialExecutor)
     var dropped: [() -> Void] = []
     swap(&dropped, &afterTurnBodies)
     drains = []

@@ -8,6 +8,8 @@ public enum WebSocketError: Error, Equatable, Sendable {
   case transport(SystemError)
   /// More than `maxPendingBytes` waited to be written.
   case outboundOverflow(limit: Int)
+  /// A message was to be sent on a connection that was closed, properly, with this code and text.
+  case closed(CloseCode, reason: String)
 }
 
 extension WebSocketError: CustomStringConvertible {
@@ -17,6 +19,8 @@ extension WebSocketError: CustomStringConvertible {
     case .transport(let error): error.description
     case .outboundOverflow(let limit):
       "the peer reads too slowly: more than maxPendingBytes \(limit) waited; stop sending above the high watermark"
+    case .closed(let code, let reason):
+      "the connection is closed with code \(code)\(reason.isEmpty ? "" : " (\(reason))"); nothing can be sent"
     }
   }
 }

@@ -17,17 +17,20 @@ final class Echo: WebSocketDelegate {
   static func serve(at address: SocketAddress, on loop: EventLoop, _ options: Options) throws(SystemError)
     -> WebSocketServer
   {
+    var listening = ListenerOptions()
+    listening.reusePort = options.loops > 1
+    return try WebSocketServer.listen(at: address, on: loop, configuration: configuration(options), options: listening)
+    { _ in
+      .accept(subprotocol: nil, delegate: Echo())
+    }
+  }
+
+  static func configuration(_ options: Options) -> WebSocketConfiguration {
     var configuration = WebSocketConfiguration()
     configuration.maxFrameBytes = options.maxMessageBytes
     configuration.maxMessageBytes = options.maxMessageBytes
     configuration.compression = options.compression
     configuration.maxPendingBytes = options.maxMessageBytes + 64 * 1024 * 1024
-    var listening = ListenerOptions()
-    listening.reusePort = options.loops > 1
-    // It has no state, so one serves all connections.
-    let echo = Echo()
-    return try WebSocketServer.listen(at: address, on: loop, configuration: configuration, options: listening) { _ in
-      .accept(subprotocol: nil, delegate: echo)
-    }
+    return configuration
   }
 }

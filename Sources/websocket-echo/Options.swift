@@ -8,6 +8,13 @@ struct Options: Equatable {
   var maxMessageBytes = 16 * 1024 * 1024
   /// How permessage-deflate is offered or taken; `nil` means not at all.
   var compression: CompressionConfiguration?
+  var style = Style.callback
+
+  /// Which face of the library serves the connections.
+  enum Style: String, CaseIterable {
+    case callback
+    case async
+  }
 
   static let version = "websocket-echo 0.1.0"
 
@@ -23,6 +30,7 @@ struct Options: Equatable {
       --compression C        off, or permessage-deflate with contexts that are shared or dedicated (off)
       --window-bits N        the largest window to compress and inflate with, as its binary logarithm, 9 to 15 (15)
       --memory-level N       zlib's memory for finding repetitions, 1 to 9 (8)
+      --style S              callback, or async: a task for each connection (callback)
       --help                 show this and exit
       --version              show the version and exit
 
@@ -40,8 +48,8 @@ struct Options: Equatable {
   }
 
   private static let names = [
-    "--port", "--host", "--loops", "--max-message-bytes", "--compression", "--window-bits", "--memory-level", "--help",
-    "--version",
+    "--port", "--host", "--loops", "--max-message-bytes", "--compression", "--window-bits", "--memory-level", "--style",
+    "--help", "--version",
   ]
 
   static func parse(_ arguments: [String]) throws(UsageError) -> Request {
@@ -71,6 +79,12 @@ struct Options: Equatable {
         options.compression = context.map { CompressionConfiguration(context: $0) }
       case "--window-bits": windowBits = try number(name, value, in: 9...15)
       case "--memory-level": memoryLevel = try number(name, value, in: 1...9)
+      case "--style":
+        guard let style = Style(rawValue: value) else {
+          let styles = Style.allCases.map(\.rawValue).joined(separator: " or ")
+          throw UsageError(message: "option --style takes \(styles), not \"\(value)\"")
+        }
+        options.style = style
       default: options.host = value
       }
     }

@@ -21,6 +21,24 @@ import WebSocket
     guard let address = SocketAddress(ip: options.host, port: options.port ?? 0) else {
       throw Options.UsageError(message: "option --host takes an address such as 127.0.0.1 or ::1, not \(options.host)")
     }
+    switch options.style {
+    case .callback: try serveByCallbacks(at: address, options)
+    case .async: try serveByTasks(at: address, options)
+    }
+  }
+
+  private static func serveByTasks(at address: SocketAddress, _ options: Options) throws {
+    try EventLoop.run(cancelledBy: [SIGTERM, SIGINT]) { _ in
+      try await WebSocketServer.serve(
+        at: address, loops: options.loops, configuration: Echo.configuration(options),
+        onListening: { say("listening on ws://\($0)") }
+      ) { socket, _ in
+        for try await message in socket { try await socket.send(message) }
+      }
+    }
+  }
+
+  private static func serveByCallbacks(at address: SocketAddress, _ options: Options) throws {
     let loop = try EventLoop()
     let server = try Echo.serve(at: address, on: loop, options)
     let bound = server.localAddress

@@ -489,7 +489,9 @@ final class Pair {
       var ends: (Int32, Int32) = (-1, -1)
       var pair: [Int32] = [0, 0]
       #expect(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue) | 0o2004000, 0, &pair) == 0)
-      ends = (pair[0], pair[1])
+      // Far above the numbers of tests that run at the same time, so that nobody else takes it.
+      ends = (fcntl(pair[0], F_DUPFD_CLOEXEC, 900), pair[1])
+      _ = close(pair[0])
       let old = Connection(
         descriptor: ends.0, remoteAddress: .unix(path: ""), profile: ConnectionProfile(ConnectionOptions()), on: loop)
       let oldSide = Recorder()
@@ -501,10 +503,11 @@ final class Pair {
         old.abort()
         var next: [Int32] = [0, 0]
         #expect(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue) | 0o2004000, 0, &next) == 0)
-        #expect(next[0] == ends.0)
+        let reused = fcntl(next[0], F_DUPFD_CLOEXEC, ends.0)
+        _ = close(next[0])
+        #expect(reused == ends.0)
         let new = Connection(
-          descriptor: next[0], remoteAddress: .unix(path: ""), profile: ConnectionProfile(ConnectionOptions()), on: loop
-        )
+          descriptor: reused, remoteAddress: .unix(path: ""), profile: ConnectionProfile(ConnectionOptions()), on: loop)
         new.delegate = newSide
         loop.schedule(after: .milliseconds(10)) {
           #expect(newSide.receivedBytes == 0)

@@ -35,14 +35,17 @@ import WebSocket
     return (String(decoding: output, as: UTF8.self), String(decoding: errors, as: UTF8.self), status)
   }
 
-  @Test(arguments: [SIGTERM, SIGINT], [1, 3])
-  func `it says where it listens, echoes, and drains on a signal`(signal: Int32, loops: Int) throws {
+  @Test(
+    arguments: [
+      (SIGTERM, 1, "callback"), (SIGINT, 3, "callback"), (SIGTERM, 3, "async"), (SIGINT, 1, "async"),
+    ])
+  func `it says where it listens, echoes, and drains on a signal`(signal: Int32, loops: Int, style: String) throws {
     var output: [UInt8] = []
     var status: Reactor.ExitStatus?
     let clients = (0..<8).map { _ in Recorder() }
     try withLoop(limit: .seconds(30)) { loop in
       var configuration = ChildProcess.Configuration(
-        executable: Self.program, arguments: ["--port=0", "--loops", "\(loops)"])
+        executable: Self.program, arguments: ["--port=0", "--loops", "\(loops)", "--style", style])
       configuration.standardOutput = .pipe(onBytes: { output += $0.withUnsafeBytes { Array($0) } })
       let child = try ChildProcess.spawn(configuration, on: loop) { status = $0 }
       loop.when({ output.last == UInt8(ascii: "\n") }) {
@@ -74,6 +77,7 @@ import WebSocket
       (["--bogus"], "unknown option --bogus"), (["--port"], "option --port needs a value"),
       (["--port", "65536"], "option --port takes a number from 0 to 65535"), ([], "option --port is missing"),
       (["--port", "0", "--loops", "0"], "option --loops takes a number from 1 to 64"),
+      (["--port", "0", "--style", "fast"], "option --style takes callback or async"),
       (["--port", "0", "--host", "nowhere"], "option --host takes an address"),
     ] as [([String], String)])
   func `a wrong option ends with status 2 and says what is right`(arguments: [String], message: String) throws {
