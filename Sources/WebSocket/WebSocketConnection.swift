@@ -211,7 +211,7 @@ public class WebSocketConnection {
     var offset = 0
     repeat {
       deliverWholeMessages(in: &bytes, from: &offset)
-    } while offset < bytes.byteCount && deliverNext(in: &bytes, from: &offset)
+    } while (offset < bytes.byteCount || machine.hasMore) && deliverNext(in: &bytes, from: &offset)
   }
 
   private final func beginRead() {

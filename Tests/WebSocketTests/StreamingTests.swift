@@ -60,9 +60,9 @@ import Testing
 
     private func sendMore(_ socket: WebSocketConnection) {
       while sent < pieces, socket.pendingBytes <= 256 * 1024 {
-        let piece = data.span.bytes.extracting((sent * Self.pieceBytes)..<((sent + 1) * Self.pieceBytes))
+        let piece = Array(data[(sent * Self.pieceBytes)..<((sent + 1) * Self.pieceBytes)])
         sent += 1
-        socket.send(piece: piece, .binary, isLast: sent == pieces, compressing: compressing)
+        socket.send(piece: piece.span.bytes, .binary, isLast: sent == pieces, compressing: compressing)
         mostPending = max(mostPending, socket.pendingBytes)
       }
     }

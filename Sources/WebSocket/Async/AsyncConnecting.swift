@@ -18,7 +18,7 @@ extension WebSocketClient {
     try await withCurrentEventLoop(orNew: "websocket") { loop in
       let socket = try await open(url, address, loop, configuration, headers, receiveQueue)
       do {
-        let value = try await body(socket)
+        let value = try await socket.inScope(body)
         await socket.leave(Task.isCancelled ? .goingAway : .normal)
         return value
       } catch {

@@ -119,7 +119,7 @@ private struct Service: Sendable {
   func serve(_ arrival: Arrival) async {
     let socket = arrival.socket
     do {
-      try await handler(socket, arrival.request)
+      try await socket.inScope { socket in try await handler(socket, arrival.request) }
       await socket.leave(Task.isCancelled ? .goingAway : .normal)
     } catch is CancellationError {
       await socket.leave(.goingAway)

@@ -32,6 +32,7 @@ public final class AsyncWebSocket: @unchecked Sendable {
 
   @unsafe private struct Receiver {
     let id: UInt64
+    let isScopesTask: Bool
     let continuation: UnsafeContinuation<WebSocketMessage?, any Error>
   }
 
@@ -52,6 +53,8 @@ public final class AsyncWebSocket: @unchecked Sendable {
   private var senders: [Sender] = unsafe []
   private var closers: [UnsafeContinuation<Void, Never>] = unsafe []
   private var lastWaiter: UInt64 = 0
+  /// The task in whose scope the connection is, while it is. Compared only.
+  private var scopesTask: UnsafeCurrentTask?
 
   init(_ connection: WebSocketConnection, highWatermarkBytes: Int, limits: ReceiveQueueLimits) {
     executor = connection.loop.taskExecutor
@@ -95,10 +98,10 @@ public final class AsyncWebSocket: @unchecked Sendable {
   /// Sends a message as soon as at most `highWatermarkBytes` wait to be written; it leaves at the end of the turn.
   ///
   /// Returns once the message is queued. Throws without having queued it: `CancellationError`, or `WebSocketError` of the
-  /// connection's failure, or `.closed`. A message of which more
-  /// than `maxPendingBytes` cannot be written at once fails the connection. When a
-  /// close is under way the error comes at its end, within twice `closeTimeout`.
+  /// connection's failure, or `.closed`. A message of which more than `maxPendingBytes` cannot be written at once fails the
+  /// connection. When a close is under way the error comes at its end, within twice `closeTimeout`.
   public nonisolated(nonsending) func send(_ message: WebSocketMessage) async throws {
+    if try sendNow(message) { return }
     guard executor.isOnLoop else {
       return try await withTaskExecutorPreference(executor) { try await sendOnLoop(message) }
     }
@@ -113,30 +116,26 @@ public final class AsyncWebSocket: @unchecked Sendable {
 
   /// Sends a message that was prepared for many connections; see `send(_:)`.
   public nonisolated(nonsending) func send(_ message: PreparedMessage) async throws {
+    if try sendNow(message) { return }
     guard executor.isOnLoop else {
       return try await withTaskExecutorPreference(executor) { try await sendOnLoop(message) }
     }
     try await sendOnLoop(message)
   }
 
-  private nonisolated(nonsending) func sendOnLoop(_ message: WebSocketMessage) async throws {
-    let open = try await connectionWithRoom()
-    // SAFETY: bytes are initialized whatever they hold.
-    unsafe open.send(message.bytes.span.bytes, message.kind)
-    if !open.isOpen { throw await sendingError() }
+  /// The usual case, without the cost of an asynchronous call; false leaves the message to `sendOnLoop`.
+  private func sendNow(_ message: some OutgoingMessage) throws -> Bool {
+    guard executor.isOnLoop, let open, open.isOpen, open.pendingBytes <= highWatermarkBytes else { return false }
+    try Task.checkCancellation()
+    message.send(on: open)
+    // A send may be what ends the connection; `sendOnLoop` finds it ended, sends nothing and throws.
+    return open.isOpen
   }
 
-  private nonisolated(nonsending) func sendOnLoop(_ message: PreparedMessage) async throws {
-    let open = try await connectionWithRoom()
-    open.send(message)
-    if !open.isOpen { throw await sendingError() }
-  }
-
-  private nonisolated(nonsending) func connectionWithRoom() async throws -> WebSocketConnection {
-    while true {
+  private nonisolated(nonsending) func sendOnLoop(_ message: some OutgoingMessage) async throws {
+    while try !sendNow(message) {
       try Task.checkCancellation()
       guard let open, open.isOpen else { throw await sendingError() }
-      if open.pendingBytes <= highWatermarkBytes { return open }
       try await roomToSend()
     }
   }
@@ -197,6 +196,25 @@ public final class AsyncWebSocket: @unchecked Sendable {
     }
   }
 
+  // MARK: Scope
+
+  /// Runs `body` with the connection, and watches for the cancellation of its task once for all of that task's receives:
+  /// watching during each of them would cost more than the rest of a receive.
+  nonisolated(nonsending) func inScope<Value>(_ body: (AsyncWebSocket) async throws -> Value) async throws -> Value {
+    // SAFETY: forgotten before the task ends, and only compared until then.
+    unsafe withUnsafeCurrentTask { unsafe scopesTask = unsafe $0 }
+    defer { unsafe scopesTask = nil }
+    return try await withTaskCancellationHandler {
+      try await body(self)
+    } onCancel: {
+      executor.mailbox.post { [self] in
+        if let waiting = unsafe receiver, unsafe waiting.isScopesTask { unsafe cancelReceiver(waiting.id) }
+      }
+    }
+  }
+
+  private var isScopesTask: Bool { unsafe withUnsafeCurrentTask { unsafe $0 == scopesTask } }
+
   /// The scope of the connection ends: nobody will ask for what is still queued.
   nonisolated(nonsending) func leave(_ code: CloseCode) async {
     messages.removeAll()
@@ -206,6 +224,24 @@ public final class AsyncWebSocket: @unchecked Sendable {
 
   // MARK: Receiving
 
+  /// What waits already, without the cost of an asynchronous call.
+  fileprivate func receiveNow() throws -> WebSocketMessage? {
+    guard executor.isOnLoop, !messages.isEmpty else { return nil }
+    return try takeMessage()
+  }
+
+  /// Whether the calling task has only to wait: nothing is there, and its cancellation is watched for already.
+  fileprivate func mayWaitInScope() throws -> Bool {
+    guard executor.isOnLoop, messages.isEmpty, reason == nil, isScopesTask else { return false }
+    try Task.checkCancellation()
+    return true
+  }
+
+  fileprivate func waitInScope(_ continuation: UnsafeContinuation<WebSocketMessage?, any Error>) {
+    unsafe wait(nextWaiter(), isScopesTask: true, continuation)
+  }
+
+  /// The case of all tasks and threads.
   fileprivate nonisolated(nonsending) func receive() async throws -> WebSocketMessage? {
     guard executor.isOnLoop else {
       return try await withTaskExecutorPreference(executor) { try await receiveOnLoop() }
@@ -214,12 +250,7 @@ public final class AsyncWebSocket: @unchecked Sendable {
   }
 
   private nonisolated(nonsending) func receiveOnLoop() async throws -> WebSocketMessage? {
-    try Task.checkCancellation()
-    if let message = messages.popFirst() {
-      queuedBytes -= message.bytes.count
-      if isReadingPaused { resumeReadingIfDrained() }
-      return message
-    }
+    if let message = try takeMessage() { return message }
     if let reason {
       if let error = reason.error { throw error }
       return nil
@@ -227,13 +258,25 @@ public final class AsyncWebSocket: @unchecked Sendable {
     let id = nextWaiter()
     return try await withTaskCancellationHandler {
       // SAFETY: resumed once by whoever takes it: a message, the close or the cancellation.
-      try await unsafe withUnsafeThrowingContinuation { continuation in
-        precondition(unsafe receiver == nil, "two tasks receive from one WebSocket; let one receive for both")
-        unsafe receiver = unsafe Receiver(id: id, continuation: continuation)
-      }
+      try await unsafe withUnsafeThrowingContinuation { unsafe wait(id, isScopesTask: false, $0) }
     } onCancel: {
       executor.mailbox.post { [self] in cancelReceiver(id) }
     }
+  }
+
+  private func takeMessage() throws -> WebSocketMessage? {
+    try Task.checkCancellation()
+    guard let message = messages.popFirst() else { return nil }
+    queuedBytes -= message.bytes.count
+    if isReadingPaused { resumeReadingIfDrained() }
+    return message
+  }
+
+  private func wait(
+    _ id: UInt64, isScopesTask: Bool, _ continuation: UnsafeContinuation<WebSocketMessage?, any Error>
+  ) {
+    precondition(unsafe receiver == nil, "two tasks receive from one WebSocket; let one receive for both")
+    unsafe receiver = unsafe Receiver(id: id, isScopesTask: isScopesTask, continuation: continuation)
   }
 
   private func cancelReceiver(_ id: UInt64) {
@@ -299,11 +342,17 @@ extension AsyncWebSocket: AsyncSequence {
     fileprivate let socket: AsyncWebSocket
 
     public nonisolated(nonsending) mutating func next() async throws -> WebSocketMessage? {
-      try await socket.receive()
+      if let message = try socket.receiveNow() { return message }
+      guard try socket.mayWaitInScope() else { return try await socket.receive() }
+      // SAFETY: resumed once by whoever takes it: a message, the close or the cancellation of the scope.
+      return try await unsafe withUnsafeThrowingContinuation { unsafe socket.waitInScope($0) }
     }
 
     public mutating func next(isolation actor: isolated (any Actor)?) async throws -> WebSocketMessage? {
-      try await socket.receive()
+      if let message = try socket.receiveNow() { return message }
+      guard try socket.mayWaitInScope() else { return try await socket.receive() }
+      // SAFETY: as above.
+      return try await unsafe withUnsafeThrowingContinuation { unsafe socket.waitInScope($0) }
     }
   }
 
@@ -344,4 +393,20 @@ final class AsyncWebSocketLink: WebSocketDelegate {
     socket?.didClose(reason)
     socket = nil
   }
+}
+
+/// What can be sent whole.
+private protocol OutgoingMessage: Sendable {
+  func send(on connection: WebSocketConnection)
+}
+
+extension WebSocketMessage: OutgoingMessage {
+  fileprivate func send(on connection: WebSocketConnection) {
+    // SAFETY: bytes are initialized whatever they hold.
+    unsafe connection.send(bytes.span.bytes, kind)
+  }
+}
+
+extension PreparedMessage: OutgoingMessage {
+  fileprivate func send(on connection: WebSocketConnection) { connection.send(self) }
 }

@@ -8,9 +8,10 @@ public import Primitives
 ///
 /// Every state goes to closed at once when a rule is broken, a deadline passes or the stream ends.
 ///
-/// The shell lends each read to `next` until it says `needsBytes`, sends what is appended to `output` after each call,
-/// does what `transport` events say, and calls `timerFired` at `deadline`. A message within one read stays where it
-/// lies; nothing is allocated for it. No call here calls back, so the shell's handlers may call anything in between.
+/// The shell lends each read to `next` until it says `needsBytes`, or until every byte is used and it has no more to say;
+/// it sends what is appended to `output` after each call, does what `transport` events say, and calls `timerFired` at
+/// `deadline`. A message within one read stays where it lies; nothing is allocated for it. No call here calls back, so the
+/// shell's handlers may call anything in between.
 ///
 /// It cannot be copied, because it owns the contexts of permessage-deflate. An idle one is small: what a connection needs
 /// only in the middle of a message lies in a `PartialMessage` that its `ConnectionContext` lends.
@@ -211,6 +212,13 @@ public struct ConnectionMachine: ~Copyable {
         return .needsBytes
       }
     }
+  }
+
+  /// Whether `next` has more to say although every byte is used: a compressed message inflates to several pieces.
+  @inline(__always)
+  public var hasMore: Bool {
+    guard let partial else { return false }
+    return partial.assembler.hasUnfinishedPiece
   }
 
   /// The message, or piece of one, that was announced as assembled; give it back with `recycle`.
