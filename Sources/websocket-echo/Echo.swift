@@ -17,14 +17,23 @@ final class Echo: WebSocketDelegate {
   static func serve(at address: SocketAddress, on loop: EventLoop, _ options: Options) throws(SystemError)
     -> WebSocketServer
   {
-    var configuration = WebSocketConfiguration()
-    configuration.maxFrameBytes = options.maxMessageBytes
-    configuration.maxMessageBytes = options.maxMessageBytes
-    configuration.maxPendingBytes = options.maxMessageBytes + 64 * 1024 * 1024
     var listening = ListenerOptions()
     listening.reusePort = options.loops > 1
-    return try WebSocketServer.listen(at: address, on: loop, configuration: configuration, options: listening) { _ in
+    return try WebSocketServer.listen(
+      at: address, on: loop, configuration: options.configuration, options: listening
+    ) { _ in
       .accept(subprotocol: nil, delegate: Echo())
     }
+  }
+}
+
+extension Options {
+  /// The limits of every connection, in either role.
+  var configuration: WebSocketConfiguration {
+    var configuration = WebSocketConfiguration()
+    configuration.maxFrameBytes = maxMessageBytes
+    configuration.maxMessageBytes = maxMessageBytes
+    configuration.maxPendingBytes = maxMessageBytes + 64 * 1024 * 1024
+    return configuration
   }
 }

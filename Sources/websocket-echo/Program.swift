@@ -2,13 +2,14 @@ import Glibc
 import Reactor
 import WebSocket
 
-/// The smallest useful WebSocket server: `websocket-echo --port 9001`.
+/// The smallest useful WebSocket server: `websocket-echo --port 9001`; and the client that conformance is tested with.
 @main struct Program {
   static func main() {
     do {
       switch try Options.parse(Array(CommandLine.arguments.dropFirst())) {
       case .show(let text): say(text)
       case .serve(let options): try serve(options)
+      case .run(let options, let url): try run(options, at: url)
       }
     } catch let error as Options.UsageError {
       fail("\(error.message)\nTry: websocket-echo --help", status: 2)
@@ -41,6 +42,17 @@ import WebSocket
     }
     loop.run()
     companions.join()
+  }
+
+  private static func run(_ options: Options, at url: WebSocketURL) throws {
+    let loop = try EventLoop()
+    let client = ConformanceClient(of: url, on: loop, options)
+    client.start { error in
+      if let error { fail("\(error)", status: 1) }
+      loop.stop()
+    }
+    loop.run()
+    say("ran \(client.caseCount) cases of \(url)")
   }
 
   /// Writes a line to standard output at once, even into a pipe.
