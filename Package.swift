@@ -50,7 +50,7 @@ let package = Package(
     // Values: no I/O, no clock, no randomness of their own.
     // The standard library's rounding and square roots call libm, which only `import Glibc` would otherwise link.
     library("Primitives", [], linker: [.linkedLibrary("m")]),
-    library("WebSocketCore", ["Primitives", "COpenSSL"], exclude: ["README.md"]),
+    library("WebSocketCore", ["Primitives", "COpenSSL", "CZlib"], exclude: ["README.md"]),
     library("CoordinationCore", ["Primitives", "CZlib"]),
 
     // One mutex, for the few places where threads meet; cores have none.

@@ -21,12 +21,20 @@ public enum ProtocolError: Error, Hashable, Sendable {
   case closeReasonNotUTF8
   case closePayloadOfOneByte
   case closeCodeNotAllowed(UInt16)
+  /// What a compressed message holds is no deflate data.
+  case compressedDataInvalid
+  /// A compressed message ends within a block of its deflate data.
+  case compressedDataTruncated
+  /// A message inflates to more than `limit` bytes.
+  case inflatedTooLong(limit: Int)
+  /// A message inflates to more than `limit` times its compressed bytes.
+  case inflationRatioExceeded(limit: Int)
 
   /// The code of the Close frame that answers this error (RFC 6455 §7.4.1).
   public var closeCode: CloseCode {
     switch self {
-    case .frameTooLong, .messageTooLong: .messageTooBig
-    case .textNotUTF8, .closeReasonNotUTF8: .invalidPayload
+    case .frameTooLong, .messageTooLong, .inflatedTooLong, .inflationRatioExceeded: .messageTooBig
+    case .textNotUTF8, .closeReasonNotUTF8, .compressedDataInvalid, .compressedDataTruncated: .invalidPayload
     case .reservedBits, .unknownOpcode, .maskMissing, .maskUnexpected, .fragmentedControlFrame, .controlFrameTooLong,
       .lengthNotMinimal, .lengthTopBitSet, .continuationWithoutMessage, .messageInterrupted, .closePayloadOfOneByte,
       .closeCodeNotAllowed:
@@ -34,7 +42,7 @@ public enum ProtocolError: Error, Hashable, Sendable {
     }
   }
 
-  /// The clause of RFC 6455 that was broken.
+  /// The clause of `specification` that was broken.
   public var clause: String {
     switch self {
     case .maskMissing, .maskUnexpected: "5.1"
@@ -45,6 +53,16 @@ public enum ProtocolError: Error, Hashable, Sendable {
     case .closeCodeNotAllowed: "7.4"
     case .textNotUTF8, .closeReasonNotUTF8: "8.1"
     case .frameTooLong, .messageTooLong: "10.4"
+    case .compressedDataInvalid, .compressedDataTruncated: "7.2.2"
+    case .inflatedTooLong, .inflationRatioExceeded: "8"
+    }
+  }
+
+  /// "RFC 6455", or "RFC 7692" for what compression adds.
+  public var specification: String {
+    switch self {
+    case .compressedDataInvalid, .compressedDataTruncated, .inflatedTooLong, .inflationRatioExceeded: "RFC 7692"
+    default: "RFC 6455"
     }
   }
 
@@ -67,10 +85,14 @@ public enum ProtocolError: Error, Hashable, Sendable {
     case .closeReasonNotUTF8: "close reason is not UTF-8"
     case .closePayloadOfOneByte: "close frame has a payload of one byte"
     case .closeCodeNotAllowed(let code): "close code \(code) is not allowed"
+    case .compressedDataInvalid: "compressed message is no valid deflate data"
+    case .compressedDataTruncated: "compressed message ends within a deflate block"
+    case .inflatedTooLong(let limit): "message inflates to more than maxMessageBytes \(limit)"
+    case .inflationRatioExceeded(let limit): "message inflates to more than maxInflationRatio \(limit) times its size"
     }
   }
 }
 
 extension ProtocolError: CustomStringConvertible {
-  public var description: String { "\(summary) (RFC 6455 §\(clause), close code \(closeCode))" }
+  public var description: String { "\(summary) (\(specification) §\(clause), close code \(closeCode))" }
 }

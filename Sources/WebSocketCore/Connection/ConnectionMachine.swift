@@ -315,7 +315,7 @@ public struct ConnectionMachine {
     subprotocol: String? = nil, headers: HTTPHeaders = [:], into output: inout [UInt8]
   ) -> String? {
     guard case .awaitingDecision(let request) = handshake else { return nil }
-    let extensions = Extensions.negotiated(from: request.extensions)
+    let extensions = Extensions.negotiated(from: request.extensions, nil)
     let selected = subprotocol.flatMap { request.subprotocols.contains($0) ? $0 : nil }
     request.encodeAcceptance(subprotocol: selected, extensions: extensions, headers: headers, into: &output)
     open(extensions)

@@ -47,7 +47,7 @@ public struct ClientHandshake: Hashable, Sendable {
     if !subprotocols.isEmpty {
       output.append(contentsOf: "Sec-WebSocket-Protocol: \(subprotocols.joined(separator: ", "))\r\n".utf8)
     }
-    if let value = Extensions.none.offerValue {
+    if let value = Extensions.offerValue(for: nil) {
       output.append(contentsOf: "Sec-WebSocket-Extensions: \(value)\r\n".utf8)
     }
     for field in headers.fields { output.append(contentsOf: "\(field.name): \(field.value)\r\n".utf8) }
@@ -85,7 +85,7 @@ public struct ClientHandshake: Hashable, Sendable {
       guard subprotocols.contains(name) else { throw .subprotocolNotOffered(name) }
       subprotocol = name
     }
-    let extensions = try Extensions.confirmed(by: ExtensionOffer.parse(headers))
+    let extensions = try Extensions.confirmed(by: ExtensionOffer.parse(headers), offered: nil)
     return .accepted(HandshakeResponse(subprotocol: subprotocol, headers: headers), extensions)
   }
 

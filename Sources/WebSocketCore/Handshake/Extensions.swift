@@ -1,26 +1,50 @@
-/// The extensions both ends agreed on (RFC 6455 §9).
-///
-/// Nothing is negotiated yet. permessage-deflate (RFC 7692) belongs here: it picks an offer in `negotiated(from:)`,
-/// answers it in `responseValue` and claims RSV1 in `reservedBits`.
+/// The extensions both ends agreed on (RFC 6455 §9): permessage-deflate or none.
 public struct Extensions: Hashable, Sendable {
   public static let none = Extensions()
 
-  /// Reserved bits that have a meaning on this connection, as they stand in a frame's first byte.
-  public var reservedBits: UInt8 { 0 }
+  /// How messages are compressed (RFC 7692); `nil` if they are not.
+  public var deflate: DeflateAgreement?
+
+  /// Without an agreement, no extension at all.
+  public init(deflate: DeflateAgreement? = nil) {
+    self.deflate = deflate
+  }
+
+  /// Reserved bits that have a meaning on this connection, as they stand in a frame's first byte. RSV1 marks the first
+  /// frame of a compressed message (RFC 7692 §6); on a continuation or a control frame it has no meaning even so.
+  public var reservedBits: UInt8 { deflate == nil ? 0 : 0x40 }
 
   /// What a client offers; `nil` leaves the field out.
-  var offerValue: String? { nil }
+  static func offerValue(for configuration: CompressionConfiguration?) -> String? {
+    configuration.map(DeflateAgreement.offerValue)
+  }
 
   /// What a server answers; `nil` leaves the field out.
-  var responseValue: String? { nil }
+  var responseValue: String? { deflate?.responseValue }
 
-  /// A server's choice among a client's offers: declining an offer is always allowed.
-  static func negotiated(from offers: [ExtensionOffer]) -> Extensions { .none }
-
-  /// A client's reading of the server's choice: what was not offered must not be chosen (RFC 6455 §4.1).
-  static func confirmed(by choices: [ExtensionOffer]) throws(HandshakeError) -> Extensions {
-    if let choice = choices.first { throw .extensionNotOffered(choice.name) }
+  /// A server's choice: the first offer that is valid and within the configuration. The others are declined by silence,
+  /// so that a client may list what it would rather have before what it can live with (RFC 7692 §5.1, §7.1).
+  static func negotiated(
+    from offers: [ExtensionOffer], _ configuration: CompressionConfiguration?
+  ) -> Extensions {
+    guard let configuration else { return .none }
+    for offer in offers where offer.name == DeflateAgreement.name {
+      if let agreement = DeflateAgreement(accepting: offer, configuration) { return Extensions(deflate: agreement) }
+    }
     return .none
+  }
+
+  /// A client's reading of the server's choice, which must fit what was offered (RFC 6455 §4.1, RFC 7692 §5.1).
+  static func confirmed(
+    by choices: [ExtensionOffer], offered configuration: CompressionConfiguration?
+  ) throws(HandshakeError) -> Extensions {
+    var extensions = Extensions.none
+    for choice in choices {
+      guard let configuration, choice.name == DeflateAgreement.name else { throw .extensionNotOffered(choice.name) }
+      guard extensions.deflate == nil else { throw .extensionInvalid(choice.name, detail: "it is selected twice") }
+      extensions.deflate = try DeflateAgreement(confirming: choice, configuration)
+    }
+    return extensions
   }
 }
 

@@ -35,6 +35,8 @@ public enum HandshakeError: Error, Hashable, Sendable {
   case acceptMismatch(expected: String, received: String)
   case subprotocolNotOffered(String)
   case extensionNotOffered(String)
+  /// The server selected an offered extension with parameters that the offer does not allow.
+  case extensionInvalid(String, detail: String)
 
   /// A server's answer other than 101.
   public struct Refusal: Hashable, Sendable {
@@ -61,6 +63,7 @@ public enum HandshakeError: Error, Hashable, Sendable {
     case .timedOut: "RFC 6455 §10"
     case .rejected: "RFC 6455 §4.2.2"
     case .refused, .acceptMismatch, .subprotocolNotOffered, .extensionNotOffered: "RFC 6455 §4.1"
+    case .extensionInvalid: "RFC 7692 §7.1"
     }
   }
 
@@ -81,7 +84,7 @@ public enum HandshakeError: Error, Hashable, Sendable {
     case .timedOut: Rejection(status: 408, message: description)
     case .rejected(let status): Rejection(status: status, message: description)
     // A client answers nothing; were a server to ask, it would be its own mistake.
-    case .refused, .acceptMismatch, .subprotocolNotOffered, .extensionNotOffered:
+    case .refused, .acceptMismatch, .subprotocolNotOffered, .extensionNotOffered, .extensionInvalid:
       Rejection(status: 500, message: description)
     }
   }
@@ -110,6 +113,7 @@ extension HandshakeError: CustomStringConvertible {
       "the field sec-websocket-accept is \"\(received)\" instead of \"\(expected)\""
     case .subprotocolNotOffered(let name): "the server selected the subprotocol \"\(name)\", which was not offered"
     case .extensionNotOffered(let name): "the server selected the extension \"\(name)\", which was not offered"
+    case .extensionInvalid(let name, let detail): "the server's answer about the extension \(name): \(detail)"
     }
   }
 }
