@@ -5,6 +5,8 @@ BUILD_FLAGS ?=
 TEST_FLAGS ?=
 BENCH_FLAGS ?=
 CONFORMANCE_FLAGS ?=
+SECONDS ?= 60
+FUZZ_TARGETS ?=
 SWIFT_SOURCES = $(wildcard Sources Tests Benchmarks Package.swift)
 
 # Empty when a Swift that can build this package is on the PATH, else one line that says what to do.
@@ -12,7 +14,7 @@ SWIFT_PROBLEM = $(shell SWIFT='$(SWIFT)' Scripts/swift-problem.sh)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help swift deps build release demo test conformance conformance-full bench lint format clean
+.PHONY: help swift deps build release demo test conformance conformance-full fuzz bench lint format clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +44,9 @@ conformance: swift deps ## run the Autobahn testsuite, both roles, with a sample
 
 conformance-full: swift deps ## run all 517 cases of it, half an hour, and write the table to commit
 	@Scripts/conformance.sh --full --table Tests/Conformance/RESULTS.md $(CONFORMANCE_FLAGS)
+
+fuzz: swift deps ## fuzz every target for SECONDS=60
+	@Scripts/fuzz.sh $(SECONDS) $(FUZZ_TARGETS)
 
 bench: swift deps ## measure, and print a table to compare from commit to commit
 	@Scripts/bench.sh $(BENCH_FLAGS)
