@@ -14,7 +14,7 @@ SWIFT_PROBLEM = $(shell SWIFT='$(SWIFT)' Scripts/swift-problem.sh)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help swift deps build release demo test conformance conformance-full fuzz bench lint format clean
+.PHONY: help swift deps build release demo test conformance conformance-full fuzz test-asan test-tsan bench lint format clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,12 @@ conformance: swift deps ## run the Autobahn testsuite, both roles, with a sample
 
 conformance-full: swift deps ## run all 517 cases of it, half an hour, and write the table to commit
 	@Scripts/conformance.sh --full --table Tests/Conformance/RESULTS.md $(CONFORMANCE_FLAGS)
+
+test-asan: swift deps ## run the Reactor and WebSocket tests under AddressSanitizer and LeakSanitizer
+	@Scripts/sanitized-tests.sh address
+
+test-tsan: swift deps ## run them under ThreadSanitizer
+	@Scripts/sanitized-tests.sh thread
 
 fuzz: swift deps ## fuzz every target for SECONDS=60
 	@Scripts/fuzz.sh $(SECONDS) $(FUZZ_TARGETS)
