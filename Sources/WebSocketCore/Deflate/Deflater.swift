@@ -74,7 +74,8 @@ final class Deflater {
 
   /// Appends what is ready of a message given piece by piece; all that is left of it with the last piece.
   ///
-  /// zlib holds a piece back until a block is full, up to 2^(`memoryLevel` + 9) bytes, so nothing may be ready.
+  /// zlib holds its work back until a block is full, 2^(`memoryLevel` + 6) literals and repetitions: often nothing is
+  /// ready, and in exchange pieces may be small at no cost in compression.
   func append(_ piece: RawSpan, isLast: Bool, into output: inout [UInt8]) {
     guard isLast || !piece.isEmpty else { return }
     guard isWithinMessage || !piece.isEmpty else {
