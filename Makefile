@@ -4,6 +4,9 @@ SWIFT ?= swift
 BUILD_FLAGS ?=
 TEST_FLAGS ?=
 BENCH_FLAGS ?=
+CONFORMANCE_FLAGS ?=
+SECONDS ?= 60
+FUZZ_TARGETS ?=
 SWIFT_SOURCES = $(wildcard Sources Tests Examples Benchmarks Package.swift)
 
 # Empty when a Swift that can build this package is on the PATH, else one line that says what to do.
@@ -11,10 +14,11 @@ SWIFT_PROBLEM = $(shell SWIFT='$(SWIFT)' Scripts/swift-problem.sh)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help swift deps build release demo test bench bench-peers docs lint format clean
+.PHONY: help swift deps build release demo test conformance conformance-full fuzz test-asan test-tsan bench bench-peers docs \
+  lint format clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 swift:
 	@$(if $(SWIFT_PROBLEM),$(error $(SWIFT_PROBLEM))):
@@ -35,6 +39,21 @@ demo: release ## see workers die and disconnect, and every task still end once
 # Swift Testing only: XCTest's empty run would print a misleading "Executed 0 tests" first.
 test: swift deps ## run all tests
 	$(SWIFT) test --disable-xctest $(BUILD_FLAGS) $(TEST_FLAGS)
+
+conformance: swift deps ## run the Autobahn testsuite, both roles, with a sample of its compression cases
+	@Scripts/conformance.sh $(CONFORMANCE_FLAGS)
+
+conformance-full: swift deps ## run all 517 cases of it, half an hour, and write the table to commit
+	@Scripts/conformance.sh --full --table Tests/Conformance/RESULTS.md $(CONFORMANCE_FLAGS)
+
+test-asan: swift deps ## run the Reactor and WebSocket tests under AddressSanitizer and LeakSanitizer
+	@Scripts/sanitized-tests.sh address
+
+test-tsan: swift deps ## run them under ThreadSanitizer
+	@Scripts/sanitized-tests.sh thread
+
+fuzz: swift deps ## fuzz every target for SECONDS=60
+	@Scripts/fuzz.sh $(SECONDS) $(FUZZ_TARGETS)
 
 bench: swift deps ## measure, and print a table to compare from commit to commit
 	@Scripts/bench.sh $(BENCH_FLAGS)

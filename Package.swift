@@ -4,13 +4,17 @@ import PackageDescription
 // CI turns warnings into errors; a user's newer toolchain with a new warning still builds.
 let warningsAreErrors = Context.environment["LIFELINE_WARNINGS_AS_ERRORS"] != nil
 
+// `make fuzz` builds with coverage for libFuzzer, in a folder of its own.
+let isFuzzing = Context.environment["LIFELINE_FUZZ"] != nil
+let fuzzed: [SwiftSetting] = isFuzzing ? [.unsafeFlags(["-sanitize=fuzzer,address", "-enable-testing"])] : []
+
 let common: [SwiftSetting] =
   [
     .swiftLanguageMode(.v6),
     .enableUpcomingFeature("ExistentialAny"),
     .enableUpcomingFeature("InternalImportsByDefault"),
     .enableUpcomingFeature("MemberImportVisibility"),
-  ] + (warningsAreErrors ? [.treatAllWarnings(as: .error)] : [])
+  ] + (warningsAreErrors ? [.treatAllWarnings(as: .error)] : []) + fuzzed
 
 let checked = common + [.strictMemorySafety()]
 
@@ -86,7 +90,7 @@ let package = Package(
         "FaultProxy",
         "Storage",
       ]),
-    program("websocket-echo", ["Primitives", "Reactor", "WebSocket", "WebSocketCore"]),
+    program("websocket-echo", ["ArgumentParsing", "Terminal", "Reactor", "WebSocket"]),
 
     // Programs to learn from; `Tests/ExamplesTests` runs each.
     .target(name: "ExampleSupport", path: "Examples/Support", swiftSettings: common),
@@ -162,3 +166,20 @@ let package = Package(
       ]),
   ]
 )
+
+// What the fuzzer runs is what FuzzTests replays, so it is the same sources: a library of its own only for the fuzzer,
+// whose `main` is libFuzzer's.
+if isFuzzing {
+  package.targets += [
+    .target(
+      name: "FuzzTargets", dependencies: ["Primitives", "WebSocketCore"], path: "Tests/FuzzTests/Targets",
+      swiftSettings: common),
+    .executableTarget(
+      name: "fuzz", dependencies: ["FuzzTargets"], path: "Tests/Fuzz",
+      exclude: ["README.md", "request.dict", "response.dict", "deflate.dict"],
+      swiftSettings: common + [.unsafeFlags(["-parse-as-library", "-enable-experimental-feature", "Extern"])],
+      linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])]),
+  ]
+} else {
+  package.targets.append(tests("FuzzTests", ["Primitives", "WebSocketCore"]))
+}

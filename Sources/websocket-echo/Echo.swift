@@ -19,18 +19,12 @@ final class Echo: WebSocketDelegate {
   {
     var listening = ListenerOptions()
     listening.reusePort = options.loops > 1
-    return try WebSocketServer.listen(at: address, on: loop, configuration: configuration(options), options: listening)
-    { _ in
-      .accept(subprotocol: nil, delegate: Echo())
+    // It has no state, so one serves all connections.
+    let echo = Echo()
+    return try WebSocketServer.listen(
+      at: address, on: loop, configuration: options.configuration, options: listening
+    ) { _ in
+      .accept(subprotocol: nil, delegate: echo)
     }
-  }
-
-  static func configuration(_ options: Options) -> WebSocketConfiguration {
-    var configuration = WebSocketConfiguration()
-    configuration.maxFrameBytes = options.maxMessageBytes
-    configuration.maxMessageBytes = options.maxMessageBytes
-    configuration.compression = options.compression
-    configuration.maxPendingBytes = options.maxMessageBytes + 64 * 1024 * 1024
-    return configuration
   }
 }

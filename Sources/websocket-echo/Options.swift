@@ -1,113 +1,127 @@
+import ArgumentParsing
+import Reactor
 import WebSocket
 
 /// What the command line asks for.
-struct Options: Equatable {
-  var host = "127.0.0.1"
-  var port: UInt16?
-  var loops = 1
-  var maxMessageBytes = 16 * 1024 * 1024
-  /// How permessage-deflate is offered or taken; `nil` means not at all.
-  var compression: CompressionConfiguration?
-  var style = Style.callback
-
+struct Options {
   /// Which face of the library serves the connections.
   enum Style: String, CaseIterable {
     case callback
     case async
   }
 
-  static let version = "websocket-echo 0.1.0"
-
-  static let help = """
-    Usage: websocket-echo --port P [--host H] [OPTION…]
-
-    Sends every WebSocket message back as it came, text as text and binary as binary.
-
-      --port P               port to listen on, 0 to 65535; 0 lets the system choose
-      --host H               address to listen on (127.0.0.1)
-      --loops N              event loops, each on a thread of its own, 1 to 64 (1)
-      --max-message-bytes B  longest message, up to 1073741824 (16777216)
-      --compression C        off, or permessage-deflate with contexts that are shared or dedicated (off)
-      --window-bits N        the largest window to compress and inflate with, as its binary logarithm, 9 to 15 (15)
-      --memory-level N       zlib's memory for finding repetitions, 1 to 9 (8)
-      --style S              callback, or async: a task for each connection (callback)
-      --help                 show this and exit
-      --version              show the version and exit
-
-    SIGTERM or SIGINT closes the connections and exits; a second one exits at once.
-    """
-
-  /// A command line that cannot be followed; the text says what to do.
-  struct UsageError: Error {
-    let message: String
+  /// How permessage-deflate is taken or offered.
+  enum Compression: String, CaseIterable {
+    case off
+    case shared
+    case dedicated
   }
 
-  enum Request: Equatable {
-    case serve(Options)
-    case show(String)
+  enum Job {
+    case serve(SocketAddress)
+    /// To be a client of the Autobahn testsuite's fuzzing server.
+    case runCases(WebSocketURL, agent: String)
   }
 
-  private static let names = [
-    "--port", "--host", "--loops", "--max-message-bytes", "--compression", "--window-bits", "--memory-level", "--style",
-    "--help", "--version",
-  ]
+  let job: Job
+  let loops: Int
+  let style: Style
+  /// The limits of every connection, in either role.
+  let configuration: WebSocketConfiguration
 
-  static func parse(_ arguments: [String]) throws(UsageError) -> Request {
-    var options = Options()
-    var windowBits: Int?
-    var memoryLevel: Int?
-    var rest = arguments[...]
-    while let argument = rest.popFirst() {
-      let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-      let name = String(parts.first ?? "")
-      guard names.contains(name) else {
-        throw UsageError(message: "unknown option \(name); the options are \(names.joined(separator: ", "))")
-      }
-      if name == "--help" { return .show(help) }
-      if name == "--version" { return .show(version) }
-      guard let value = parts.count == 2 ? String(parts[1]) : rest.popFirst() else {
-        throw UsageError(message: "option \(name) needs a value")
-      }
-      switch name {
-      case "--port": options.port = try number(name, value, in: 0...UInt16.max)
-      case "--loops": options.loops = try number(name, value, in: 1...64)
-      case "--max-message-bytes": options.maxMessageBytes = try number(name, value, in: 0...1 << 30)
-      case "--compression":
-        guard let context = contexts[value] else {
-          throw UsageError(message: "option --compression takes off, shared or dedicated, not \"\(value)\"")
-        }
-        options.compression = context.map { CompressionConfiguration(context: $0) }
-      case "--window-bits": windowBits = try number(name, value, in: 9...15)
-      case "--memory-level": memoryLevel = try number(name, value, in: 1...9)
-      case "--style":
-        guard let style = Style(rawValue: value) else {
-          let styles = Style.allCases.map(\.rawValue).joined(separator: " or ")
-          throw UsageError(message: "option --style takes \(styles), not \"\(value)\"")
-        }
-        options.style = style
-      default: options.host = value
-      }
-    }
-    if let windowBits {
-      options.compression?.maxOutgoingWindowBits = windowBits
-      options.compression?.maxIncomingWindowBits = windowBits
-    }
-    if let memoryLevel { options.compression?.memoryLevel = memoryLevel }
-    guard options.port != nil else { throw UsageError(message: "option --port is missing") }
-    return .serve(options)
+  private static let port = Option(
+    "port", optional: .integer(0...65_535), "Where to listen; 0 lets the system choose. Required without --client.")
+  private static let host = Option(
+    "host", .string, default: "127.0.0.1", as: "ADDRESS", "The address to listen on.")
+  private static let loops = Option(
+    "loops", .integer(1...64), default: 1, "Event loops, each on a thread of its own.")
+  private static let style = Option<Style>(
+    "style", .choice, default: .callback, as: "STYLE", "The face of the library that serves: async is a task a connection.")
+  private static let client = Option(
+    "client", optional: .string, as: "URL", "The fuzzing server of the Autobahn testsuite whose cases to run as a client.")
+  private static let agent = Option(
+    "agent", .string, default: "websocket-echo", as: "NAME", "What its report is to call this client.")
+  private static let maxMessageBytes = Option(
+    "max-message-bytes", .integer(0...1_073_741_824), default: 16_777_216, as: "BYTES", "The longest message.")
+  private static let compression = Option<Compression>(
+    "compression", .choice, default: .off, as: "CONTEXTS", "permessage-deflate, with contexts of this kind.")
+  private static let windowBits = Option(
+    "window-bits", .integer(9...15), default: 15,
+    "The largest window to compress and inflate with, as its binary logarithm.")
+  private static let memoryLevel = Option(
+    "memory-level", .integer(1...9), default: 8, "zlib's memory for finding repetitions.")
+
+  static let command = Command(
+    "websocket-echo", "sends every WebSocket message back as it came",
+    details: [
+      "SIGTERM or SIGINT closes the connections and exits; a second one exits at once.",
+      "With --client it is the client under test of the Autobahn testsuite instead, and exits after its last case.",
+    ],
+    sections: [
+      OptionSection("Serving", [port, host, loops, style]),
+      OptionSection("Being tested as a client", [client, agent]),
+      OptionSection("Both", [maxMessageBytes, compression, windowBits, memoryLevel]),
+    ],
+    examples: [
+      Example("websocket-echo --port 9001", "serve on the loopback interface"),
+      Example("websocket-echo --port 9001 --compression shared", "the same with permessage-deflate"),
+    ])
+
+  init(_ invocation: Invocation) throws(UsageError) {
+    loops = invocation[Self.loops]
+    style = invocation[Self.style]
+    var configuration = WebSocketConfiguration()
+    configuration.maxFrameBytes = invocation[Self.maxMessageBytes]
+    configuration.maxMessageBytes = invocation[Self.maxMessageBytes]
+    configuration.maxPendingBytes = invocation[Self.maxMessageBytes] + 64 * 1024 * 1024
+    configuration.compression = Self.chosenCompression(invocation)
+    self.configuration = configuration
+    job = try Self.chosenJob(invocation)
   }
 
-  private static let contexts: [String: CompressionConfiguration.Context?] = [
-    "off": nil, "shared": .shared, "dedicated": .dedicated,
-  ]
-
-  private static func number<Number: FixedWidthInteger>(
-    _ name: String, _ text: String, in range: ClosedRange<Number>
-  ) throws(UsageError) -> Number {
-    guard let value = Number(text), range.contains(value) else {
-      throw UsageError(
-        message: "option \(name) takes a number from \(range.lowerBound) to \(range.upperBound), not \"\(text)\"")
+  private static func chosenCompression(_ invocation: Invocation) -> CompressionConfiguration? {
+    var chosen: CompressionConfiguration
+    switch invocation[compression] {
+    case .off: return nil
+    case .shared: chosen = CompressionConfiguration(context: .shared)
+    case .dedicated: chosen = CompressionConfiguration(context: .dedicated)
     }
-    return value
+    chosen.maxOutgoingWindowBits = invocation[windowBits]
+    chosen.maxIncomingWindowBits = invocation[windowBits]
+    chosen.memoryLevel = invocation[memoryLevel]
+    return chosen
+  }
+
+  private static func chosenJob(_ invocation: Invocation) throws(UsageError) -> Job {
+    switch (invocation[port], invocation[client]) {
+    case (_?, _?): throw invocation.error("--port and --client exclude each other")
+    case (nil, nil): throw invocation.error("--port is missing")
+    case (let port?, nil):
+      let host = invocation[Self.host]
+      guard let address = SocketAddress(ip: host, port: UInt16(truncatingIfNeeded: port)) else {
+        throw invocation.error("--host: expected an address such as 127.0.0.1 or ::1, not \"\(host)\"")
+      }
+      return .serve(address)
+    case (nil, let text?):
+      let agent = invocation[Self.agent]
+      guard agent.utf8.allSatisfy(isUnreserved) else {
+        throw invocation.error("--agent: expected letters, digits and -._~, not \"\(agent)\"")
+      }
+      do throws(WebSocketURL.ParseError) {
+        return .runCases(try WebSocketURL(text), agent: agent)
+      } catch {
+        throw invocation.error("--client: expected a URL such as ws://127.0.0.1:9001, not \"\(text)\": \(error)")
+      }
+    }
+  }
+
+  /// What stands in a URL's query as it is (RFC 3986 §2.3).
+  private static func isUnreserved(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+      UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "~"):
+      true
+    default: false
+    }
   }
 }

@@ -1,36 +1,40 @@
+import ArgumentParsing
 import Glibc
 import Reactor
+import Terminal
 import WebSocket
 
-/// The smallest useful WebSocket server: `websocket-echo --port 9001`.
+/// The smallest useful WebSocket server: `websocket-echo --port 9001`; and the client that conformance is tested with.
 @main struct Program {
   static func main() {
-    do {
-      switch try Options.parse(Array(CommandLine.arguments.dropFirst())) {
-      case .show(let text): say(text)
-      case .serve(let options): try serve(options)
+    do throws(UsageError) {
+      let parser = ArgumentParser(Options.command, version: "0.1.0")
+      switch try parser.parse(Array(CommandLine.arguments.dropFirst())) {
+      case .help(let page): say(page.text(columns: TerminalDevice.columns(STDOUT_FILENO) ?? 80))
+      case .version(let text): say(text)
+      case .run(let invocation): run(try Options(invocation))
       }
-    } catch let error as Options.UsageError {
-      fail("\(error.message)\nTry: websocket-echo --help", status: 2)
     } catch {
-      fail("\(error)", status: 1)
+      fail("\(error)", status: UsageError.exitStatus)
     }
   }
 
-  private static func serve(_ options: Options) throws {
-    guard let address = SocketAddress(ip: options.host, port: options.port ?? 0) else {
-      throw Options.UsageError(message: "option --host takes an address such as 127.0.0.1 or ::1, not \(options.host)")
-    }
-    switch options.style {
-    case .callback: try serveByCallbacks(at: address, options)
-    case .async: try serveByTasks(at: address, options)
+  private static func run(_ options: Options) {
+    do {
+      switch (options.job, options.style) {
+      case (.serve(let address), .callback): try serveByCallbacks(at: address, options)
+      case (.serve(let address), .async): try serveByTasks(at: address, options)
+      case (.runCases(let url, let agent), _): try runCases(of: url, as: agent, options)
+      }
+    } catch {
+      fail("websocket-echo: \(error)", status: 1)
     }
   }
 
   private static func serveByTasks(at address: SocketAddress, _ options: Options) throws {
     try EventLoop.run(cancelledBy: [SIGTERM, SIGINT]) { _ in
       try await WebSocketServer.serve(
-        at: address, loops: options.loops, configuration: Echo.configuration(options),
+        at: address, loops: options.loops, configuration: options.configuration,
         onListening: { say("listening on ws://\($0)") }
       ) { socket, _ in
         for try await message in socket { try await socket.send(message) }
@@ -44,7 +48,7 @@ import WebSocket
     let bound = server.localAddress
     // The kernel shares connections out among loops that listen on one port.
     let companions = Companions(options) { error in
-      if let error { fail("\(error)", status: 1) }
+      if let error { fail("websocket-echo: \(error)", status: 1) }
       say("listening on ws://\(bound)")
     }
     try companions.start(at: bound, from: loop)
@@ -61,17 +65,21 @@ import WebSocket
     companions.join()
   }
 
-  /// Writes a line to standard output at once, even into a pipe.
-  private static func say(_ line: String) { write(line, to: STDOUT_FILENO) }
-
-  private static func fail(_ line: String, status: Int32) -> Never {
-    write("websocket-echo: " + line, to: STDERR_FILENO)
-    exit(status)
+  private static func runCases(of url: WebSocketURL, as agent: String, _ options: Options) throws {
+    let loop = try EventLoop()
+    let client = ConformanceClient(of: url, as: agent, options.configuration, on: loop)
+    client.start { error in
+      if let error { fail("websocket-echo: \(error)", status: 1) }
+      loop.stop()
+    }
+    loop.run()
+    say("ran \(client.caseCount) cases of \(url)")
   }
 
-  private static func write(_ line: String, to descriptor: Int32) {
-    let bytes = Array((line + "\n").utf8)
-    // SAFETY: write reads at most `count` bytes of the array.
-    _ = unsafe Glibc.write(descriptor, bytes, bytes.count)
+  private static func say(_ text: String) { _ = DescriptorWriter.standardOutput.write(text + "\n") }
+
+  private static func fail(_ text: String, status: Int32) -> Never {
+    _ = DescriptorWriter.standardError.write(text + "\n")
+    exit(status)
   }
 }

@@ -74,11 +74,16 @@ import WebSocket
 
   @Test(
     arguments: [
-      (["--bogus"], "unknown option --bogus"), (["--port"], "option --port needs a value"),
-      (["--port", "65536"], "option --port takes a number from 0 to 65535"), ([], "option --port is missing"),
-      (["--port", "0", "--loops", "0"], "option --loops takes a number from 1 to 64"),
-      (["--port", "0", "--style", "fast"], "option --style takes callback or async"),
-      (["--port", "0", "--host", "nowhere"], "option --host takes an address"),
+      (["--prot", "1"], "unknown option --prot; did you mean --port?"), (["--port"], "--port needs a value"),
+      (["--port", "65536"], "--port: 65536 is not valid; expected a whole number, 0 to 65535"),
+      ([], "--port is missing"),
+      (["--port", "0", "--loops", "0"], "--loops: 0 is not valid; expected a whole number, 1 to 64"),
+      (["--port", "0", "--style", "fast"], "--style: fast is not valid; expected one of callback, async"),
+      (["--port", "0", "--compression", "some"], "--compression: some is not valid; expected one of off, shared"),
+      (["--port", "0", "--host", "nowhere"], "--host: expected an address"),
+      (["--client", "http://a"], "--client: expected a URL such as ws://127.0.0.1:9001"),
+      (["--client", "ws://a", "--port", "0"], "--port and --client exclude each other"),
+      (["--client", "ws://a", "--agent", "a b"], "--agent: expected letters, digits and -._~"),
     ] as [([String], String)])
   func `a wrong option ends with status 2 and says what is right`(arguments: [String], message: String) throws {
     let (output, errors, status) = try run(arguments)
@@ -90,7 +95,7 @@ import WebSocket
   @Test func `help and version go to standard output`() throws {
     let help = try run(["--help"])
     #expect(help.status == .exited(0))
-    #expect(help.output.hasPrefix("Usage: websocket-echo --port P"))
+    #expect(help.output.hasPrefix("Usage: websocket-echo [OPTION…]"))
     let version = try run(["--version"])
     #expect(version.status == .exited(0))
     #expect(version.output.hasPrefix("websocket-echo "))
@@ -104,5 +109,93 @@ import WebSocket
     let (_, errors, status) = try run(["--port", "\(port ?? 0)"])
     #expect(status == .exited(1))
     #expect(errors.contains("bind 127.0.0.1:\(port ?? 0)"))
+  }
+
+  /// What a fuzzing server would see: the targets that were asked for, and what came back on the cases.
+  private final class FakeFuzzingServer {
+    var targets: [String] = []
+    var echoed: [Recorder.Heard] = []
+    let caseCount: String
+
+    init(caseCount: String) {
+      self.caseCount = caseCount
+    }
+
+    func listen(on loop: EventLoop) throws -> WebSocketServer {
+      try WebSocketServer.listen(at: .loopback(), on: loop) { [self] request in
+        targets.append(request.target)
+        switch request.path {
+        case "/getCaseCount":
+          return .accept(
+            subprotocol: nil,
+            delegate: Recorder { [caseCount] socket, event in
+              guard event == .open else { return }
+              socket.send(text: caseCount)
+              socket.close()
+            })
+        // A case may end in a refused handshake, in a reset, or properly after an echo.
+        case "/runCase" where request.target.contains("case=1&"): return .reject(status: 400, message: "no")
+        case "/runCase" where request.target.contains("case=2&"):
+          return .accept(subprotocol: nil, delegate: Recorder { socket, event in if event == .open { socket.abort() } })
+        case "/runCase":
+          return .accept(
+            subprotocol: nil,
+            delegate: Recorder { [self] socket, event in
+              switch event {
+              case .open: socket.send(text: "hällo")
+              case .text:
+                echoed.append(event)
+                socket.close()
+              default: break
+              }
+            })
+        default:
+          return .accept(subprotocol: nil, delegate: Recorder { socket, event in if event == .open { socket.close() } })
+        }
+      }
+    }
+  }
+
+  /// Runs the program as the client of a fake fuzzing server.
+  private func runClient(of fake: FakeFuzzingServer) throws -> Reactor.ExitStatus? {
+    var status: Reactor.ExitStatus?
+    try withLoop { loop in
+      let server = try fake.listen(on: loop)
+      let configuration = ChildProcess.Configuration(
+        executable: Self.program,
+        arguments: ["--client", "ws://127.0.0.1:\(server.localAddress.port ?? 0)", "--agent", "a-1"])
+      _ = try ChildProcess.spawn(configuration, on: loop) {
+        status = $0
+        loop.stop()
+      }
+    }
+    return status
+  }
+
+  @Test func `as a client it runs every case, however one ends, and asks for the report`() throws {
+    let fake = FakeFuzzingServer(caseCount: "3")
+    #expect(try runClient(of: fake) == .exited(0))
+    #expect(
+      fake.targets == [
+        "/getCaseCount", "/runCase?case=1&agent=a-1", "/runCase?case=2&agent=a-1", "/runCase?case=3&agent=a-1",
+        "/updateReports?agent=a-1",
+      ])
+    #expect(fake.echoed == [.text("hällo")])
+  }
+
+  @Test func `as a client it ends with status 1 where there is no fuzzing server`() throws {
+    let fake = FakeFuzzingServer(caseCount: "many")
+    #expect(try runClient(of: fake) == .exited(1))
+    #expect(fake.targets == ["/getCaseCount"])
+    // A port that was just given back: nobody listens there.
+    var url = ""
+    try withLoop { loop in
+      let server = try fake.listen(on: loop)
+      url = "ws://127.0.0.1:\(server.localAddress.port ?? 0)"
+      server.close { loop.stop() }
+    }
+    let (_, errors, status) = try run(["--client", url])
+    #expect(status == .exited(1))
+    #expect(errors.contains("cannot reach \(url)/getCaseCount"))
   }
 }

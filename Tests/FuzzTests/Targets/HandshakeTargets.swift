@@ -1,0 +1,112 @@
+@testable import WebSocketCore
+
+/// A request and what follows it. Flags: 0 reject it, 1 tight limits.
+enum RequestTarget {
+  static func run(_ input: inout FuzzInput) throws(Finding) {
+    let bytes = Array(input.rest)
+    let whole = try drive([bytes], input)
+    try drive(input.cut(bytes), input).requireSame(as: whole, pongsToo: true)
+    try checkAnswer(whole)
+    try whole.checkOutput()
+  }
+
+  private static func drive(_ reads: [[UInt8]], _ input: FuzzInput) throws(Finding) -> MachineDriver {
+    var driver = MachineDriver(.server, HandshakeLimits.configuration(areTight: input.has(1)))
+    if input.has(0) { driver.rejection = Rejection(status: 403, message: "no\r\n\"entry\"") }
+    for read in reads { try driver.read(read) }
+    return driver
+  }
+
+  /// The answer is one well-formed head with the fields that it may have, and the body that it announces.
+  private static func checkAnswer(_ driver: MachineDriver) throws(Finding) {
+    for case .upgradeRequested(let request) in driver.events {
+      try require(request.target.hasPrefix("/"), "the target is \(request.target)")
+      try require(request.subprotocols.allSatisfy(\.isToken), "a subprotocol is no token")
+    }
+    let answer = driver.output.prefix(driver.handshakeBytes ?? driver.output.count)
+    guard !answer.isEmpty else { return }
+    guard let head = HTTPAnswer(Array(answer)) else {
+      throw Finding(description: "the answer is malformed: \(String(decoding: answer, as: UTF8.self))")
+    }
+    if driver.handshakeBytes != nil {
+      let allowed: Set = [
+        "upgrade", "connection", "sec-websocket-accept", "sec-websocket-protocol",
+        "sec-websocket-extensions",
+      ]
+      try require(head.status == 101 && head.body.isEmpty, "the upgrade is answered with \(head.status)")
+      try require(
+        head.fields.count == Set(head.fields.keys).count && allowed.isSuperset(of: head.fields.keys),
+        "the upgrade's answer has \(head.fields)")
+    } else {
+      try require((400...599).contains(head.status), "the refusal's status is \(head.status)")
+      try require(
+        head.fields["content-length"] == "\(head.body.count)", "the refusal's body has \(head.body.count) bytes")
+      try require(head.fields["connection"]?.contains("close") == true, "the refusal does not say close")
+    }
+  }
+}
+
+/// A response and what follows it, to a client that offered two subprotocols. Flags: 1 tight limits.
+enum ResponseTarget {
+  static func run(_ input: inout FuzzInput) throws(Finding) {
+    let bytes = Array(input.rest)
+    var whole = try drive([bytes], input)
+    try drive(input.cut(bytes), input).requireSame(as: whole, pongsToo: true)
+    for case .opened(let response) in whole.events {
+      try require(
+        response.subprotocol.map(MachineDriver.subprotocols.contains) ?? true, "a subprotocol that was not offered")
+    }
+    if whole.handshakeBytes == nil {
+      try require(whole.output == MachineDriver.request, "something was sent before the handshake was done")
+    }
+    try whole.checkOutput()
+    try whole.endStream()
+    if case .handshake(.refused(let refusal))? = whole.machine.outcome?.failure {
+      try require(refusal.status != 101 && refusal.body.count <= 4096, "the refusal is \(refusal)")
+    }
+  }
+
+  private static func drive(_ reads: [[UInt8]], _ input: FuzzInput) throws(Finding) -> MachineDriver {
+    var driver = MachineDriver(.client, HandshakeLimits.configuration(areTight: input.has(1)))
+    for read in reads { try driver.read(read) }
+    return driver
+  }
+}
+
+enum HandshakeLimits {
+  static func configuration(areTight: Bool) -> WebSocketConfiguration {
+    var configuration = WebSocketConfiguration()
+    if areTight {
+      configuration.maxRequestHeadBytes = 300
+      configuration.maxHeaderFields = 8
+    }
+    return configuration
+  }
+}
+
+/// An HTTP answer, read as strictly as possible.
+private struct HTTPAnswer {
+  var status = 0
+  var fields: [String: String] = [:]
+  var body: [UInt8] = []
+
+  init?(_ bytes: [UInt8]) {
+    guard let end = bytes.firstRange(of: Array("\r\n\r\n".utf8)) else { return nil }
+    body = Array(bytes[end.upperBound...])
+    var lines = bytes[..<end.lowerBound].split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)[...]
+    for index in lines.indices.dropLast() {
+      guard lines[index].last == UInt8(ascii: "\r") else { return nil }
+      lines[index].removeLast()
+    }
+    guard lines.allSatisfy({ line in line.allSatisfy { $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 } }) else { return nil }
+    let first = String(decoding: lines.popFirst() ?? [], as: UTF8.self)
+    guard first.hasPrefix("HTTP/1.1 "), let status = Int(first.dropFirst(9).prefix(3)) else { return nil }
+    self.status = status
+    for line in lines {
+      let text = String(decoding: line, as: UTF8.self)
+      guard let colon = text.firstRange(of: ": ") else { return nil }
+      guard fields.updateValue(String(text[colon.upperBound...]), forKey: text[..<colon.lowerBound].lowercased()) == nil
+      else { return nil }
+    }
+  }
+}
