@@ -11,7 +11,7 @@ private final class WeakLoop: @unchecked Sendable {
   weak var loop: EventLoop?
 }
 
-@Suite(.timeLimit(.minutes(1))) struct `running a loop with an async body` {
+@Suite(.timeLimit(.minutes(5))) struct `running a loop with an async body` {
   @Test func `returns what the body returns, and the loop is released`() throws {
     let reference = WeakLoop()
     let number = try EventLoop.run { loop in
@@ -72,7 +72,7 @@ private final class WeakLoop: @unchecked Sendable {
   }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct `a loop for the length of a scope` {
+@Suite(.timeLimit(.minutes(5))) struct `a loop for the length of a scope` {
   @Test func `returns the body's value once its thread is gone`() async throws {
     let reference = WeakLoop()
     let mailbox = try await withEventLoop(name: "scope") { loop in

@@ -2,7 +2,7 @@ import Reactor
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct `the examples of Reactor's guides` {
+@Suite(.timeLimit(.minutes(5))) struct `the examples of Reactor's guides` {
   @Test func `a post reaches a connection of another thread`() throws {
     let accepted = Exchange<LoopBound<Connection>>()
     let server = try RunningServer { loop in

@@ -21,7 +21,8 @@ private actor Nomad {
   func isOn(_ tasks: LoopTaskExecutor) -> Bool { tasks.isOnLoop }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct `a loop as executor` {
+// Asynchronous tests wait for a thread of the pool, which blocking tests of other suites may hold for a while.
+@Suite(.timeLimit(.minutes(5))) struct `a loop as executor` {
   @Test func `keeps a task and its children on its thread through every kind of await`() async throws {
     try await withEventLoop { loop in
       let executor = loop.taskExecutor

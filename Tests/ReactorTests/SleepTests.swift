@@ -5,7 +5,7 @@ import Testing
 
 @testable import Reactor
 
-@Suite(.timeLimit(.minutes(1))) struct `sleeping on a loop` {
+@Suite(.timeLimit(.minutes(5))) struct `sleeping on a loop` {
   @Test(arguments: [Duration.milliseconds(3), .zero, .seconds(-1)])
   func `ends after the duration, on the loop, and not before`(duration: Duration) async throws {
     try await withEventLoop { loop in

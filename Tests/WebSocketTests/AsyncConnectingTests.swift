@@ -6,7 +6,8 @@ import WebSocket
 
 private struct Oops: Error, Equatable {}
 
-@Suite(.timeLimit(.minutes(1))) struct AsyncConnectingTests {
+// Asynchronous tests wait for a thread of the pool, which blocking tests of other suites may hold for a while.
+@Suite(.timeLimit(.minutes(5))) struct AsyncConnectingTests {
   @Test func `returns the body's value, and the peer sees 1000`() async throws {
     let reasons = EventLog<CloseReason>("closes")
     try await withServer(handler: { socket, _ in

@@ -6,7 +6,8 @@ import WebSocket
 
 private struct Oops: Error, Equatable {}
 
-@Suite(.timeLimit(.minutes(1))) struct AsyncServingTests {
+// Asynchronous tests wait for a thread of the pool, which blocking tests of other suites may hold for a while.
+@Suite(.timeLimit(.minutes(5))) struct AsyncServingTests {
   @Test func `cancelling ends it gracefully: handlers are cancelled, peers hear 1001, the port is free`() async throws {
     let events = EventLog<String>("events")
     let (addresses, listening) = AsyncStream.makeStream(of: SocketAddress.self)

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 import WebSocket
 
-@Suite(.timeLimit(.minutes(1))) struct `the examples of WebSocket's guides` {
+@Suite(.timeLimit(.minutes(5))) struct `the examples of WebSocket's guides` {
   @Test func `a question is answered`() async throws {
     try await withServer { address in
       let answer = try await ask("well?", of: try address.url())
