@@ -55,7 +55,8 @@ actor Room {
     var tooSlow: [Member] = []
     for (id, member) in members {
       if member.missed > 0 {
-        guard case .enqueued = member.outbox.yield(PreparedMessage(text: "(you missed \(member.missed) messages)")) else {
+        guard case .enqueued = member.outbox.yield(PreparedMessage(text: "(you missed \(member.missed) messages)"))
+        else {
           members[id]?.missed += 1
           continue
         }

@@ -36,9 +36,11 @@ struct Options {
   private static let loops = Option(
     "loops", .integer(1...64), default: 1, "Event loops, each on a thread of its own.")
   private static let style = Option<Style>(
-    "style", .choice, default: .callback, as: "STYLE", "The face of the library that serves: async is a task a connection.")
+    "style", .choice, default: .callback, as: "STYLE",
+    "The face of the library that serves: async is a task a connection.")
   private static let client = Option(
-    "client", optional: .string, as: "URL", "The fuzzing server of the Autobahn testsuite whose cases to run as a client.")
+    "client", optional: .string, as: "URL",
+    "The fuzzing server of the Autobahn testsuite whose cases to run as a client.")
   private static let agent = Option(
     "agent", .string, default: "websocket-echo", as: "NAME", "What its report is to call this client.")
   private static let maxMessageBytes = Option(

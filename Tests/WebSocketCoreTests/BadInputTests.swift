@@ -139,7 +139,7 @@ import Testing
     let bad = row.bytes(role)
     let bytes = bad + Row.frame(0x81, [0x61])(role) + Row.frame(0x89)(role)
     for chunks in [[], Array(repeating: 1, count: bytes.count)] + (1..<min(bad.count, 20)).map({ [$0] }) {
-      var probe = try Probe.open(role)
+      let probe = try Probe.open(role)
       probe.feed(bytes, chunks: chunks)
       try expectEnd(probe, code: row.code)
       #expect(!probe.seen.contains { if case .message(_, [0x61]) = $0 { true } else { false } })
@@ -150,7 +150,7 @@ import Testing
     throws
   {
     for row in Self.rows {
-      var probe = try Probe.open(role)
+      let probe = try Probe.open(role)
       #expect(probe.machine.close(.goingAway, at: .zero, into: &probe.output) == nil)
       probe.feed(row.bytes(role))
       #expect(probe.machine.state == .closed, "\(row.what)")
@@ -160,10 +160,9 @@ import Testing
   }
 
   @Test(arguments: Role.both) func `every close code there is is answered with itself or with 1002`(role: Role) throws {
-    let open = try Probe.open(role)
     let codes = Array(0...5100) + stride(from: 5101, to: 65_536, by: 251) + [65_535]
     for code in codes.map(UInt16.init) {
-      var probe = open
+      let probe = try Probe.open(role)
       probe.feed(Frame.close(code).bytes(from: role.peer))
       let isAllowed: Bool =
         switch code {
@@ -197,10 +196,10 @@ import Testing
       // Two fragments, cut at `split`.
       let first = Frame(.text, Array(text[..<split]), isFinal: false).bytes(from: role.peer)
       let second = Frame(.continuation, Array(text[split...])).bytes(from: role.peer)
-      var whole = try Probe.open(role)
+      let whole = try Probe.open(role)
       whole.feed(first + second)
       try expectEnd(whole, code: 1007)
-      var cut = try Probe.open(role)
+      let cut = try Probe.open(role)
       cut.feed(first)
       #expect(cut.machine.isOpen == (split <= wrong))
       cut.feed(second)
@@ -208,7 +207,7 @@ import Testing
       // One frame, in two reads.
       let header = role == .server ? 6 : 2
       let frame = Frame(.text, text).bytes(from: role.peer)
-      var read = try Probe.open(role)
+      let read = try Probe.open(role)
       read.feed(Array(frame[..<(header + split)]))
       #expect(read.machine.isOpen == (split <= wrong))
       read.feed(Array(frame[(header + split)...]))
@@ -223,13 +222,13 @@ import Testing
     let bytes = Array(text.utf8)
     for split in 0...bytes.count {
       let (start, rest) = (Array(bytes[..<split]), Array(bytes[split...]))
-      var probe = try Probe.open(role)
+      let probe = try Probe.open(role)
       probe.feed(Frame(.text, start, isFinal: false).bytes(from: role.peer))
       probe.feed(Frame(.continuation, rest).bytes(from: role.peer))
       #expect(probe.seen == [.message(.text, bytes)])
       guard String(validating: start, as: UTF8.self) == nil else { continue }
       for isFragmented in [false, true] {
-        var short = try Probe.open(role)
+        let short = try Probe.open(role)
         short.feed(Frame(.text, start, isFinal: !isFragmented).bytes(from: role.peer))
         if isFragmented { short.feed(Frame(.continuation).bytes(from: role.peer)) }
         try expectEnd(short, code: 1007)
@@ -252,7 +251,7 @@ import Testing
     row: Row, role: Role
   ) throws {
     for isLater in [false, true] {
-      var probe = try Probe.open(role)
+      let probe = try Probe.open(role)
       let close = Frame.close(1000, "bye").bytes(from: role.peer)
       if isLater { probe.feed(close) }
       probe.feed((isLater ? [] : close) + row.bytes(role))
@@ -269,7 +268,7 @@ import Testing
   {
     var configuration = WebSocketConfiguration()
     configuration.maxMessageBytes = 10_000
-    var probe = try Probe.open(role, configuration)
+    let probe = try Probe.open(role, configuration)
     var received = 0
     probe.feed(Frame(.binary, isFinal: false).bytes(from: role.peer))
     let fragment = Frame(.continuation, Array(repeating: 1, count: 100), isFinal: false).bytes(from: role.peer)
@@ -282,7 +281,7 @@ import Testing
   }
 
   @Test(arguments: Role.both) func `65,536 fragments, empty ones too, make one message`(role: Role) throws {
-    var probe = try Probe.open(role)
+    let probe = try Probe.open(role)
     let empty = Frame(.continuation, isFinal: false).bytes(from: role.peer)
     let byte = Frame(.continuation, [0x61], isFinal: false).bytes(from: role.peer)
     probe.feed(Frame(.text, isFinal: false).bytes(from: role.peer))
@@ -302,7 +301,7 @@ import Testing
     // Without Upgrade it is an ordinary request: 426 says what it should have been (RFC 9110 §15.5.22).
     let status = field == "Upgrade" ? 426 : 400
     for isSlow in [false, true] {
-      var probe = Probe()
+      let probe = Probe()
       let bytes = request(replacing: field, with: nil)
       if isSlow { probe.feedByteByByte(bytes) } else { probe.feed(bytes) }
       #expect(String(decoding: probe.output, as: UTF8.self).hasPrefix("HTTP/1.1 \(status) "))
@@ -314,7 +313,7 @@ import Testing
     let line = try #require(
       validRequest.split(separator: "\r\n").map(String.init).first { $0.hasPrefix("\(field):") })
     for isSlow in [false, true] {
-      var probe = Probe()
+      let probe = Probe()
       let bytes = request(adding: line)
       if isSlow { probe.feedByteByByte(bytes) } else { probe.feed(bytes) }
       // Several fields with one name are one list (RFC 9110 §5.3), and these two are lists (RFC 6455 §4.2.1).
@@ -383,8 +382,8 @@ import Testing
   @Test(arguments: badResponses)
   func `a bad response is refused without a word, whole and byte by byte`(row: BadResponse) throws {
     for isSlow in [false, true] {
-      var probe = try Probe.client()
-      var server = Probe()
+      let probe = try Probe.client()
+      let server = Probe()
       server.feed(probe.output)
       let sent = probe.output.count
       let bytes = Array(row.spoil(String(decoding: server.output, as: UTF8.self)).utf8)

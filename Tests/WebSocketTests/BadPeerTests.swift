@@ -84,7 +84,7 @@ import WebSocket
           HTTP/1.1 101 Switching Protocols\r
           Upgrade: websocket\r
           Connection: Upgrade\r
-          Sec-WebSocket-Accept: \(AcceptKey.answer(to: String(key)))\r
+          Sec-WebSocket-Accept: \(String(decoding: AcceptKey.answer(to: key.utf8), as: UTF8.self))\r
           \r
 
           """.utf8) + frames)

@@ -16,9 +16,10 @@ enum DeflateTarget {
 
   private static func negotiate(_ input: FuzzInput) throws(Finding) {
     var headers = HTTPHeaders()
-    guard headers.append("Sec-WebSocket-Extensions", String(decoding: input.rest, as: UTF8.self)),
-      let elements = try? ExtensionOffer.parse(headers)
-    else { return }
+    let field = String(decoding: input.rest, as: UTF8.self)
+    guard headers.append("Sec-WebSocket-Extensions", field), let elements = try? ExtensionOffer.parse([field]) else {
+      return
+    }
     var configuration = CompressionConfiguration(context: input.has(6) ? .shared : .dedicated)
     configuration.maxOutgoingWindowBits = windowBits(input)
     configuration.maxIncomingWindowBits = input.has(5) ? windowBits(input) : 15
@@ -42,7 +43,9 @@ enum DeflateTarget {
     client.maxOutgoingWindowBits = 15
     let understood: DeflateAgreement?
     do throws(HandshakeError) {
-      understood = try Extensions.confirmed(by: ExtensionOffer.parse(answer), offered: client).deflate
+      understood = try Extensions.confirmed(
+        by: ExtensionOffer.parse(answer.values("Sec-WebSocket-Extensions")), offered: client
+      ).deflate
     } catch {
       throw Finding(description: "the answer is not understood: \(error)")
     }

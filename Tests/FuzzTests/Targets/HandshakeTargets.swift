@@ -11,7 +11,7 @@ enum RequestTarget {
   }
 
   private static func drive(_ reads: [[UInt8]], _ input: FuzzInput) throws(Finding) -> MachineDriver {
-    var driver = MachineDriver(.server, HandshakeLimits.configuration(areTight: input.has(1)))
+    let driver = MachineDriver(.server, HandshakeLimits.configuration(areTight: input.has(1)))
     if input.has(0) { driver.rejection = Rejection(status: 403, message: "no\r\n\"entry\"") }
     for read in reads { try driver.read(read) }
     return driver
@@ -50,7 +50,7 @@ enum RequestTarget {
 enum ResponseTarget {
   static func run(_ input: inout FuzzInput) throws(Finding) {
     let bytes = Array(input.rest)
-    var whole = try drive([bytes], input)
+    let whole = try drive([bytes], input)
     try drive(input.cut(bytes), input).requireSame(as: whole, pongsToo: true)
     for case .opened(let response) in whole.events {
       try require(
@@ -67,7 +67,7 @@ enum ResponseTarget {
   }
 
   private static func drive(_ reads: [[UInt8]], _ input: FuzzInput) throws(Finding) -> MachineDriver {
-    var driver = MachineDriver(.client, HandshakeLimits.configuration(areTight: input.has(1)))
+    let driver = MachineDriver(.client, HandshakeLimits.configuration(areTight: input.has(1)))
     for read in reads { try driver.read(read) }
     return driver
   }

@@ -3,12 +3,13 @@ import Primitives
 @testable import WebSocketCore
 
 /// Drives a machine as the shell does, and holds it to its promises after every step.
-struct MachineDriver {
+final class MachineDriver {
   /// What the machine said, with payloads copied out of the bytes they were lent in.
   enum Event: Hashable {
     case upgradeRequested(HandshakeRequest)
     case opened(HandshakeResponse)
     case message(MessageKind, [UInt8])
+    case piece(MessageKind, [UInt8], isLast: Bool)
     case pong
     case transport(ConnectionMachine.TransportAction)
   }
@@ -20,6 +21,8 @@ struct MachineDriver {
   /// What was sent up to the end of the handshake; frames follow.
   private(set) var handshakeBytes: Int?
   var outboundIsEmpty = true
+  /// Whether whole messages are taken the short way first, as the shell does.
+  var usesFastPath = true
   /// How a server answers; `nil` accepts the first subprotocol on offer.
   var rejection: Rejection?
 
@@ -29,15 +32,16 @@ struct MachineDriver {
   static let subprotocols = ["lifeline.v1", "b"]
 
   init(_ role: Role, _ configuration: WebSocketConfiguration) {
+    let context = ConnectionContext(configuration)
     switch role {
-    case .server: machine = ConnectionMachine(server: configuration, at: .zero)
+    case .server: machine = ConnectionMachine(server: context, at: .zero)
     case .client:
       var generator = Generator(state: 1)
       do {
         let request = try ClientHandshake(
           target: "/fuzz", host: "localhost", subprotocols: Self.subprotocols, using: &generator)
         machine = ConnectionMachine(
-          client: request, configuration: configuration, keys: generator, at: .zero, into: &output)
+          client: request, context, keys: generator, at: .zero, into: &output)
       } catch {
         preconditionFailure("the request is fine: \(error)")
       }
@@ -46,7 +50,7 @@ struct MachineDriver {
 
   /// A driver whose handshake is done.
   static func open(_ role: Role, _ configuration: WebSocketConfiguration) throws(Finding) -> MachineDriver {
-    var driver = MachineDriver(role, configuration)
+    let driver = MachineDriver(role, configuration)
     try driver.read(role == .server ? request : response)
     try require(driver.machine.isOpen, "a plain handshake does not open")
     driver.events = []
@@ -56,7 +60,7 @@ struct MachineDriver {
   /// What a client of this kind sends, and what a server answers it.
   static let request = MachineDriver(.client, .init()).output
   static let response: [UInt8] = {
-    var server = MachineDriver(.server, .init())
+    let server = MachineDriver(.server, .init())
     try? server.read(request)
     return server.output
   }()
@@ -70,7 +74,7 @@ struct MachineDriver {
 
   // MARK: Steps
 
-  mutating func read(_ bytes: [UInt8]) throws(Finding) {
+  func read(_ bytes: [UInt8]) throws(Finding) {
     guard !bytes.isEmpty else { return }
     var bytes = bytes
     var span = bytes.mutableSpan
@@ -79,6 +83,13 @@ struct MachineDriver {
     var offset = 0
     loop: while true {
       let before = offset
+      if usesFastPath, let message = machine.nextWholeMessage(in: &raw, from: &offset) {
+        try require(
+          message.payload.lowerBound >= before && message.payload.upperBound == offset && offset <= raw.byteCount,
+          "a message outside the read: \(message.payload)")
+        events.append(.message(message.kind, message.payload.map { raw.bytes.byte(at: $0) }))
+        continue
+      }
       let event = machine.next(in: &raw, from: &offset, at: now, into: &output)
       try require(offset >= before && offset <= raw.byteCount, "the offset moves from \(before) to \(offset)")
       switch event {
@@ -98,6 +109,13 @@ struct MachineDriver {
         let message = machine.takeMessage()
         events.append(.message(kind, message))
         machine.recycle(message)
+      case .piece(let kind, .inPlace(let range), let isLast):
+        try require(range.lowerBound >= 0 && range.upperBound <= raw.byteCount, "a piece outside the read: \(range)")
+        events.append(.piece(kind, range.map { raw.bytes.byte(at: $0) }, isLast: isLast))
+      case .piece(let kind, .assembled, let isLast):
+        let piece = machine.takeMessage()
+        events.append(.piece(kind, piece, isLast: isLast))
+        machine.recycle(piece)
       case .pong: events.append(.pong)
       case .transport(let action): events.append(.transport(action))
       }
@@ -105,7 +123,7 @@ struct MachineDriver {
     try checkPromises()
   }
 
-  private mutating func answer(_ request: HandshakeRequest) {
+  private func answer(_ request: HandshakeRequest) {
     if let rejection {
       if let action = machine.reject(rejection, into: &output) { events.append(.transport(action)) }
     } else {
@@ -114,7 +132,7 @@ struct MachineDriver {
     }
   }
 
-  mutating func send(_ message: [UInt8], _ kind: MessageKind) throws(Finding) {
+  func send(_ message: [UInt8], _ kind: MessageKind) throws(Finding) {
     let before = output.count
     let isSent = machine.append(message.span.bytes, kind: kind, to: &output)
     try require(isSent == machine.isOpen, "a message is sent exactly when the connection is open")
@@ -122,43 +140,43 @@ struct MachineDriver {
     try checkPromises()
   }
 
-  mutating func ping(_ payload: [UInt8]) throws(Finding) {
+  func ping(_ payload: [UInt8]) throws(Finding) {
     let isSent = machine.ping(payload, into: &output)
     try require(isSent == machine.isOpen, "a ping is sent exactly when the connection is open")
     try checkPromises()
   }
 
-  mutating func close(_ code: UInt16, _ reason: String) throws(Finding) {
+  func close(_ code: UInt16, _ reason: String) throws(Finding) {
     note(machine.close(CloseCode(rawValue: code), reason: reason, at: now, into: &output))
     try checkPromises()
   }
 
-  mutating func advance(by duration: Duration) throws(Finding) {
+  func advance(by duration: Duration) throws(Finding) {
     now = now + duration
     note(machine.timerFired(at: now, outboundIsEmpty: outboundIsEmpty, into: &output))
     if machine.isOpen { try require(machine.deadline > now, "the timer fired and is due again at once") }
     try checkPromises()
   }
 
-  mutating func endStream() throws(Finding) {
+  func endStream() throws(Finding) {
     note(machine.endOfStream())
     try require(machine.state == .closed, "the stream has ended and the connection has not")
     try checkPromises()
   }
 
-  mutating func abandon() throws(Finding) {
+  func abandon() throws(Finding) {
     note(machine.abandon())
     try require(machine.state == .closed, "the connection was given up and goes on")
     try checkPromises()
   }
 
-  private mutating func note(_ action: ConnectionMachine.TransportAction?) {
+  private func note(_ action: ConnectionMachine.TransportAction?) {
     if let action { events.append(.transport(action)) }
   }
 
   // MARK: Promises
 
-  private mutating func checkPromises() throws(Finding) {
+  private func checkPromises() throws(Finding) {
     if let outcome {
       try require(machine.outcome == outcome, "the outcome \(outcome) became \(String(describing: machine.outcome))")
     }
