@@ -107,7 +107,8 @@ let package = Package(
     .target(
       name: "LifelineBenchmarks",
       dependencies: [
-        "Primitives", "Reactor", "WebSocketCore", "CoordinationCore", "Storage", "Coordination", "Terminal",
+        "Primitives", "Reactor", "WebSocketCore", "WebSocket", "CoordinationCore", "Storage", "Coordination",
+        "Terminal",
       ],
       path: "Benchmarks/LifelineBenchmarks", swiftSettings: common),
     .executableTarget(

@@ -63,7 +63,8 @@ public struct Benchmark: Sendable {
 
   /// Every benchmark, in the order of the layers.
   public static let all: [Benchmark] =
-    loopBenchmarks + frameBenchmarks + messageBenchmarks + coreBenchmarks + storeBenchmarks + dispatchBenchmarks
+    loopBenchmarks + frameBenchmarks + echoBenchmarks + messageBenchmarks + coreBenchmarks + storeBenchmarks
+    + dispatchBenchmarks
 }
 
 extension Benchmark: CustomStringConvertible {

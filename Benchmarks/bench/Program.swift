@@ -14,8 +14,11 @@ import Terminal
   private static let repeats = Option("repeats", .integer(1...1_000), default: 5, "How often each is run.")
   private static let list = Option(flag: "list", "Print the operations' names and measure nothing.")
 
+  private static let allocationFree = Option(
+    flag: "allocation-free", "End with status 1 if any of them allocates; an unoptimised build does.")
+
   private static let command = Command(
-    "bench", "measures what Lifeline's layers cost", options: [filter, repeats, quick, json, list])
+    "bench", "measures what Lifeline's layers cost", options: [filter, repeats, quick, json, allocationFree, list])
 
   static func main() {
     DescriptorWriter.ignoreBrokenPipeSignal()
@@ -50,9 +53,19 @@ import Terminal
       if showsProgress { _ = DescriptorWriter.standardError.write("\r\u{1B}[K") }
       let report = Report(.current, measurements)
       say(invocation[json] ? [report.json.text] : report.lines(width: nil))
+      if invocation[allocationFree] { requireNoAllocations(measurements) }
     } catch {
       fail("bench: \(error)", status: 1)
     }
+  }
+
+  private static func requireNoAllocations(_ measurements: [Measurement]) {
+    let allocating = measurements.filter { $0.allocations != 0 }
+    // Not among the JSON.
+    sayAside("\(measurements.count - allocating.count) passed, \(allocating.count) failed")
+    guard !allocating.isEmpty else { return }
+    let names = allocating.map { "\($0.benchmark.name): \($0.allocations.map { "\($0)" } ?? "not counted")" }
+    fail("bench: these allocate: \(names.joined(separator: "; "))", status: 1)
   }
 
   private static func allocations(of scope: AllocationScope) -> UInt64 {
@@ -65,6 +78,8 @@ import Terminal
   private static func say(_ lines: [String]) {
     _ = DescriptorWriter.standardOutput.write(lines.map { $0 + "\n" }.joined())
   }
+
+  private static func sayAside(_ line: String) { _ = DescriptorWriter.standardError.write(line + "\n") }
 
   private static func fail(_ text: String, status: Int32) {
     _ = DescriptorWriter.standardError.write(text + "\n")

@@ -140,7 +140,7 @@ public class WebSocketConnection {
     case .client:
       var frame = machine.context.lendScratch()
       if machine.append(message, kind: kind, to: &frame) { transport.send(frame) }
-      machine.context.takeBack(scratch: frame)
+      machine.context.takeBack(scratch: &frame)
     }
   }
 
@@ -163,7 +163,7 @@ public class WebSocketConnection {
     var frame = machine.context.lendScratch()
     let isSent = machine.append(piece: piece, kind: kind, isLast: isLast, compressing: compressing, to: &frame)
     if isSent { transport.send(frame) }
-    machine.context.takeBack(scratch: frame)
+    machine.context.takeBack(scratch: &frame)
   }
 
   /// Whether a message sent piece by piece has begun and not ended.
@@ -240,17 +240,17 @@ public class WebSocketConnection {
     case .message(let kind, .inPlace(let range)):
       handler?.webSocket(self, didReceive: bytes.bytes.extracting(range), kind: kind)
     case .message(let kind, .assembled):
-      let message = machine.takeMessage()
+      var message = machine.takeMessage()
       // SAFETY: bytes are initialized whatever they hold.
       unsafe handler?.webSocket(self, didReceive: message.span.bytes, kind: kind)
-      machine.recycle(message)
+      machine.recycle(&message)
     case .piece(let kind, .inPlace(let range), let isLast):
       handler?.webSocket(self, didReceivePiece: bytes.bytes.extracting(range), kind: kind, isLast: isLast)
     case .piece(let kind, .assembled, let isLast):
-      let piece = machine.takeMessage()
+      var piece = machine.takeMessage()
       // SAFETY: bytes are initialized whatever they hold.
       unsafe handler?.webSocket(self, didReceivePiece: piece.span.bytes, kind: kind, isLast: isLast)
-      machine.recycle(piece)
+      machine.recycle(&piece)
     case .pong: handler?.webSocketDidReceivePong(self)
     case .upgradeRequested(let request): answer(request)
     case .opened(let response): opened(response)

@@ -18,6 +18,18 @@ import Testing
     return programs.first(where: { access($0, X_OK) == 0 }) ?? "bench"
   }()
 
+  private func status(_ arguments: [String]) throws -> Reactor.ExitStatus? {
+    var status: Reactor.ExitStatus?
+    try withLoop(limit: .seconds(30)) { loop in
+      let configuration = ChildProcess.Configuration(executable: Self.program, arguments: arguments)
+      _ = try ChildProcess.spawn(configuration, on: loop) {
+        status = $0
+        loop.stop()
+      }
+    }
+    return status
+  }
+
   private func rows(_ filter: String) throws -> [JSONObject] {
     var output: [UInt8] = []
     var hasEnded = false
@@ -43,5 +55,12 @@ import Testing
       guard let allocations = row["allocations_per_op"], allocations != .null else { continue }
       #expect(allocations.number == 0, "\(row.text)")
     }
+  }
+
+  @Test
+  func `what must not allocate is refused when it does`() throws {
+    // Opening a session's message makes values, whatever the build.
+    let arguments = ["--filter", "message decode", "--quick", "--repeats", "1", "--allocation-free"]
+    #expect(try status(arguments) == .exited(1))
   }
 }

@@ -134,15 +134,15 @@ final class Probe {
       case .message(let kind, .inPlace(let range)):
         seen.append(.message(kind, range.map { raw.bytes.byte(at: $0) }))
       case .message(let kind, .assembled):
-        let message = machine.takeMessage()
+        var message = machine.takeMessage()
         seen.append(.message(kind, message))
-        machine.recycle(message)
+        machine.recycle(&message)
       case .piece(let kind, .inPlace(let range), let isLast):
         seen.append(.piece(kind, range.map { raw.bytes.byte(at: $0) }, isLast: isLast))
       case .piece(let kind, .assembled, let isLast):
-        let piece = machine.takeMessage()
+        var piece = machine.takeMessage()
         seen.append(.piece(kind, piece, isLast: isLast))
-        machine.recycle(piece)
+        machine.recycle(&piece)
       case .pong: seen.append(.pong)
       case .transport(let action): seen.append(.transport(action))
       }

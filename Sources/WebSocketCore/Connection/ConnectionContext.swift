@@ -61,10 +61,11 @@ public final class ConnectionContext {
     return lent
   }
 
-  public func takeBack(scratch returned: consuming [UInt8]) {
-    guard returned.capacity <= Self.maxScratchBytes else { return }
-    returned.removeAll(keepingCapacity: true)
-    scratch = returned
+  /// Takes the buffer away from its borrower, so that nothing shares its memory and it can be used again.
+  public func takeBack(scratch returned: inout [UInt8]) {
+    scratch = []
+    swap(&scratch, &returned)
+    if scratch.capacity > Self.maxScratchBytes { scratch = [] } else { scratch.removeAll(keepingCapacity: true) }
   }
 }
 

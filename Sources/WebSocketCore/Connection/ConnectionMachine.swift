@@ -224,9 +224,9 @@ public struct ConnectionMachine: ~Copyable {
   /// The message, or piece of one, that was announced as assembled; give it back with `recycle`.
   public mutating func takeMessage() -> [UInt8] { partial?.assembler.takeMessage() ?? [] }
 
-  /// Returns a taken message's memory for the next one.
-  public mutating func recycle(_ message: consuming [UInt8]) {
-    partial?.assembler.recycle(message)
+  /// Takes a taken message's memory back for the next one.
+  public mutating func recycle(_ message: inout [UInt8]) {
+    partial?.assembler.recycle(&message)
     returnIdlePartial()
   }
 
@@ -507,7 +507,7 @@ public struct ConnectionMachine: ~Copyable {
     // zlib may keep a piece for later; a frame without payload would tell the peer nothing.
     // SAFETY: bytes are initialized whatever they hold.
     if isLast || !payload.isEmpty { unsafe append(payload.span.bytes, of: message, isLast: isLast, to: &output) }
-    context.takeBack(scratch: payload)
+    context.takeBack(scratch: &payload)
     if isLast { compression?.takeBack(deflater) }
     return true
   }

@@ -128,10 +128,10 @@ struct MessageAssembler {
   /// Drops an assembled message that nobody wants.
   mutating func discardMessage() { buffer.removeAll(keepingCapacity: true) }
 
-  mutating func recycle(_ message: consuming [UInt8]) {
+  mutating func recycle(_ message: inout [UInt8]) {
     guard buffer.capacity == 0, message.capacity <= Self.maxRetainedBytes else { return }
-    message.removeAll(keepingCapacity: true)
-    buffer = message
+    swap(&buffer, &message)
+    buffer.removeAll(keepingCapacity: true)
   }
 
   private mutating func begin(_ header: FrameHeader, inPieces: Bool) throws(ProtocolError) {

@@ -106,16 +106,16 @@ final class MachineDriver {
         try require(range.lowerBound >= 0 && range.upperBound <= raw.byteCount, "a message outside the read: \(range)")
         events.append(.message(kind, range.map { raw.bytes.byte(at: $0) }))
       case .message(let kind, .assembled):
-        let message = machine.takeMessage()
+        var message = machine.takeMessage()
         events.append(.message(kind, message))
-        machine.recycle(message)
+        machine.recycle(&message)
       case .piece(let kind, .inPlace(let range), let isLast):
         try require(range.lowerBound >= 0 && range.upperBound <= raw.byteCount, "a piece outside the read: \(range)")
         events.append(.piece(kind, range.map { raw.bytes.byte(at: $0) }, isLast: isLast))
       case .piece(let kind, .assembled, let isLast):
-        let piece = machine.takeMessage()
+        var piece = machine.takeMessage()
         events.append(.piece(kind, piece, isLast: isLast))
-        machine.recycle(piece)
+        machine.recycle(&piece)
       case .pong: events.append(.pong)
       case .transport(let action): events.append(.transport(action))
       }
