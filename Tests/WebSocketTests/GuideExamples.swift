@@ -11,6 +11,17 @@ func ask(_ question: String, of url: WebSocketURL) async throws -> String? {
   }
 }
 
+/// Compresses with contexts of 49 KiB, or of none of its own.
+func compressing(_ context: CompressionConfiguration.Context) -> WebSocketConfiguration {
+  var compression = CompressionConfiguration(context: context)
+  compression.maxOutgoingWindowBits = 12
+  compression.maxIncomingWindowBits = 12
+  compression.memoryLevel = 5
+  var configuration = WebSocketConfiguration()
+  configuration.compression = compression
+  return configuration
+}
+
 /// Sends news while it listens for what the client wants, on the connection's loop both.
 func serveNews(_ socket: AsyncWebSocket, _ news: AsyncStream<String>) async throws {
   try await withThrowingTaskGroup(of: Void.self) { group in

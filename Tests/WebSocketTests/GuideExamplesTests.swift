@@ -11,6 +11,26 @@ import WebSocket
     }
   }
 
+  @Test func `compression takes the memory that the guide says`() async throws {
+    #expect(compressing(.dedicated).compression?.maxBytesPerConnection == 49 * 1024)
+    #expect(compressing(.shared).compression?.maxBytesPerConnection == 0)
+    for context in [CompressionConfiguration.Context.shared, .dedicated] {
+      try await withServer(configuration: compressing(context)) { address in
+        try await WebSocketClient.withConnection(
+          to: try address.url(), at: address, configuration: compressing(context)
+        ) { socket in
+          let question = String(repeating: "the same again? ", count: 50)
+          for _ in 0..<3 {
+            try await socket.send(text: question)
+            let answer = try await socket.first { _ in true }
+            #expect(answer?.text == question)
+          }
+          try await until(on: socket.executor) { socket.connection?.isCompressed == true }
+        }
+      }
+    }
+  }
+
   @Test func `news are sent until the client stops them`() async throws {
     try await withServer(handler: { socket, _ in
       let (news, feed) = AsyncStream.makeStream(of: String.self)
