@@ -69,18 +69,6 @@ public struct ConnectionMachine: ~Copyable {
     case ended(CloseOutcome)
   }
 
-  /// A message that the application sends piece by piece.
-  private final class OutgoingMessage {
-    let kind: MessageKind
-    let deflater: Deflater?
-    var isBegun = false
-
-    init(_ kind: MessageKind, _ deflater: Deflater?) {
-      self.kind = kind
-      self.deflater = deflater
-    }
-  }
-
   public let context: ConnectionContext
   public private(set) var state: State
   public let role: Role
@@ -91,9 +79,7 @@ public struct ConnectionMachine: ~Copyable {
   private let watchesSilence: Bool
   private var stage: Stage
   private var partial: PartialMessage?
-  private var compression: MessageCompression?
-  private var outgoing: OutgoingMessage?
-  private var keys: MaskingKeys?
+  private var sender: MessageSender
   private var lastHeard: Instant
   /// When the ping was sent that nothing has followed yet; `distantFuture` if none was.
   private var pingedAt = Instant.distantFuture
@@ -122,7 +108,7 @@ public struct ConnectionMachine: ~Copyable {
     self.role = role
     self.context = context
     self.stage = stage
-    self.keys = keys
+    sender = MessageSender(keys)
     watchesSilence = context.configuration.pingInterval != nil
     state = .handshake(deadline: now + context.configuration.handshakeTimeout)
     lastHeard = now
@@ -136,7 +122,7 @@ public struct ConnectionMachine: ~Copyable {
   }
 
   /// Whether messages are compressed in either direction (RFC 7692).
-  public var isCompressed: Bool { compression != nil }
+  public var isCompressed: Bool { sender.compression != nil }
 
   /// Whether messages may be sent.
   public var isOpen: Bool { state == .open }
@@ -172,7 +158,7 @@ public struct ConnectionMachine: ~Copyable {
     encoder.append(.pong, payload: payload, to: &output)
   }
 
-  private var encoder: FrameEncoder { FrameEncoder(keys: keys) }
+  private var encoder: FrameEncoder { sender.encoder }
 
   /// The next message if it is one plain frame that lies within `bytes` from `offset` on, and the connection is between
   /// messages; `nil`, and nothing is changed, for everything else, which is for `next`.
@@ -239,7 +225,7 @@ public struct ConnectionMachine: ~Copyable {
   private mutating func nextOfFrames(
     in bytes: inout MutableRawSpan, from offset: inout Int, at now: Instant, into output: inout [UInt8]
   ) -> Event? {
-    let partial = self.partial ?? context.lendPartial(role, compression)
+    let partial = self.partial ?? context.lendPartial(role, sender.compression)
     self.partial = partial
     do throws(ProtocolError) {
       while let item = try nextItem(of: partial, in: &bytes, from: &offset) {
@@ -310,8 +296,7 @@ public struct ConnectionMachine: ~Copyable {
   private mutating func close() {
     state = .closed
     partial = nil
-    compression = nil
-    outgoing = nil
+    sender.end()
   }
 
   /// The peer ended its half of the TCP connection.
@@ -415,7 +400,7 @@ public struct ConnectionMachine: ~Copyable {
   private mutating func open(_ extensions: Extensions) {
     stage = .upgraded
     state = .open
-    if let agreement = extensions.deflate { compression = context.compression(agreement, role) }
+    if let agreement = extensions.deflate { sender.compression = context.compression(agreement, role) }
   }
 
   /// Answers `upgradeRequested` with 101; returns the subprotocol, `nil` unless the client offered it.
@@ -447,14 +432,7 @@ public struct ConnectionMachine: ~Copyable {
   /// Appends a message; false, and nothing is appended, unless the connection is open.
   public mutating func append(_ message: RawSpan, kind: MessageKind, to output: inout [UInt8]) -> Bool {
     guard isOpen else { return false }
-    preconditionBetweenMessages()
-    if let compression, compression.wants(message.byteCount), context.compress(message, with: compression) {
-      let payload = context.compressed
-      // SAFETY: bytes are initialized whatever they hold.
-      unsafe encoder.append(kind.opcode, isCompressed: true, payload: payload.span.bytes, to: &output)
-    } else {
-      encoder.append(kind.opcode, payload: message, to: &output)
-    }
+    sender.append(message, kind, context, to: &output)
     return true
   }
 
@@ -468,22 +446,14 @@ public struct ConnectionMachine: ~Copyable {
   /// The frame of a server's message, whose payload needs no copy here; `nil` unless open.
   @inline(__always)
   public mutating func frame(of message: RawSpan, _ kind: MessageKind) -> OutgoingFrame? {
-    precondition(role == .server, "a client's payload must be masked")
-    guard isOpen else { return nil }
-    preconditionBetweenMessages()
-    if compression != nil, let frame = compressedFrame(of: message, kind) { return frame }
-    return OutgoingFrame(
-      header: FrameEncoder.unmaskedHeader(kind.opcode, payloadBytes: message.byteCount), isCompressed: false)
+    isOpen ? sender.frame(of: message, kind, context) : nil
   }
 
-  /// `nil` when it is better sent as it is.
-  private func compressedFrame(of message: RawSpan, _ kind: MessageKind) -> OutgoingFrame? {
-    guard let compression, compression.wants(message.byteCount), context.compress(message, with: compression) else {
-      return nil
-    }
-    let count = context.compressed.count
-    return OutgoingFrame(
-      header: FrameEncoder.unmaskedHeader(kind.opcode, isCompressed: true, payloadBytes: count), isCompressed: true)
+  /// The frame to send for a message that was prepared for many connections; `nil` unless open.
+  ///
+  /// A client masks it: it is appended to `output` then, and `nil` is returned too.
+  public mutating func frame(of message: PreparedMessage, into output: inout [UInt8]) -> [UInt8]? {
+    isOpen ? sender.frame(of: message, into: &output) : nil
   }
 
   /// Appends a part of a message that is sent piece by piece, as a frame of its own; `kind` is that of its first piece.
@@ -496,52 +466,12 @@ public struct ConnectionMachine: ~Copyable {
     piece: RawSpan, kind: MessageKind, isLast: Bool, compressing: Bool = false, to output: inout [UInt8]
   ) -> Bool {
     guard isOpen else { return false }
-    let message = outgoing ?? OutgoingMessage(kind, compressing ? compression?.lendDeflater() : nil)
-    outgoing = isLast ? nil : message
-    guard let deflater = message.deflater else {
-      append(piece, of: message, isLast: isLast, to: &output)
-      return true
-    }
-    var payload = context.lendScratch()
-    deflater.append(piece, isLast: isLast, into: &payload)
-    // zlib may keep a piece for later; a frame without payload would tell the peer nothing.
-    // SAFETY: bytes are initialized whatever they hold.
-    if isLast || !payload.isEmpty { unsafe append(payload.span.bytes, of: message, isLast: isLast, to: &output) }
-    context.takeBack(scratch: &payload)
-    if isLast { compression?.takeBack(deflater) }
+    sender.append(piece: piece, kind, isLast: isLast, compressing: compressing, context, to: &output)
     return true
   }
 
-  private func append(_ payload: RawSpan, of message: OutgoingMessage, isLast: Bool, to output: inout [UInt8]) {
-    encoder.append(
-      message.isBegun ? .continuation : message.kind.opcode, isFinal: isLast,
-      isCompressed: !message.isBegun && message.deflater != nil, payload: payload, to: &output)
-    message.isBegun = true
-  }
-
   /// Whether a message sent piece by piece has not ended: no other may be sent before.
-  public var isSendingPieces: Bool { outgoing != nil }
-
-  private func preconditionBetweenMessages() {
-    precondition(outgoing == nil, "a message sent piece by piece has not ended: send its last piece first")
-  }
-
-  /// The frame to send for a message that was prepared for many connections; `nil` unless open.
-  ///
-  /// A client masks it: it is to be appended to `output` then, and `nil` is returned too.
-  public mutating func frame(of message: PreparedMessage, into output: inout [UInt8]) -> [UInt8]? {
-    guard isOpen else { return nil }
-    preconditionBetweenMessages()
-    let isCompressed =
-      message.compressedFrame != nil && compression?.admitsPrepared(windowBits: message.windowBits) == true
-    let frame = isCompressed ? message.compressedFrame ?? message.plainFrame : message.plainFrame
-    guard role == .client else { return frame }
-    // SAFETY: bytes are initialized whatever they hold.
-    unsafe encoder.append(
-      message.kind.opcode, isCompressed: isCompressed,
-      payload: frame.span.bytes.extracting(PreparedMessage.headerBytes(of: frame)...), to: &output)
-    return nil
-  }
+  public var isSendingPieces: Bool { sender.isSendingPieces }
 
   /// Appends a ping with at most 125 bytes of payload; false unless the connection is open.
   public mutating func ping(_ payload: [UInt8] = [], into output: inout [UInt8]) -> Bool {

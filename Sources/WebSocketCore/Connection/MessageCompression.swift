@@ -30,8 +30,11 @@ final class MessageCompression {
   func lendDeflater() -> Deflater? {
     guard canDeflate else { return nil }
     if let own = ownDeflater { return own }
+    let memoryLevel =
+      outgoing.takeover
+      ? configuration.dedicatedMemoryLevel(windowBits: outgoing.windowBits) : configuration.memoryLevel
     let deflater = pool.lendDeflater(
-      windowBits: outgoing.windowBits, memoryLevel: configuration.memoryLevel, level: configuration.level)
+      windowBits: outgoing.windowBits, memoryLevel: memoryLevel, level: configuration.level)
     if outgoing.takeover { ownDeflater = deflater }
     return deflater
   }
