@@ -25,6 +25,8 @@ public final class EventLoop {
   var watchers = WatcherSlab()
   /// Those with something to do at the end of the turn.
   @exclusivity(unchecked) private var uncheckedUnflushed: [Connection] = []
+  /// How many of them, from the first on, were written before the end of the turn.
+  private var writtenEarly = 0
   var finishing: [Connection] = []
   var drains: [Drain] = []
   /// Shared by all connections and pipes of the loop; its contents are valid during one callback.
@@ -198,6 +200,7 @@ public final class EventLoop {
       if !unflushed.isEmpty {
         var connections: [Connection] = []
         swap(&connections, &unflushed)
+        writtenEarly = 0
         for connection in connections { connection.flushAtEndOfTurn() }
         if unflushed.isEmpty {
           connections.removeAll(keepingCapacity: true)
@@ -216,14 +219,21 @@ public final class EventLoop {
 
   /// A connection has something to do at the end of the turn.
   func willFlush(_ connection: Connection) {
-    if unflushed.count >= Self.maxUnflushedConnections { flushEarly() }
+    if unflushed.count - writtenEarly >= Self.maxUnflushedConnections { flushEarly() }
     unflushed.append(connection)
   }
 
+  /// Writes those added since the last time; only those that still have something to do at the end of the turn stay.
   private func flushEarly() {
     var connections: [Connection] = []
     swap(&connections, &unflushed)
-    connections.removeAll { $0.flushEarly() }
+    var kept = writtenEarly
+    for index in writtenEarly..<connections.count where !connections[index].flushEarly() {
+      connections.swapAt(kept, index)
+      kept += 1
+    }
+    connections.removeLast(connections.count - kept)
+    writtenEarly = kept
     swap(&connections, &unflushed)
   }
 

@@ -198,6 +198,36 @@ final class Pair {
     }
   }
 
+  @Test func `many slow peers of one turn are each told of once, and lose nothing`() throws {
+    try withLoop { loop in
+      let servers = (0..<70).map { _ in Recorder() }
+      var accepted: [Connection] = []
+      var options = ListenerOptions()
+      options.connection.highWatermarkBytes = 1_000
+      options.connection.lowWatermarkBytes = 100
+      let listener = try Listener.listen(at: .loopback(), on: loop, options: options) {
+        $0.delegate = servers[accepted.count]
+        accepted.append($0)
+      }
+      let clients = (0..<70).map { _ in Recorder() }
+      for client in clients {
+        Connection.connect(to: listener.localAddress, on: loop) { result in
+          (try? result.get())?.delegate = client
+        }
+      }
+      loop.when({ accepted.count == 70 }) {
+        loop.schedule(after: .zero) {
+          for connection in accepted { for _ in 0..<2 { connection.send([UInt8](repeating: 1, count: 900)) } }
+          for connection in accepted { connection.send([UInt8](repeating: 2, count: 900)) }
+          loop.when({ clients.allSatisfy { $0.receivedBytes == 2_700 } && servers.allSatisfy { $0.drains == 1 } }) {
+            #expect(servers.allSatisfy { $0.rises == 1 })
+            loop.stop()
+          }
+        }
+      }
+    }
+  }
+
   @Test func `tells of a slow peer once and of its recovery once, and loses nothing`() throws {
     var options = ConnectionOptions()
     options.sendBufferBytes = 65_536
