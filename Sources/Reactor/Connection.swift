@@ -72,6 +72,9 @@ public final class Connection {
   /// putting it off might save.
   static let directWriteBytes = 8 * 1024
 
+  /// So many bytes sent in answer to a read are worth a system call of their own.
+  private static let muchBytes = 4 * 1024
+
   init(descriptor: Int32, remoteAddress: SocketAddress, profile: ConnectionProfile, on loop: EventLoop) {
     self.loop = loop
     self.descriptor = descriptor
@@ -87,6 +90,7 @@ public final class Connection {
         $0.ready(events)
         // Tasks take what they were given while it is in the cache, and before the next connection's takes more memory.
         $0.loop.runJobs()
+        $0.flushIfMuch()
       }
     }
   }
@@ -222,6 +226,12 @@ public final class Connection {
   public func flush() {
     loop.preconditionOnLoop()
     guard phase.rawValue <= Phase.draining.rawValue, !flags.contains(.isWaitingToWrite) else { return }
+    writePending()
+  }
+
+  /// Writes an answer that would hardly grow further while it is in the cache, rather than at the end of the turn.
+  private func flushIfMuch() {
+    guard pendingBytes >= Self.muchBytes, phase == .open, !flags.contains(.isWaitingToWrite) else { return }
     writePending()
   }
 
