@@ -172,7 +172,7 @@ let package = Package(
 if isFuzzing {
   package.targets += [
     .target(
-      name: "FuzzTargets", dependencies: ["Primitives", "WebSocketCore"], path: "Tests/FuzzTests/Targets",
+      name: "FuzzTargets", dependencies: ["Primitives", "WebSocketCore", "CZlib"], path: "Tests/FuzzTests/Targets",
       swiftSettings: common),
     .executableTarget(
       name: "fuzz", dependencies: ["FuzzTargets"], path: "Tests/Fuzz",
@@ -181,5 +181,5 @@ if isFuzzing {
       linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])]),
   ]
 } else {
-  package.targets.append(tests("FuzzTests", ["Primitives", "WebSocketCore"]))
+  package.targets.append(tests("FuzzTests", ["Primitives", "WebSocketCore", "CZlib"]))
 }
