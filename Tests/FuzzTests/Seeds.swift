@@ -317,6 +317,12 @@ enum Seeds {
       for (name, bytes) in exchanges(from: role) where ["fragments", "cut-character", "text", "long"].contains(name) {
         seeds["\(role)-pieces-\(name)"] = FuzzInput.bytes(flags: flags | 0x40, sizes: [3, 1], receive(bytes))
       }
+      seeds["\(role)-pieces-whole-reads"] = FuzzInput.bytes(flags: flags | 0x40, sizes: [200], message + message)
+      seeds["\(role)-interrupted-in-step"] = FuzzInput.bytes(
+        flags: flags, sizes: [role == .client ? 6 : 2, 200],
+        receive(frame(0x01, from: role) + frame(0x82, [1, 2], from: role)))
+      seeds["\(role)-shared-pieces-bytewise"] = FuzzInput.bytes(
+        flags: flags | 0x50, receive(frame(0xC1, compressed(Array("κόσμε 🙂".utf8)), from: role)))
       for (name, bytes) in compressedExchanges(from: role) {
         seeds["\(role)-shared-\(name)"] = FuzzInput.bytes(flags: flags | 0x10, sizes: [5, 1, 60], receive(bytes))
         seeds["\(role)-dedicated-\(name)"] = FuzzInput.bytes(

@@ -135,8 +135,11 @@ enum ConnectionTarget {
         let bytes = isText ? piece.map { $0 & 0x7F } : piece
         try driver.send(piece: bytes, kind, isLast: isLast, compressing: compressing)
       case .sendPrepared(let kind, let message, let compressing):
-        let compression = compressing ? driver.machine.configuration.compression : nil
-        try driver.send(PreparedMessage(message.span.bytes, kind, compression: compression), of: message)
+        // For windows of any size: it is the connection's part to know which one was agreed on.
+        var compression = driver.machine.configuration.compression ?? CompressionConfiguration()
+        compression.maxOutgoingWindowBits = 15
+        try driver.send(
+          PreparedMessage(message.span.bytes, kind, compression: compressing ? compression : nil), of: message)
       case .setReceivesPieces(let receivesPieces): driver.setReceivesPieces(receivesPieces)
       case .ping(let payload): try driver.ping(payload)
       case .close(let code): try driver.close(code, "reason of \(code)")
