@@ -173,7 +173,7 @@ let package = Package(
 if isFuzzing {
   package.targets += [
     .target(
-      name: "FuzzTargets", dependencies: ["Primitives", "WebSocketCore"], path: "Tests/FuzzTests/Targets",
+      name: "FuzzTargets", dependencies: ["Primitives", "WebSocketCore", "CZlib"], path: "Tests/FuzzTests/Targets",
       swiftSettings: common),
     .executableTarget(
       name: "fuzz", dependencies: ["FuzzTargets"], path: "Tests/Fuzz",
@@ -182,5 +182,5 @@ if isFuzzing {
       linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])]),
   ]
 } else {
-  package.targets.append(tests("FuzzTests", ["Primitives", "WebSocketCore"]))
+  package.targets.append(tests("FuzzTests", ["Primitives", "WebSocketCore", "CZlib"]))
 }

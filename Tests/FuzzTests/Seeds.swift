@@ -63,6 +63,9 @@ enum Seeds {
     for (name, bytes) in exchanges(from: .server) {
       seeds["server-\(name)"] = FuzzInput.bytes(flags: 1, sizes: [3, 1], bytes)
     }
+    for (name, bytes) in compressedExchanges(from: .client) where bytes.count < 100 {
+      seeds["client-compressed-\(name)"] = FuzzInput.bytes(flags: 4, bytes)
+    }
     return seeds
   }()
 
@@ -175,6 +178,107 @@ enum Seeds {
     return seeds
   }()
 
+  // MARK: Compressed messages
+
+  /// A compressed message with codes that are given (RFC 1951 §3.2.6), so that the bytes are the same with every zlib.
+  private struct FixedBlock {
+    private(set) var bytes: [UInt8] = []
+    private var bits = 0
+
+    init(isFinal: Bool = false) {
+      append(isFinal ? 0b11 : 0b01, count: 3)
+    }
+
+    private mutating func append(_ value: Int, count: Int) {
+      for place in 0..<count {
+        if bits % 8 == 0 { bytes.append(0) }
+        bytes[bytes.count - 1] |= UInt8(value >> place & 1) << UInt8(bits % 8)
+        bits += 1
+      }
+    }
+
+    private mutating func append(code: Int, count: Int) {
+      for place in (0..<count).reversed() { append(code >> place & 1, count: 1) }
+    }
+
+    mutating func append(_ literals: [UInt8]) {
+      for literal in literals {
+        if literal < 144 {
+          append(code: 0x30 + Int(literal), count: 8)
+        } else {
+          append(code: 0x100 + Int(literal), count: 9)
+        }
+      }
+    }
+
+    /// 258 times the last byte, once more each.
+    mutating func appendLongestMatches(_ times: Int) {
+      for _ in 0..<times {
+        append(code: 0xC5, count: 8)
+        append(code: 0, count: 5)
+      }
+    }
+
+    /// The whole block, and the first bits of the empty one that a flush ends with.
+    mutating func end() -> [UInt8] {
+      append(code: 0, count: 7)
+      append(0, count: 3)
+      return bytes
+    }
+  }
+
+  private static func compressed(_ literals: [UInt8], matches: Int = 0, isFinal: Bool = false) -> [UInt8] {
+    var block = FixedBlock(isFinal: isFinal)
+    block.append(literals)
+    block.appendLongestMatches(matches)
+    return block.end()
+  }
+
+  /// What a peer may send where permessage-deflate was agreed on, by name.
+  private static func compressedExchanges(from role: Role) -> [String: [UInt8]] {
+    func frame(_ first: UInt8, _ payload: [UInt8] = []) -> [UInt8] { Self.frame(first, payload, from: role) }
+    let text = compressed(Array("κόσμε 🙂".utf8))
+    let hello = compressed(Array("Hello".utf8))
+    let plain = frame(0x81, Array("plain".utf8))
+    return [
+      "text": frame(0xC1, text) + plain + frame(0xC1, text), "binary": frame(0xC2, compressed([0, 143, 144, 255])),
+      "fragments": frame(0x41, Array(text.prefix(3))) + frame(0x89, [1]) + frame(0x00) + frame(0x80, Array(text[3...])),
+      // RFC 7692 §7.2.3.2: the same again, by looking back.
+      "window": frame(0xC1, hello) + frame(0xC1, [0xF2, 0x00, 0x11, 0x00, 0x00]),
+      "window-alone": frame(0xC1, [0xF2, 0x00, 0x11, 0x00, 0x00]),
+      "final": frame(0xC1, compressed(Array("Hello".utf8), isFinal: true)) + frame(0xC1, hello),
+      "final-then-window": frame(0xC1, compressed(Array("Hello".utf8), isFinal: true) + [0])
+        + frame(0xC1, [0xF2, 0x00, 0x11, 0x00, 0x00]),
+      "stored": frame(0xC1, [0x00, 0x05, 0x00, 0xFA, 0xFF, 0x48, 0x65, 0x6C, 0x6C, 0x6F, 0x00]),
+      "two-blocks": frame(0xC1, hello + [0x00, 0x00, 0xFF, 0xFF] + hello), "empty": frame(0xC1, [0x00]) + frame(0xC2),
+      "with-its-tail": frame(0xC1, hello + [0x00, 0x00, 0xFF, 0xFF]) + plain,
+      "truncated": frame(0xC1, Array(hello.dropLast(2))), "reserved-block": frame(0xC2, [0x07, 0x00]),
+      "not-utf8": frame(0xC1, compressed([0x61, 0xFF])), "cut-character": frame(0xC1, compressed([0xE2, 0x82])),
+      "continuation": frame(0x41, hello) + frame(0xC0, [0]), "continuation-of-plain": frame(0x01) + frame(0xC0, hello),
+      "ping": frame(0xC9), "other-bit": frame(0xA1), "interrupted": frame(0x41, hello) + frame(0xC1, hello),
+      "thousand": frame(0xC2, compressed([7], matches: 3)),
+      "large": frame(0xC1, compressed([0x61], matches: 300)) + plain,
+      "too-large": frame(0xC2, compressed([0], matches: 400)),
+      "too-large-and-not-utf8": frame(0xC1, compressed([0xFF], matches: 400)),
+      // A dynamic block of longest matches, a thousand times its size.
+      "bomb": frame(
+        0xC2,
+        [0xEC, 0xC1, 0x01, 0x01, 0x00, 0x00, 0x00, 0x80, 0x90, 0xFE, 0xAF, 0xEE, 0x08, 0x0A]
+          + [UInt8](repeating: 0, count: 70)),
+    ]
+  }
+
+  /// What we send in turns, by name; the operations are those of `ConnectionTarget`.
+  private static let sendingScripts: [String: [UInt8]] = [
+    "twice": [0xCA, 0x03, 80, 0xCA, 0x03, 80, 0xCA, 0x83, 90],
+    "incompressible": [0xCA, 0x85, 90, 0xCA, 0x86, 127, 0xCA, 0x86, 127],
+    "prepared": [0xCA, 0x03, 80, 0xD9, 0x0B, 80, 0xCA, 0x03, 80, 0xC9, 0x03, 80, 0xD9, 0x07, 200],
+    "pieces": [0xC8, 0x03, 80, 0xC2, 1, 9, 0xC8, 0x85, 60, 0xCA, 0x03, 80, 0xD8, 0x00, 0, 0xCA, 0x03, 80],
+    "compressed-pieces": [0xE8, 0x83, 200, 0xC2, 1, 9, 0xC8, 0x85, 160, 0xE8, 0x00, 0, 0xD8, 0x03, 90, 0xCA, 0x83, 80],
+    "empty-pieces": [0xF8, 0x00, 0, 0xC8, 0x00, 0, 0xD8, 0x00, 0, 0xE8, 0x00, 0, 0xD8, 0x00, 0, 0xCA, 0x03, 80],
+    "unfinished-pieces": [0xE8, 0x83, 200, 0xC9, 0x03, 80, 0xE8, 0x85, 200, 0xC3, 0x03, 0xE8, 0xF8, 0x03, 1],
+  ]
+
   // MARK: Connections
 
   /// The script that receives these bytes.
@@ -210,11 +314,36 @@ enum Seeds {
       for (name, script) in scripts {
         seeds["\(role)-script-\(name)"] = FuzzInput.bytes(flags: flags | 4 | 8, sizes: [5, 2], script)
       }
+      for (name, bytes) in exchanges(from: role) where ["fragments", "cut-character", "text", "long"].contains(name) {
+        seeds["\(role)-pieces-\(name)"] = FuzzInput.bytes(flags: flags | 0x40, sizes: [3, 1], receive(bytes))
+      }
+      seeds["\(role)-pieces-whole-reads"] = FuzzInput.bytes(flags: flags | 0x40, sizes: [200], message + message)
+      seeds["\(role)-interrupted-in-step"] = FuzzInput.bytes(
+        flags: flags, sizes: [role == .client ? 6 : 2, 200],
+        receive(frame(0x01, from: role) + frame(0x82, [1, 2], from: role)))
+      seeds["\(role)-shared-pieces-bytewise"] = FuzzInput.bytes(
+        flags: flags | 0x50, receive(frame(0xC1, compressed(Array("κόσμε 🙂".utf8)), from: role)))
+      for (name, bytes) in compressedExchanges(from: role) {
+        seeds["\(role)-shared-\(name)"] = FuzzInput.bytes(flags: flags | 0x10, sizes: [5, 1, 60], receive(bytes))
+        seeds["\(role)-dedicated-\(name)"] = FuzzInput.bytes(
+          flags: flags | 0xF0, sizes: [4, 200, 11], receive(bytes) + [0xCB] + receive(bytes))
+      }
+      for (name, script) in sendingScripts {
+        seeds["\(role)-sends-plain-\(name)"] = FuzzInput.bytes(flags: flags, script)
+        seeds["\(role)-sends-shared-\(name)"] = FuzzInput.bytes(flags: flags | 0x90, script)
+        seeds["\(role)-sends-dedicated-\(name)"] = FuzzInput.bytes(flags: flags | 0x30, script)
+        seeds["\(role)-sends-dedicated-large-\(name)"] = FuzzInput.bytes(flags: flags | 0xB0, script)
+      }
       let handshake = role == .client ? MachineDriver.request : MachineDriver.response
       seeds["\(role)-handshake"] = FuzzInput.bytes(
         flags: flags | 2, sizes: [100, 3], receive(handshake) + message + [0xC3, 0x03, 0xE8] + close)
       seeds["\(role)-handshake-late"] = FuzzInput.bytes(
         flags: flags | 2, receive(Array(handshake.dropLast())) + [0xC4, 110])
+      let offer = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=10"
+      seeds["\(role)-handshake-compressed"] = FuzzInput.bytes(
+        flags: flags | 0x32, sizes: [100, 3],
+        receive(handshake.dropLast(2) + Array("\(offer)\r\n\r\n".utf8))
+          + receive(frame(0xC1, compressed(Array("Hello".utf8)), from: role)) + [0xCA, 0x03, 80, 0xCA, 0x03, 80])
     }
     return seeds
   }()

@@ -109,6 +109,29 @@ import Testing
     }
   }
 
+  @Test(arguments: [1, 5, .max]) func `a message is too long whatever follows the byte too many`(
+    pieces: Int
+  ) throws {
+    // Five bytes, and a block of a kind that does not exist.
+    let payload: [UInt8] = [0x00, 0x05, 0x00, 0xFA, 0xFF, 0x48, 0x65, 0x6C, 0x6C, 0x6F, 0x06]
+    for (bytes, expected) in [
+      (4, ProtocolError.inflatedTooLong(limit: 4)), (5, .compressedDataInvalid), (6, .compressedDataInvalid),
+    ] {
+      let (_, error) = try Self.inflated(payload, pieces: pieces, limit: Inflater.Limit(bytes: bytes, ratio: 1))
+      #expect(error == expected)
+    }
+    // In steps that end with the last byte, what is good is given before what is bad is found.
+    let inflater = try #require(Inflater(windowBits: 15))
+    var (output, offset): ([UInt8], Int) = ([], 0)
+    let progress = try inflater.step(
+      payload.span.bytes, from: &offset, isLast: true, into: &output, maxBytes: 5, limit: Inflater.roomy)
+    #expect(progress == .more && output == Array("Hello".utf8))
+    #expect(throws: ProtocolError.compressedDataInvalid) {
+      try inflater.step(
+        payload.span.bytes, from: &offset, isLast: true, into: &output, maxBytes: 5, limit: Inflater.roomy)
+    }
+  }
+
   @Test func `a message cut anywhere is truncated`() throws {
     var random = SplitMix(state: 7)
     let text = DeflateRoundTripTests.bytes(3000, using: &random)

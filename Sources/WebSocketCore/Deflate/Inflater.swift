@@ -186,6 +186,8 @@ final class Inflater {
       let isIdle = used == 0 && written == 0
       isBetweenBlocks = Self.saysBetweenBlocks(unsafe stream.pointee.data_type) || (isIdle && isBetweenBlocks)
     case Z_MEM_ERROR: preconditionFailure("no memory for a window of \(windowBits) bits")
+    // What is too long is so whatever follows, and zlib says this again once there is room.
+    case Z_DATA_ERROR where room == 0: isBetweenBlocks = false
     default: throw .compressedDataInvalid
     }
     return used

@@ -4,6 +4,8 @@ import WebSocketCore
 struct ReferenceFrames {
   struct Frame: Equatable {
     var isFinal: Bool
+    /// RSV1, where permessage-deflate gives it a meaning.
+    var isCompressed = false
     var opcode: UInt8
     /// What the header says; `payload` may be shorter at the end of the bytes.
     var length: Int
@@ -14,18 +16,22 @@ struct ReferenceFrames {
   }
 
   private(set) var frames: [Frame] = []
+  /// Where the frames' payloads start in the bytes.
+  private(set) var payloadStarts: [Int] = []
   /// The close code that the fault behind the last frame deserves; `nil` if there is none.
   private(set) var fault: UInt16?
 
-  /// Reads `bytes` as their receiver.
-  init(_ bytes: [UInt8], receivedBy role: Role, maxFrameBytes: Int) {
+  /// Reads `bytes` as their receiver; `withDeflate` says that permessage-deflate was agreed on. RSV1 on a continuation is
+  /// left to who knows messages.
+  init(_ bytes: [UInt8], receivedBy role: Role, maxFrameBytes: Int, withDeflate: Bool = false) {
     var left = bytes[...]
     while left.count >= 2, frames.last?.isComplete ?? true {
       let (first, second) = (left[left.startIndex], left[left.startIndex + 1])
       let opcode = first & 0x0F
       let isMasked = second >= 0x80
       let mark = Int(second % 128)
-      guard first & 0x70 == 0, [0, 1, 2, 8, 9, 10].contains(opcode), isMasked == (role == .server),
+      let allowedBits: UInt8 = withDeflate && opcode < 8 ? 0x40 : 0
+      guard first & 0x70 & ~allowedBits == 0, [0, 1, 2, 8, 9, 10].contains(opcode), isMasked == (role == .server),
         opcode < 8 || (mark < 126 && first >= 0x80)
       else {
         fault = 1002
@@ -50,8 +56,12 @@ struct ReferenceFrames {
       let key = isMasked ? Array(left.prefix(4)) : [0, 0, 0, 0]
       if isMasked { left = left.dropFirst(4) }
       let payload = left.prefix(Int(length)).enumerated().map { $1 ^ key[$0 % 4] }
+      payloadStarts.append(left.startIndex)
       left = left.dropFirst(payload.count)
-      frames.append(Frame(isFinal: first >= 0x80, opcode: opcode, length: Int(length), payload: payload))
+      frames.append(
+        Frame(
+          isFinal: first >= 0x80, isCompressed: first & 0x40 != 0, opcode: opcode, length: Int(length), payload: payload
+        ))
     }
   }
 }
