@@ -186,7 +186,7 @@ enum Seeds {
     private var bits = 0
 
     init(isFinal: Bool = false) {
-      append(isFinal ? 0b11 : 0b01, count: 3)
+      append(isFinal ? 0b011 : 0b010, count: 3)
     }
 
     private mutating func append(_ value: Int, count: Int) {
@@ -239,6 +239,7 @@ enum Seeds {
     func frame(_ first: UInt8, _ payload: [UInt8] = []) -> [UInt8] { Self.frame(first, payload, from: role) }
     let text = compressed(Array("κόσμε 🙂".utf8))
     let hello = compressed(Array("Hello".utf8))
+    let bad = compressed([0x61, 0xC3, 0x61, 0x61])
     let plain = frame(0x81, Array("plain".utf8))
     return [
       "text": frame(0xC1, text) + plain + frame(0xC1, text), "binary": frame(0xC2, compressed([0, 143, 144, 255])),
@@ -254,9 +255,11 @@ enum Seeds {
       "with-its-tail": frame(0xC1, hello + [0x00, 0x00, 0xFF, 0xFF]) + plain,
       "truncated": frame(0xC1, Array(hello.dropLast(2))), "reserved-block": frame(0xC2, [0x07, 0x00]),
       "not-utf8": frame(0xC1, compressed([0x61, 0xFF])), "cut-character": frame(0xC1, compressed([0xE2, 0x82])),
+      "bad-second-half": frame(0x41, Array(bad.prefix(3))) + frame(0x80, Array(bad[3...])),
       "continuation": frame(0x41, hello) + frame(0xC0, [0]), "continuation-of-plain": frame(0x01) + frame(0xC0, hello),
       "ping": frame(0xC9), "other-bit": frame(0xA1), "interrupted": frame(0x41, hello) + frame(0xC1, hello),
-      "thousand": frame(0xC2, compressed([7], matches: 3)),
+      "thousand": frame(0xC2, compressed([UInt8](repeating: 7, count: 226), matches: 3)) + plain,
+      "thousand-and-one": frame(0xC2, compressed([UInt8](repeating: 7, count: 227), matches: 3)),
       "large": frame(0xC1, compressed([0x61], matches: 300)) + plain,
       "too-large": frame(0xC2, compressed([0], matches: 400)),
       "too-large-and-not-utf8": frame(0xC1, compressed([0xFF], matches: 400)),
