@@ -43,7 +43,7 @@ public class WebSocketConnection {
   /// Takes over an accepted TCP connection.
   static func accepted(_ transport: Connection, _ context: ConnectionContext, lobby: Lobby) -> WebSocketConnection {
     let socket = DrivenConnection(transport, ConnectionMachine(server: context, at: transport.loop.now), lobby)
-    socket.start()
+    socket.arm()
     return socket
   }
 
@@ -60,12 +60,10 @@ public class WebSocketConnection {
     let extras = Extras()
     extras.completion = completion
     socket.extras = extras
-    socket.start()
+    socket.arm()
     transport.send(output)
     return socket
   }
-
-  fileprivate final func start() { arm() }
 
   private final var machine: ConnectionMachine {
     // SAFETY: no access overlaps another, because only the loop's thread comes here and no call of the machine calls

@@ -160,6 +160,24 @@ import Testing
     #expect(context.compressionPool.createdInflaters == 5)
   }
 
+  @Test func `a message that nobody took does not reach the next connection`() throws {
+    let partial = PartialMessage()
+    partial.begin(.client, WebSocketConfiguration(), nil)
+    var bytes =
+      Frame(.binary, [1, 2], isFinal: false).bytes(from: .server) + Frame(.continuation, [3]).bytes(from: .server)
+    var span = bytes.mutableSpan
+    var raw = span.mutableBytes
+    var offset = 0
+    var items: [MessageAssembler.Item] = []
+    while let piece = try partial.decoder.next(in: &raw, from: &offset) {
+      if let item = try partial.assembler.take(piece, from: raw.bytes, inPieces: false) { items.append(item) }
+    }
+    #expect(items == [.message(.binary, .assembled)])
+    partial.begin(.client, WebSocketConfiguration(), nil)
+    let left = partial.assembler.takeMessage()
+    #expect(left.isEmpty)
+  }
+
   struct Bad: Sendable, CustomTestStringConvertible {
     var what: String
     var frames: [Frame]

@@ -54,6 +54,8 @@ struct MessageAssembler {
   mutating func begin(maxMessageBytes: Int, _ compression: MessageCompression?) {
     self.maxMessageBytes = max(0, maxMessageBytes)
     self.compression = compression
+    // A message that nobody took must never reach another connection.
+    if !buffer.isEmpty { buffer.removeAll(keepingCapacity: true) }
   }
 
   var isBetweenMessages: Bool { current == nil }
