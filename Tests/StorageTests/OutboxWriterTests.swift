@@ -70,12 +70,7 @@ struct OutboxWriterTests {
     #expect(throws: StoreError.outboxLocked(path: path)) { try OutboxWriter.open(path: path) }
     writer?.append(key: "a", bytes("one")) { _ in }
     writer = nil
-    let deadline = ContinuousClock.now + .seconds(30)
-    var again: OutboxWriter?
-    while again == nil, ContinuousClock.now < deadline {
-      again = try? OutboxWriter.open(path: path)
-      await Task.yield()
-    }
-    #expect(again?.recovered.map(\.key) == ["a"])
+    let again = try await reopened { try OutboxWriter.open(path: path) }
+    #expect(again.recovered.map(\.key) == ["a"])
   }
 }

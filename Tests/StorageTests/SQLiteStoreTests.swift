@@ -54,16 +54,11 @@ struct SQLiteStoreTests {
     var store: SQLiteStore? = try SQLiteStore.open(path: path)
     store?.commit([.submit(task("a"))]) { _ in committed.store(true, ordering: .releasing) }
     store = nil
-    let deadline = ContinuousClock.now + .seconds(30)
-    var again: SQLiteStore?
-    while again == nil, ContinuousClock.now < deadline {
-      again = try? SQLiteStore.open(path: path)
-      await Task.yield()
-    }
+    let again = try await reopened { try SQLiteStore.open(path: path) }
     let wasCommitted = committed.load(ordering: .acquiring)
     #expect(wasCommitted)
-    #expect(try await again?.names() == ["a"])
-    await again?.close()
+    #expect(try await again.names() == ["a"])
+    await again.close()
   }
 
   @Test(arguments: [0, 1, 3, 50, 600, 20_000])
