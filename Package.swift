@@ -66,6 +66,9 @@ let package = Package(
     // One mutex, for the few places where threads meet; cores have none.
     library("Locking", []),
 
+    // What happened to a fleet, and the rules it must have kept.
+    library("History", ["Primitives", "CoordinationCore"]),
+
     // The world: sockets, disks, processes.
     library("Reactor", ["Primitives", "Locking", "CLibEv"], exclude: ["README.md"]),
     library("WebSocket", ["Primitives", "Reactor", "WebSocketCore"], exclude: ["README.md"]),
