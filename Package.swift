@@ -140,6 +140,7 @@ let package = Package(
     tests("WebSocketCoreTests", ["Primitives", "WebSocketCore"]),
     tests("WebSocketTests", ["Primitives", "Reactor", "WebSocket", "WebSocketCore"]),
     tests("CoordinationCoreTests", ["Primitives", "CoordinationCore"]),
+    tests("HistoryTests", ["Primitives", "CoordinationCore", "History"]),
     tests("StorageTests", ["Primitives", "CoordinationCore", "Storage", "CSQLite"]),
     tests(
       "CoordinationTests",
