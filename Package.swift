@@ -79,7 +79,7 @@ let package = Package(
       exclude: ["README.md"]),
 
     // Faults on purpose, for the demonstration and the tests.
-    library("FaultProxy", ["Reactor"]),
+    library("FaultProxy", ["Primitives", "Reactor"]),
 
     // What the programs share: their command lines, their terminal, their log.
     library("ArgumentParsing", ["Primitives"]),
@@ -148,6 +148,7 @@ let package = Package(
         "Primitives", "Reactor", "FaultProxy", "Locking", "WebSocket", "WebSocketCore", "CoordinationCore", "Storage",
         "Coordination",
       ]),
+    tests("FaultProxyTests", ["Primitives", "Reactor", "FaultProxy"]),
     tests("LifelineTests", ["CoordinationCore", "lifeline"]),
     tests(
       "EndToEndTests",
