@@ -79,7 +79,7 @@ let package = Package(
       exclude: ["README.md"]),
 
     // Faults on purpose, for the demonstration and the tests.
-    library("FaultProxy", ["Primitives", "Reactor"]),
+    library("FaultProxy", ["Primitives", "Reactor", "ArgumentParsing"]),
 
     // What the programs share: their command lines, their terminal, their log.
     library("ArgumentParsing", ["Primitives"]),
@@ -149,7 +149,7 @@ let package = Package(
         "Coordination",
       ]),
     tests("FaultProxyTests", ["Primitives", "Reactor", "FaultProxy"]),
-    tests("LifelineTests", ["CoordinationCore", "lifeline"]),
+    tests("LifelineTests", ["Reactor", "CoordinationCore", "lifeline"]),
     tests(
       "EndToEndTests",
       [
