@@ -75,7 +75,7 @@ let package = Package(
     library("Storage", ["Primitives", "Locking", "CoordinationCore", "CSQLite", "CZlib"], exclude: ["README.md"]),
     library(
       "Coordination",
-      ["Primitives", "Locking", "Reactor", "WebSocket", "WebSocketCore", "CoordinationCore", "Storage"],
+      ["Primitives", "Locking", "Reactor", "WebSocket", "WebSocketCore", "CoordinationCore", "Storage", "History"],
       exclude: ["README.md"]),
 
     // Faults on purpose, for the demonstration and the tests.
@@ -91,7 +91,7 @@ let package = Package(
       [
         "Primitives", "ArgumentParsing", "Terminal", "StructuredLog", "Reactor", "CoordinationCore", "Coordination",
         "FaultProxy",
-        "Storage",
+        "Storage", "History",
       ]),
     program("websocket-echo", ["ArgumentParsing", "Terminal", "Reactor", "WebSocket"]),
 
@@ -147,6 +147,7 @@ let package = Package(
         "Primitives", "Reactor", "FaultProxy", "Locking", "WebSocket", "WebSocketCore", "CoordinationCore", "Storage",
         "Coordination",
       ]),
+    tests("TrialsTests", ["Primitives", "CoordinationCore", "History"]),
     tests("LifelineTests", ["CoordinationCore", "lifeline"]),
     tests(
       "EndToEndTests",

@@ -35,7 +35,7 @@ enum CoordinatorCommand: Subcommand {
       "The first line on standard output says where it listens. SIGTERM or Ctrl-C stops it; workers go on with what they "
         + "run and come back to whoever is started next on the same file."
     ],
-    options: [host, port, store, LogSink.level, demoTasks, heartbeatInterval, heartbeatTimeout, lease],
+    options: [host, port, store, LogSink.level, demoTasks, heartbeatInterval, heartbeatTimeout, lease, HistoryOption.file],
     examples: [
       Example("lifeline coordinator", "Listen on port 8765 of this machine and keep tasks in lifeline.db."),
       Example(
@@ -57,6 +57,7 @@ enum CoordinatorCommand: Subcommand {
     }
     settings.log = LogSink.make("coordinator", invocation[LogSink.level])
     do {
+      settings.record = try HistoryOption.recorder(invocation)
       return try CoordinatorProcess(settings, demoTasks: invocation[demoTasks]).run()
     } catch {
       Console.standard.complain("lifeline coordinator: \(error)")
