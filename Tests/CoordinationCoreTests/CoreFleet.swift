@@ -17,6 +17,7 @@ struct FleetOptions {
     configuration.heartbeatInterval = .seconds(1)
     configuration.heartbeatTimeout = .seconds(3)
     configuration.lease = .seconds(6)
+    configuration.exclusiveLeases = true
     return configuration
   }()
 

@@ -125,7 +125,7 @@ import Testing
     let detail = try coordinator.ended(id)
     #expect(detail.task.state.result == "in time")
     #expect(detail.attempts.map(\.outcome) == [.lost, .completed])
-    #expect(detail.attempts[0].reason.contains("lease"))
+    #expect(detail.attempts[0].reason.contains("worker late was silent for"))
     late.stop()
     other.stop()
     relay.stop()

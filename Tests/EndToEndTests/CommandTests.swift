@@ -70,7 +70,7 @@ extension EndToEnd {
     }
 
     @Test func `cancelled while its worker is cut off, a command is ended as soon as the worker is back`() throws {
-      let fleet = try Fleet()
+      let fleet = try Fleet(coordinatorOptions: ["--exclusive-leases"])
       try fleet.gate("gate")
       let relay = try FaultRelay(to: fleet.address)
       defer { relay.stop() }

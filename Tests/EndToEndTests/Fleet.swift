@@ -24,7 +24,7 @@ final class Fleet {
 
   /// Short times, so that what takes half a minute in production takes a second here.
   static let heartbeatInterval = "100ms"
-  static let heartbeatTimeout = "800ms"
+  static let heartbeatTimeout = "1200ms"
 
   /// - Parameter lease: long where it must not run out on a busy machine, short where it must.
   init(lease: Duration = .seconds(15), coordinatorOptions: [String] = []) throws {

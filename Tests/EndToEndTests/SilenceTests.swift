@@ -45,7 +45,7 @@ extension EndToEnd {
     @Test(arguments: [false, true])
     func `a worker frozen for three leases loses its task and cannot take it back`(endsMeanwhile: Bool) throws {
       let lease: Duration = .milliseconds(1200)
-      let fleet = try Fleet(lease: lease)
+      let fleet = try Fleet(lease: lease, coordinatorOptions: ["--exclusive-leases"])
       for name in ["first", "second"] { try fleet.gate(name) }
       let frozen = try fleet.worker("frozen")
       let id = try fleet.submit(

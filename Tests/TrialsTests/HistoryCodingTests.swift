@@ -80,7 +80,9 @@ import Testing
     func record(_ time: Int64, _ text: String) -> HistoryRecord {
       HistoryRecord(.fault(text), at: Instant(nanoseconds: time))
     }
-    let merged = HistoryText.merged([[record(1, "a"), record(3, "b"), record(3, "c")], [record(2, "d"), record(3, "e")]])
+    let merged = HistoryText.merged([
+      [record(1, "a"), record(3, "b"), record(3, "c")], [record(2, "d"), record(3, "e")],
+    ])
     #expect(merged.map(\.event) == ["a", "d", "b", "c", "e"].map { HistoryEvent.fault($0) })
   }
 }

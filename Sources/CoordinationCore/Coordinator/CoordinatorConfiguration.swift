@@ -2,11 +2,19 @@
 public struct CoordinatorConfiguration: Sendable {
   /// How often a worker is to send a heartbeat.
   public var heartbeatInterval: Duration = .seconds(5)
-  /// A worker not heard of for this long is taken for disconnected, and its connection is closed.
+  /// A worker not heard of for this long is taken for disconnected, and its connection is closed. One that beat
+  /// regularly until then is found earlier, from two thirds of this on.
   public var heartbeatTimeout: Duration = .seconds(15)
-  /// How long a worker may hold its tasks after it last asked. It is the grace period of a worker that lost its
-  /// network: back within it, it keeps everything; after it, its tasks go to others and its session is over.
-  public var lease: Duration = .seconds(30)
+  /// How long the tasks of a worker whose connection ended wait for it: its process has most likely died, but it may
+  /// as well be back in a moment.
+  public var closedGrace: Duration = .seconds(5)
+  /// How long a worker goes on with its attempts after it last reached the coordinator, and how long its session is
+  /// kept. It comes back within it and keeps everything that was not given to others meanwhile.
+  public var lease: Duration = .seconds(120)
+  /// Whether an absent worker's tasks wait for the end of its lease, so that two attempts at one task never run at the
+  /// same time. Otherwise they go to others as soon as it is most likely gone: if it was not, both run until it is
+  /// told, and only the newer one is recorded.
+  public var exclusiveLeases = false
   /// How many tasks a state-sync message carries at most.
   public var stateSyncBatch = 100
   /// Of each task, how many checkpoints are kept.

@@ -79,7 +79,9 @@ public final class CoordinatorCore {
       // undisturbed and come back any moment.
       let worker = entry(for: id)
       worker.held.insert(unfinished.task.id)
-      worker.leaseEnds = now + configuration.lease
+      worker.lastHeard = now
+      worker.absence = Absence(kind: .restored, since: now)
+      renewLease(of: worker)
     }
     nextSweep = now
   }
@@ -201,24 +203,25 @@ public final class CoordinatorCore {
 
   private func disconnected(_ id: ConnectionID) {
     guard let link = links.removeValue(forKey: id) else { return }
-    detach(link)
+    detach(link, .closed)
   }
 
-  /// The worker stands without a connection; its session and its tasks stay until its lease runs out. An older
-  /// connection's end must not touch what a newer one registered.
-  private func detach(_ link: WorkerLink) {
+  /// The worker stands without a connection; its session and its tasks stay until its absence or its lease ends. An
+  /// older connection's end must not touch what a newer one registered.
+  private func detach(_ link: WorkerLink, _ kind: Absence.Kind) {
     guard let worker = workers[link.workerID], worker.link === link else { return }
     worker.link = nil
+    worker.absence = Absence(kind: link.mode == .legacy ? .legacy : kind, since: now)
     log(.info, "worker disconnected", ["worker": worker.id.text, "tasks": "\(worker.held.count)"])
     promise(.notice(.workerDisconnected(worker.id)))
   }
 
-  func close(_ link: WorkerLink, _ code: UInt16, _ reason: String) {
+  func close(_ link: WorkerLink, _ code: UInt16, _ reason: String, as kind: Absence.Kind = .closed) {
     links[link.connection] = nil
     effects.append(.close(link.connection, code: code, reason: reason))
     log(
       .info, "connection closed", ["connection": "\(link.connection)", "worker": link.workerID.text, "reason": reason])
-    detach(link)
+    detach(link, kind)
   }
 
   // MARK: Sending
@@ -378,6 +381,7 @@ public final class CoordinatorCore {
       return worker.unsent.append((task: id, attempt: attempt))
     }
     sendReliable(Assignment(task).message(mode), to: worker)
+    task.assignmentSent = attempt
     log(.debug, "task assigned", ["task": id.text, "attempt": "\(attempt)", "worker": workerID.text])
   }
 
@@ -432,7 +436,7 @@ public final class CoordinatorCore {
   }
 
   func renewLease(of worker: WorkerEntry) {
-    worker.leaseEnds = now + configuration.lease
+    worker.leaseEnds = now + configuration.lease(worker.link?.mode)
   }
 
   /// Tells a worker again what was asked of the tasks it holds: the first telling may have been lost with a session.
@@ -466,31 +470,91 @@ public final class CoordinatorCore {
     worker.isSynchronised = false
     worker.reported = []
     worker.unsent = []
+    worker.letGo = []
   }
 
   private func sweep() {
     guard now >= nextSweep else { return }
-    let interval = min(max(configuration.lease / 20, .milliseconds(50)), .seconds(1))
-    nextSweep = now + interval
+    nextSweep = now + configuration.sweepInterval
     for link in links.values.filter({ !$0.isRegistered && now - $0.openedAt > configuration.heartbeatTimeout })
       .sorted(by: { $0.connection.number < $1.connection.number })
     {
       close(link, SessionCloseCode.silent, "no registration within \(configuration.heartbeatTimeout)")
     }
-    let overdue = workers.values.filter {
-      ($0.link != nil && now - $0.lastHeard > configuration.heartbeatTimeout)
-        || (now >= $0.leaseEnds && ($0.session != nil || !$0.held.isEmpty || $0.link != nil))
+    let silent = workers.values.filter { $0.link != nil && $0.isSilent(at: now, configuration) }
+    for worker in silent.sorted(by: { $0.id < $1.id }) {
+      guard let link = worker.link else { continue }
+      let silence = (now - worker.lastHeard).wholeMilliseconds
+      close(link, SessionCloseCode.silent, "nothing heard for \(silence) ms", as: .silent)
     }
-    for worker in overdue.sorted(by: { $0.id < $1.id }) {
-      if let link = worker.link, now - worker.lastHeard > configuration.heartbeatTimeout {
-        close(link, SessionCloseCode.silent, "nothing heard for \(configuration.heartbeatTimeout)")
+    let due = workers.values.filter { $0.isKnown && now >= keptUntil($0) }
+    if !due.isEmpty { release(due.sorted { $0.id < $1.id }) }
+    forgetOldWorkers()
+  }
+
+  /// Until when a worker's session and its tasks are kept for it.
+  private func keptUntil(_ worker: WorkerEntry) -> Instant {
+    min(worker.leaseEnds, worker.absence?.ends(configuration) ?? .distantFuture)
+  }
+
+  /// Gives up on workers that were away for too long. When a lease has run out, the session has as well.
+  private func release(_ due: [WorkerEntry]) {
+    let isOutage = configuration.isOutage(workers.values, at: now)
+    var spared = 0
+    for worker in due {
+      if now >= worker.leaseEnds {
+        log(.warning, "lease ran out", ["worker": worker.id.text, "tasks": "\(worker.held.count)"])
+        endSession(of: worker, reason: "the lease of worker \(worker.id) ran out")
+      } else {
+        if isOutage { worker.absence?.isOutage = true }
+        guard now >= keptUntil(worker), let absence = worker.absence else {
+          spared += 1
+          continue
+        }
+        let reason = "worker \(worker.id) was \(absence.kind) for \((now - absence.since).wholeMilliseconds) ms"
+        log(.warning, "worker given up", ["reason": reason, "tasks": "\(worker.held.count)"])
+        letGo(of: worker, reason: reason)
       }
-      guard now >= worker.leaseEnds else { continue }
-      log(.warning, "lease ran out", ["worker": worker.id.text, "tasks": "\(worker.held.count)"])
-      endSession(of: worker, reason: "the lease of worker \(worker.id) ran out")
+      worker.absence = nil
       promise(.workerLost(worker.id))
     }
-    forgetOldWorkers()
+    if spared > 0 {
+      log(.warning, "most of the fleet is away at once: its tasks wait for it", ["workers": "\(spared)"])
+    }
+  }
+
+  /// Lets others have a worker's tasks. Its session stays, and so do those attempts that nobody was given meanwhile.
+  private func letGo(of worker: WorkerEntry, reason: String) {
+    // What was given to it, and is not even on its way, it could never go on with.
+    let isOnItsWay = worker.held.allSatisfy { id in
+      book[id].map { $0.state.status != .assigned || $0.assignmentSent == $0.state.attempt } ?? true
+    }
+    guard isOnItsWay else { return endSession(of: worker, reason: reason) }
+    for id in worker.held.sorted() {
+      if let attempt = book[id]?.state.attempt { worker.letGo.insert(AttemptKey(id, attempt)) }
+      takeBack(id, from: worker, reason: reason)
+    }
+  }
+
+  /// The worker is back in its session: it goes on with what it was given, unless any of that has gone to others or has
+  /// ended. Then it must say first what it holds, in a new session.
+  /// - Returns: whether the session may go on.
+  func readoptAll(of worker: WorkerEntry) -> Bool {
+    let attempts = worker.letGo.sorted { ($0.taskID, $0.attempt) < ($1.taskID, $1.attempt) }
+    let tasks = attempts.compactMap { key -> LiveTask? in
+      guard let task = book[key.taskID], task.state.attempt == key.attempt, task.state.workerID == worker.id,
+        task.state.status == .queued, task.attempt?.outcome == .lost
+      else { return nil }
+      return task
+    }
+    guard tasks.count == attempts.count else { return false }
+    worker.letGo = []
+    for task in tasks {
+      book.readopt(task, wall: wall)
+      worker.held.insert(task.id)
+      remind(worker, of: task.id)
+    }
+    return true
   }
 
   /// Lost workers are remembered for the operator's sake, as long as there is room.
@@ -511,6 +575,13 @@ public final class CoordinatorCore {
     worker.link = link
     link.isRegistered = true
     worker.lastHeard = now
+    worker.absence = nil
+    if link.mode == .session {
+      if worker.detector == nil { worker.detector = configuration.detector(at: now) }
+      worker.detector?.resumed(at: now)
+    } else {
+      worker.detector = nil
+    }
     worker.registrations += 1
   }
 

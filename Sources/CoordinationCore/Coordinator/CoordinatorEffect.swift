@@ -75,7 +75,7 @@ public enum CoordinatorNotice: Equatable, Sendable {
   case taskChanged(TaskRecord)
   case workerRegistered(WorkerID, session: SessionID, resumed: Bool)
   case workerDisconnected(WorkerID)
-  /// A worker's lease ran out; its tasks were taken back.
+  /// A worker was away for too long, or its lease ran out; others may have its tasks.
   case workerLost(WorkerID)
   /// A late word from an attempt that may no longer write: refused, and never recorded.
   case staleAttemptRefused(TaskID, attempt: Int, WorkerID, MessageKind)

@@ -10,6 +10,8 @@ final class LiveTask {
   var attempt: AttemptRecord?
   /// The newest durable checkpoint, or one that will be durable before anything depends on it.
   var checkpoint: CheckpointRecord?
+  /// The newest attempt whose assignment is in its worker's outbox, or was: it will arrive, however late.
+  var assignmentSent = 0
   /// Whether the ready queue has an entry for it, so that it never has two.
   var isInLine = false
 

@@ -39,12 +39,18 @@ final class WorkerEntry {
   var slots = 1
   var kinds: Set<String> = []
   var held: Set<TaskID> = []
+  /// Attempts that others may take over since it was away for too long. It keeps its session, and those that nobody took.
+  var letGo: Set<AttemptKey> = []
   /// Durable assignments that wait for room in the session's outbox.
   var unsent: [(task: TaskID, attempt: Int)] = []
   /// How often in a row a legacy worker's heartbeat left out a task it was given.
   var missingFromHeartbeat: [TaskID: Int] = [:]
   var leaseEnds: Instant = .zero
   var lastHeard: Instant = .zero
+  /// Set while it has no connection and its session or its tasks are kept for it.
+  var absence: Absence?
+  /// Knows the rhythm of its heartbeats; legacy workers have none that could be relied on.
+  var detector: PhiAccrualDetector?
   var isDraining = false
   /// The kinds for which it stands in the dispatcher's rotation.
   var rotations: Set<String> = []
@@ -59,6 +65,17 @@ final class WorkerEntry {
     self.id = id
   }
 
+  /// Whether anything is kept for it.
+  var isKnown: Bool { link != nil || session != nil || !held.isEmpty }
+
+  /// Whether it has been silent for longer than a living worker is. Whatever it says proves it alive, but only its
+  /// heartbeats have a rhythm.
+  func isSilent(at now: Instant, _ configuration: CoordinatorConfiguration) -> Bool {
+    guard now - lastHeard <= configuration.heartbeatTimeout else { return true }
+    guard let detector else { return false }
+    return detector.isSuspect(at: now) && now - lastHeard >= detector.configuration.minimum
+  }
+
   var canTakeTasks: Bool {
     guard let link, link.isRegistered, isSynchronised, !isDraining, held.count < slots, unsent.isEmpty else {
       return false
@@ -68,7 +85,7 @@ final class WorkerEntry {
 
   func summary(at now: Instant) -> WorkerSummary {
     let state: WorkerSummary.State =
-      if link != nil { isDraining ? .draining : .connected } else { now < leaseEnds ? .disconnected : .lost }
+      if link != nil { isDraining ? .draining : .connected } else { absence != nil ? .disconnected : .lost }
     return WorkerSummary(
       id: id, state: state, mode: link?.mode, sessionID: session?.id, slots: slots, kinds: kinds.sorted(),
       activeTasks: held.sorted(), connectedAt: link?.since, reconnections: max(0, registrations - 1),

@@ -1,3 +1,5 @@
+import Primitives
+
 /// Keeps leases alive and takes what workers say about themselves.
 public struct HeartbeatHandler: MessageHandler {
   public static let kinds: [MessageKind] = [.heartbeat, .telemetry, .ack]
@@ -20,6 +22,7 @@ public struct HeartbeatHandler: MessageHandler {
       return context.replyNow(.heartbeat, answer)
     }
     context.core.renewLease(of: worker)
+    worker.detector?.heartbeat(at: context.now)
     if let seconds = try message.reader.optionalNumber("rtt_s"), seconds >= 0, seconds < 3_600 {
       worker.roundTrip = .seconds(seconds)
     }

@@ -2,8 +2,8 @@ import Primitives
 
 /// Admits workers: opens a session, resumes one, or registers a legacy worker.
 ///
-/// A worker that names its session and still runs (same boot id) resumes it: both sides drop what was handled and replay
-/// the rest. Anyone else gets a new session and says first what it holds (`StateSyncHandler`).
+/// A worker that names its session and still runs (same boot id) resumes it, unless some of its tasks went to others
+/// meanwhile: both sides drop what was handled and replay the rest. Anyone else gets a new session and says first what it holds (`StateSyncHandler`).
 public struct RegistrationHandler: MessageHandler {
   public static let kinds: [MessageKind] = [.registration, .goodbye]
 
@@ -70,7 +70,8 @@ extension HandlerContext {
       replyNow(.error, ["message": .string(text)])
       return close(SessionCloseCode.workerIDInUse, text)
     }
-    let resumed = isSameRun && sessionID != nil && worker.session?.id.text == sessionID
+    let resumed =
+      isSameRun && sessionID != nil && worker.session?.id.text == sessionID && core.readoptAll(of: worker)
     if resumed, worker.session?.outbox.acknowledge(upTo: handled) != true {
       replyNow(.error, ["message": .string("handled \(handled) messages of a session that sent fewer")])
       return close(SessionCloseCode.brokenSession, "handled more than was sent")
@@ -84,6 +85,7 @@ extension HandlerContext {
       worker.isSynchronised = false
       worker.reported = []
       worker.unsent = []
+      worker.letGo = []
     }
     core.attach(link, to: worker)
     core.renewLease(of: worker)
@@ -130,5 +132,6 @@ extension HandlerContext {
     log(.info, "worker left")
     core.endSession(of: worker, reason: "worker \(workerID) stopped")
     worker.leaseEnds = now
+    worker.absence = nil
   }
 }

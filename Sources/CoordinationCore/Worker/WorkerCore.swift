@@ -210,12 +210,14 @@ public final class WorkerCore {
 
   private func retryLater() {
     if ending != .none, !hasRunningAttempts { return finish() }
-    guard let delay = backoff.nextDelay(using: &random) else {
+    guard var delay = backoff.nextDelay(using: &random) else {
       link = .ended
       log(.error, "giving up: no attempt to connect is left", ["attempts": "\(statistics.attempts)"])
       change(to: .failed)
       return
     }
+    // What runs is lost with the lease: several tries must still fit into what is left of it.
+    if hasUnstoppedAttempts { delay = min(delay, max((leaseEnds - now) / 4, configuration.reconnectDelay)) }
     link = .waiting(until: now + delay)
     change(to: .disconnected)
     log(.info, "reconnecting", ["in": "\(delay.wholeMilliseconds) ms", "failures": "\(backoff.failures)"])

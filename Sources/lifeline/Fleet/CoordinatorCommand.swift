@@ -27,7 +27,13 @@ enum CoordinatorCommand: Subcommand {
     "A worker not heard of for this long is taken for disconnected.")
   private static let lease = Option(
     "lease", .duration(.milliseconds(50) ... .seconds(86_400)), default: CoordinatorConfiguration().lease,
-    "A worker away for this long loses its tasks to others.")
+    "How long a worker goes on with what it runs when it cannot reach the coordinator.")
+  private static let closedGrace = Option(
+    "closed-grace", .duration(.zero ... .seconds(86_400)), default: CoordinatorConfiguration().closedGrace,
+    "A worker whose connection ended loses its tasks to others after this time.")
+  private static let exclusiveLeases = Option(
+    flag: "exclusive-leases",
+    "Give an absent worker's tasks to others only once its lease has run out: no task runs twice at a time.")
 
   static let command = ArgumentParsing.Command(
     "coordinator", "keeps the tasks and hands them to workers",
@@ -35,7 +41,8 @@ enum CoordinatorCommand: Subcommand {
       "The first line on standard output says where it listens. SIGTERM or Ctrl-C stops it; workers go on with what they "
         + "run and come back to whoever is started next on the same file."
     ],
-    options: [host, port, store, LogSink.level, demoTasks, heartbeatInterval, heartbeatTimeout, lease, HistoryOption.file],
+    options: [host, port, store, LogSink.level, demoTasks, heartbeatInterval, heartbeatTimeout, HistoryOption.file],
+    sections: [OptionSection("Absent workers", [closedGrace, lease, exclusiveLeases])],
     examples: [
       Example("lifeline coordinator", "Listen on port 8765 of this machine and keep tasks in lifeline.db."),
       Example(
@@ -52,6 +59,8 @@ enum CoordinatorCommand: Subcommand {
     settings.core.heartbeatInterval = invocation[heartbeatInterval]
     settings.core.heartbeatTimeout = invocation[heartbeatTimeout]
     settings.core.lease = invocation[lease]
+    settings.core.closedGrace = invocation[closedGrace]
+    settings.core.exclusiveLeases = invocation[exclusiveLeases]
     guard settings.core.heartbeatInterval < settings.core.heartbeatTimeout else {
       throw invocation.error("--heartbeat-timeout must be longer than --heartbeat-interval")
     }
