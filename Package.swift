@@ -81,6 +81,11 @@ let package = Package(
     // Faults on purpose, for the demonstration and the tests.
     library("FaultProxy", ["Reactor"]),
 
+    // Runs of real fleets that are broken on purpose and judged afterwards.
+    library(
+      "Trials",
+      ["Primitives", "Reactor", "CoordinationCore", "Coordination", "FaultProxy", "History", "Storage"]),
+
     // What the programs share: their command lines, their terminal, their log.
     library("ArgumentParsing", ["Primitives"]),
     library("Terminal", ["Primitives", "Locking"]),
@@ -91,7 +96,7 @@ let package = Package(
       [
         "Primitives", "ArgumentParsing", "Terminal", "StructuredLog", "Reactor", "CoordinationCore", "Coordination",
         "FaultProxy",
-        "Storage", "History",
+        "Storage", "History", "Trials",
       ]),
     program("websocket-echo", ["ArgumentParsing", "Terminal", "Reactor", "WebSocket"]),
 
@@ -147,7 +152,9 @@ let package = Package(
         "Primitives", "Reactor", "FaultProxy", "Locking", "WebSocket", "WebSocketCore", "CoordinationCore", "Storage",
         "Coordination",
       ]),
-    tests("TrialsTests", ["Primitives", "CoordinationCore", "History"]),
+    tests(
+      "TrialsTests",
+      ["Primitives", "Reactor", "CoordinationCore", "History", "Storage", "Trials", "CSQLite", "lifeline"]),
     tests("LifelineTests", ["CoordinationCore", "lifeline"]),
     tests(
       "EndToEndTests",
