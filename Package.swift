@@ -91,6 +91,9 @@ let package = Package(
     library("Terminal", ["Primitives", "Locking"]),
     library("StructuredLog", ["Primitives", "Terminal"]),
 
+    // What a run with faults measured and found, for people and for programs.
+    library("TrialReport", ["Primitives", "CoordinationCore", "Terminal"], exclude: ["README.md"]),
+
     program(
       "lifeline",
       [
@@ -141,6 +144,7 @@ let package = Package(
     tests("ArgumentParsingTests", ["Primitives", "ArgumentParsing"]),
     tests("TerminalTests", ["Primitives", "Terminal"]),
     tests("StructuredLogTests", ["Primitives", "Terminal", "StructuredLog"]),
+    tests("TrialReportTests", ["Primitives", "CoordinationCore", "Terminal", "TrialReport"]),
     tests("ReactorTests", ["Primitives", "Reactor"]),
     tests("WebSocketCoreTests", ["Primitives", "WebSocketCore"]),
     tests("WebSocketTests", ["Primitives", "Reactor", "WebSocket", "WebSocketCore"]),
