@@ -84,7 +84,7 @@ let package = Package(
     // Runs of real fleets that are broken on purpose and judged afterwards.
     library(
       "Trials",
-      ["Primitives", "Reactor", "CoordinationCore", "Coordination", "FaultProxy", "History", "Storage"]),
+      ["Primitives", "Reactor", "CoordinationCore", "Coordination", "FaultProxy", "History", "Storage", "TrialReport"]),
 
     // What the programs share: their command lines, their terminal, their log.
     library("ArgumentParsing", ["Primitives"]),
@@ -99,7 +99,7 @@ let package = Package(
       [
         "Primitives", "ArgumentParsing", "Terminal", "StructuredLog", "Reactor", "CoordinationCore", "Coordination",
         "FaultProxy",
-        "Storage", "History", "Trials",
+        "Storage", "History", "Trials", "TrialReport",
       ]),
     program("websocket-echo", ["ArgumentParsing", "Terminal", "Reactor", "WebSocket"]),
 

@@ -3,6 +3,7 @@ import CoordinationCore
 import History
 import Primitives
 public import Reactor
+public import TrialReport
 
 /// One trial from start to verdict: a fleet of real processes, its work, what is done to it, and who looks on.
 ///
@@ -42,12 +43,12 @@ public final class TrialRun {
   private(set) var client: CoordinatorClient?
   private(set) var sampler: TrialSampler?
   private var timers: [Timer] = []
-  var result: TrialResult
-  private var completion: ((TrialResult) -> Void)?
+  var report: TrialReport
+  private var completion: ((TrialReport) -> Void)?
   /// One line that says where the run stands, each second.
   public var onProgress: ((String) -> Void)?
   /// A fault, as it happens.
-  public var onMark: ((TrialMark) -> Void)?
+  public var onMark: ((TrialReport.Mark) -> Void)?
 
   public struct UnknownScenario: Error, CustomStringConvertible {
     let name: String
@@ -65,14 +66,27 @@ public final class TrialRun {
     self.times = times
     random = SeededGenerator(seed: options.seed)
     fleet = try TrialFleet(options, times, on: loop)
-    result = TrialResult(title: name, options: options, startedAt: SystemWallClock.now())
+    report = TrialReport(
+      title: name, command: options.command, seed: options.seed, startedAt: SystemWallClock.now(), duration: .zero,
+      options: Self.settings(options, times))
     history = try HistoryFile(appendingTo: fleet.history(of: "trial")) { _ in }
+  }
+
+  private static func settings(_ options: TrialOptions, _ times: FleetTimes) -> [TrialReport.Option] {
+    func seconds(_ duration: Duration) -> String { "\(duration.inSeconds) s" }
+    return [
+      .init("workers", "\(options.workers)"), .init("slots of each", "\(options.slots)"),
+      .init("duration", seconds(options.duration)), .init("heartbeat interval", seconds(times.heartbeatInterval)),
+      .init("heartbeat timeout", seconds(times.heartbeatTimeout)), .init("closed grace", seconds(times.closedGrace)),
+      .init("lease", seconds(times.lease)), .init("reconnect delay", seconds(times.reconnectDelay)),
+      .init("drain within", seconds(times.drain)),
+    ]
   }
 
   // MARK: The course of events
 
   /// Runs it all; `done` is called once with the verdict.
-  public func start(_ done: @escaping (TrialResult) -> Void) {
+  public func start(_ done: @escaping (TrialReport) -> Void) {
     completion = done
     began = loop.now
     scenario.prepare(fleet)
@@ -151,7 +165,7 @@ public final class TrialRun {
   /// Ends the trial early; it has failed.
   public func fail(_ reason: String) {
     guard phase != .stopping, phase != .over else { return }
-    result.violations.append(reason)
+    report.violations.append(reason)
     stop()
   }
 
@@ -163,18 +177,30 @@ public final class TrialRun {
     guard phase == .stopping else { return }
     phase = .over
     options.sabotage?(fleet.store)
-    result.took = loop.now - began
-    result.submitted = orders.count
-    result.latencies = orders.values.compactMap { order in order.endedAt.map { ($0 - order.askedAt).inSeconds } }.sorted()
-    result.series = sampler?.series ?? []
+    report.duration = loop.now - began
+    var histogram = LatencyHistogram()
+    for order in orders.values { if let end = order.endedAt { histogram.record(end - order.askedAt) } }
+    report.latencies.append(.init("from asking for a task to hearing of its end", histogram))
+    report.series = sampler?.series ?? []
     Evidence.collect(self) { [self] evidence in
-      result.criteria = evidence.criteria(self) + scenario.judge(self, evidence)
-      result.violations += evidence.violations
-      result.logs = (["coordinator"] + fleet.names).map { "logs/\($0).log" }
+      report.criteria = evidence.criteria(self) + scenario.judge(self, evidence)
+      report.violations += evidence.violations
+      report.logs = (["coordinator"] + fleet.names).map { "logs/\($0).log" }
       let completion = self.completion
       self.completion = nil
-      completion?(result)
+      completion?(report)
     }
+  }
+
+  /// There was neither a verdict nor an error.
+  public struct NoVerdict: Error, CustomStringConvertible {
+    public init() {}
+    public var description: String { "the trial ended without a verdict" }
+  }
+
+  /// Writes `report.json` into the report's folder.
+  public func write(_ report: TrialReport) throws {
+    try TextFile.write(report.json, to: "\(options.directory)/report.json")
   }
 
   // MARK: Work
@@ -257,8 +283,8 @@ public final class TrialRun {
 
   /// Says what is being done to the fleet.
   func mark(_ label: String) {
-    let mark = TrialMark(seconds: seconds, label: label)
-    result.marks.append(mark)
+    let mark = TrialReport.Mark(at: seconds, label)
+    report.marks.append(mark)
     history?.record(.fault(label))
     onMark?(mark)
   }

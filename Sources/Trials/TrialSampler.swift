@@ -2,6 +2,7 @@ import Coordination
 import CoordinationCore
 import Primitives
 import Reactor
+import TrialReport
 
 /// Looks at the fleet from outside: ten times a second who is there, once a second everything else.
 final class TrialSampler {
@@ -22,18 +23,19 @@ final class TrialSampler {
   /// The coordinator's resident memory in KiB, at its most.
   private(set) var peakMemory = 0
   private(set) var memory = 0
-  private var points: [String: [TrialSeries.Point]] = [:]
+  private var points: [String: [TrialReport.Series.Point]] = [:]
 
   private static let shape: [(name: String, unit: String, group: String)] = [
     ("connected workers", "workers", "workers"), ("reconnections", "connections", "reconnections"),
     ("tasks ended", "tasks/s", "throughput"), ("queued", "tasks", "queue"), ("assigned", "tasks", "queue"),
-    ("running", "tasks", "queue"), ("coordinator memory", "MiB", "memory"), ("heartbeat round trip", "ms", "heartbeats"),
+    ("running", "tasks", "queue"), ("coordinator memory", "MiB", "memory"),
+    ("heartbeat round trip", "ms", "heartbeats"),
   ]
 
   init(_ run: TrialRun) { self.run = run }
 
-  var series: [TrialSeries] {
-    Self.shape.map { TrialSeries(name: $0.name, unit: $0.unit, group: $0.group, points: points[$0.name] ?? []) }
+  var series: [TrialReport.Series] {
+    Self.shape.map { TrialReport.Series($0.name, unit: $0.unit, group: $0.group, points: points[$0.name] ?? []) }
   }
 
   func start() {
@@ -93,10 +95,10 @@ final class TrialSampler {
     lastEnded = ended
     run.onProgress?(
       "\(Int(run.seconds)) s  \(connected)/\(run.options.workers) workers  \(ended)/\(run.orders.count) tasks ended  "
-        + "\(counts[.queued] ?? 0) queued  \(counts[.running] ?? 0) running  \(run.result.marks.count) faults")
+        + "\(counts[.queued] ?? 0) queued  \(counts[.running] ?? 0) running  \(run.report.marks.count) faults")
   }
 
   private func record(_ name: String, _ value: Double) {
-    points[name, default: []].append(TrialSeries.Point(seconds: run.seconds, value: value))
+    points[name, default: []].append(TrialReport.Series.Point(run.seconds, value))
   }
 }

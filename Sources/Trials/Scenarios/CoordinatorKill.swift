@@ -1,4 +1,5 @@
 import Primitives
+import TrialReport
 
 /// The coordinator is killed with SIGKILL, again and again, and started on the same store.
 final class CoordinatorKill: Scenario {
@@ -23,13 +24,13 @@ final class CoordinatorKill: Scenario {
     }
   }
 
-  func judge(_ run: TrialRun, _ evidence: Evidence) -> [TrialCriterion] {
+  func judge(_ run: TrialRun, _ evidence: Evidence) -> [TrialReport.Criterion] {
     let (starts, lost) = (evidence.coordinatorStarts, evidence.lostAttempts)
     return [
-      TrialCriterion(
+      TrialReport.Criterion(
         "the coordinator was killed", expected: "at least once, and started as often",
         measured: "\(kills) kills, \(starts) starts", isMet: kills > 0 && starts == kills + 1),
-      TrialCriterion(
+      TrialReport.Criterion(
         "its restart costs no attempt", expected: "0 lost", measured: "\(lost) lost", isMet: lost == 0),
     ]
   }

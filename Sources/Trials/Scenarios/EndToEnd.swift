@@ -1,5 +1,6 @@
 import FaultProxy
 import Primitives
+import TrialReport
 
 /// Work goes on while one fault after the other is drawn from the seed.
 final class EndToEnd: Scenario {
@@ -47,7 +48,10 @@ final class EndToEnd: Scenario {
     }
   }
 
-  func judge(_ run: TrialRun, _ evidence: Evidence) -> [TrialCriterion] {
-    [TrialCriterion("things were broken", expected: "at least one fault", measured: "\(faults)", isMet: faults > 0)]
+  func judge(_ run: TrialRun, _ evidence: Evidence) -> [TrialReport.Criterion] {
+    [
+      TrialReport.Criterion(
+        "things were broken", expected: "at least one fault", measured: "\(faults)", isMet: faults > 0)
+    ]
   }
 }

@@ -1,4 +1,5 @@
 import Primitives
+import TrialReport
 
 /// What a list says of a scenario.
 public struct ScenarioAbout: Equatable, Sendable {
@@ -26,7 +27,7 @@ protocol Scenario: AnyObject {
   /// No fault comes any more; the fleet is about to be healed.
   func end(_ run: TrialRun)
   /// What must hold of this scenario in particular.
-  func judge(_ run: TrialRun, _ evidence: Evidence) -> [TrialCriterion]
+  func judge(_ run: TrialRun, _ evidence: Evidence) -> [TrialReport.Criterion]
 }
 
 extension Scenario {

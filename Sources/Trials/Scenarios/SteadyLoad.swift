@@ -1,3 +1,5 @@
+import TrialReport
+
 /// Work arrives as fast as it is done, and nothing is broken.
 final class SteadyLoad: Scenario {
   static let about = ScenarioAbout(
@@ -7,12 +9,13 @@ final class SteadyLoad: Scenario {
 
   func begin(_ run: TrialRun) { run.keepBusy() }
 
-  func judge(_ run: TrialRun, _ evidence: Evidence) -> [TrialCriterion] {
+  func judge(_ run: TrialRun, _ evidence: Evidence) -> [TrialReport.Criterion] {
     let reconnections = run.sampler?.reconnections ?? 0
     let lost = evidence.lostAttempts
     return [
-      TrialCriterion("nobody reconnects", expected: "0", measured: "\(reconnections)", isMet: reconnections == 0),
-      TrialCriterion("no attempt is lost", expected: "0", measured: "\(lost)", isMet: lost == 0),
+      TrialReport.Criterion(
+        "nobody reconnects", expected: "0", measured: "\(reconnections)", isMet: reconnections == 0),
+      TrialReport.Criterion("no attempt is lost", expected: "0", measured: "\(lost)", isMet: lost == 0),
     ]
   }
 }

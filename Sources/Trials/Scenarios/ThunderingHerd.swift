@@ -1,5 +1,6 @@
 import Primitives
 import Reactor
+import TrialReport
 
 /// The coordinator dies while everybody is connected and working, and everybody comes back at once.
 final class ThunderingHerd: Scenario {
@@ -35,20 +36,20 @@ final class ThunderingHerd: Scenario {
     }
   }
 
-  func judge(_ run: TrialRun, _ evidence: Evidence) -> [TrialCriterion] {
+  func judge(_ run: TrialRun, _ evidence: Evidence) -> [TrialReport.Criterion] {
     run.sampler?.onLook = nil
     let peak = run.sampler?.peakMemory ?? 0
     let ratio = steadyMemory > 0 ? Double(peak) / Double(steadyMemory) : .infinity
     return [
-      TrialCriterion(
+      TrialReport.Criterion(
         "all workers are back", expected: "within \(Self.limit.inSeconds) s of the port's opening",
         measured: backAfter.map { "\(Evidence.rounded($0.inSeconds)) s" } ?? "never seen",
         isMet: backAfter.map { $0 <= Self.limit } ?? false),
-      TrialCriterion(
+      TrialReport.Criterion(
         "heartbeats are answered in time", expected: "round trips below 1 s",
         measured: "\(Evidence.rounded(longestRoundTrip * 1_000)) ms at most",
         isMet: longestRoundTrip > 0 && longestRoundTrip < 1),
-      TrialCriterion(
+      TrialReport.Criterion(
         "memory stays", expected: "at most 1.5 times \(steadyMemory) KiB",
         measured: "\(peak) KiB, \(Evidence.rounded(ratio)) times", isMet: ratio <= 1.5),
     ]

@@ -1,19 +1,20 @@
 import CoordinationCore
 import Primitives
+import TrialReport
 
 /// What must hold of every trial, whatever was done to its fleet. Each problem names its task.
 extension Evidence {
-  func criteria(_ run: TrialRun) -> [TrialCriterion] {
+  func criteria(_ run: TrialRun) -> [TrialReport.Criterion] {
     let acknowledged = run.acknowledged.sorted()
     let expected = run.orders.mapValues(\.work)
-    func share(_ name: String, _ expectation: String, _ problem: (TaskID) -> String?) -> TrialCriterion {
+    func share(_ name: String, _ expectation: String, _ problem: (TaskID) -> String?) -> TrialReport.Criterion {
       let problems = acknowledged.compactMap(problem)
       let good = acknowledged.count - problems.count
       let measured = "\(good) of \(acknowledged.count)" + Self.some(problems)
-      return TrialCriterion(name, expected: expectation, measured: measured, isMet: problems.isEmpty)
+      return TrialReport.Criterion(name, expected: expectation, measured: measured, isMet: problems.isEmpty)
     }
     return [
-      TrialCriterion(
+      TrialReport.Criterion(
         "work was accepted", expected: "at least one task was acknowledged, and none refused",
         measured: "\(acknowledged.count) acknowledged" + Self.some(run.refusals.map { "refused: \($0)" }),
         isMet: !acknowledged.isEmpty && run.refusals.isEmpty && acknowledged.count == run.orders.count),
@@ -32,12 +33,13 @@ extension Evidence {
       share("nothing is recorded twice", "one end per task, attempts numbered without a hole", doubled),
       share("the winning attempt did its work once", "started once, done once, by its own journal", unproved),
       share("attempts continue from their checkpoints", "each starts at the checkpoint it was given", discontinued),
-      TrialCriterion(
+      TrialReport.Criterion(
         "work drains once faults end", expected: "at most \(run.times.drain.inSeconds) s",
         measured: run.drained.map { "\(Self.rounded($0.inSeconds)) s" } ?? "\(run.orders.count - run.ended) tasks left",
         isMet: run.drained != nil),
-      TrialCriterion(
-        "no process fails", expected: "none ends by itself", measured: "\(run.fleet.unexpectedEnds.count)"
+      TrialReport.Criterion(
+        "no process fails", expected: "none ends by itself",
+        measured: "\(run.fleet.unexpectedEnds.count)"
           + Self.some(run.fleet.unexpectedEnds), isMet: run.fleet.unexpectedEnds.isEmpty),
     ]
   }
