@@ -75,23 +75,31 @@ let package = Package(
     library("Storage", ["Primitives", "Locking", "CoordinationCore", "CSQLite", "CZlib"], exclude: ["README.md"]),
     library(
       "Coordination",
-      ["Primitives", "Locking", "Reactor", "WebSocket", "WebSocketCore", "CoordinationCore", "Storage"],
+      ["Primitives", "Locking", "Reactor", "WebSocket", "WebSocketCore", "CoordinationCore", "Storage", "History"],
       exclude: ["README.md"]),
 
     // Faults on purpose, for the demonstration and the tests.
     library("FaultProxy", ["Primitives", "Reactor", "ArgumentParsing"]),
+
+    // Runs of real fleets that are broken on purpose and judged afterwards.
+    library(
+      "Trials",
+      ["Primitives", "Reactor", "CoordinationCore", "Coordination", "FaultProxy", "History", "Storage", "TrialReport"]),
 
     // What the programs share: their command lines, their terminal, their log.
     library("ArgumentParsing", ["Primitives"]),
     library("Terminal", ["Primitives", "Locking"]),
     library("StructuredLog", ["Primitives", "Terminal"]),
 
+    // What a run with faults measured and found, for people and for programs.
+    library("TrialReport", ["Primitives", "CoordinationCore", "Terminal"], exclude: ["README.md"]),
+
     program(
       "lifeline",
       [
         "Primitives", "ArgumentParsing", "Terminal", "StructuredLog", "Reactor", "CoordinationCore", "Coordination",
         "FaultProxy",
-        "Storage",
+        "Storage", "History", "Trials", "TrialReport",
       ]),
     program("websocket-echo", ["ArgumentParsing", "Terminal", "Reactor", "WebSocket"]),
 
@@ -136,6 +144,7 @@ let package = Package(
     tests("ArgumentParsingTests", ["Primitives", "ArgumentParsing"]),
     tests("TerminalTests", ["Primitives", "Terminal"]),
     tests("StructuredLogTests", ["Primitives", "Terminal", "StructuredLog"]),
+    tests("TrialReportTests", ["Primitives", "CoordinationCore", "Terminal", "TrialReport"]),
     tests("ReactorTests", ["Primitives", "Reactor"]),
     tests("WebSocketCoreTests", ["Primitives", "WebSocketCore"]),
     tests("WebSocketTests", ["Primitives", "Reactor", "WebSocket", "WebSocketCore"]),
@@ -150,6 +159,9 @@ let package = Package(
       ]),
     tests("FaultProxyTests", ["Primitives", "Reactor", "FaultProxy"]),
     tests("LifelineTests", ["Reactor", "CoordinationCore", "lifeline"]),
+    tests(
+      "TrialsTests",
+      ["Primitives", "Reactor", "CoordinationCore", "History", "Storage", "Trials", "CSQLite", "lifeline"]),
     tests(
       "EndToEndTests",
       [

@@ -1,5 +1,6 @@
 import CEpoll
 import Glibc
+import Primitives
 
 /// Messages to and fro on open connections: as many in flight on each as the depth says, a new one for each answer.
 ///

@@ -1,7 +1,7 @@
 /// Counts latencies in buckets that grow with the value: log-linear, as in HDR histograms.
 ///
 /// Values below 256 ns have a bucket each; above, each power of two is split into 128 buckets of equal width, so a
-/// value read back is at most 1/128 (0.79 %) above the one recorded. Memory is fixed: 31 KiB.
+/// value read back is at most 1/128 (0.79 %) above the one recorded. Memory is fixed: 31 KiB. Recording allocates nothing.
 public struct LatencyHistogram: Sendable, Equatable {
   /// How much larger than the recorded value a percentile may be, as a fraction of it.
   public static let precision = 1.0 / 128
@@ -52,5 +52,19 @@ public struct LatencyHistogram: Sendable, Equatable {
       if seen >= wanted { return min(Self.upperBound(of: index), maximum) }
     }
     return maximum
+  }
+
+  /// Adds what `other` recorded, as if it had been recorded here.
+  public mutating func add(_ other: LatencyHistogram) {
+    for index in counts.indices { counts[index] &+= other.counts[index] }
+    count &+= other.count
+    maximum = max(maximum, other.maximum)
+  }
+}
+
+extension LatencyHistogram {
+  /// Records a duration; a negative one counts as none.
+  public mutating func record(_ duration: Duration) {
+    record(UInt64(clamping: duration.wholeNanoseconds))
   }
 }

@@ -1,7 +1,6 @@
 import Glibc
 import Primitives
 import Testing
-import WebSocketLoad
 
 @Suite struct LatencyHistogramTests {
   private func histogram(_ values: some Sequence<UInt64>) -> LatencyHistogram {
@@ -59,5 +58,21 @@ import WebSocketLoad
     let histogram = histogram(1...100)
     #expect(histogram.percentile(-1) == 1)
     #expect(histogram.percentile(2) == 100)
+  }
+
+  @Test func `two added are as one that recorded everything`() {
+    var sum = histogram(1...500)
+    sum.add(histogram(stride(from: 1_000, through: 900_000, by: 17).map { $0 }))
+    #expect(sum == histogram(Array(1...500) + stride(from: 1_000, through: 900_000, by: 17)))
+  }
+
+  @Test func `a duration is recorded in nanoseconds, and a negative one as none`() {
+    var histogram = LatencyHistogram()
+    histogram.record(.microseconds(3))
+    #expect(histogram.maximum == 3_000)
+    histogram.record(.seconds(-1))
+    #expect(histogram.percentile(0) == 0)
+    histogram.record(.seconds(Int64.max))
+    #expect(histogram.maximum == UInt64(Int64.max))
   }
 }
