@@ -79,7 +79,7 @@ let package = Package(
       exclude: ["README.md"]),
 
     // Faults on purpose, for the demonstration and the tests.
-    library("FaultProxy", ["Reactor"]),
+    library("FaultProxy", ["Primitives", "Reactor"]),
 
     // Runs of real fleets that are broken on purpose and judged afterwards.
     library(
@@ -149,6 +149,7 @@ let package = Package(
     tests("WebSocketCoreTests", ["Primitives", "WebSocketCore"]),
     tests("WebSocketTests", ["Primitives", "Reactor", "WebSocket", "WebSocketCore"]),
     tests("CoordinationCoreTests", ["Primitives", "CoordinationCore"]),
+    tests("HistoryTests", ["Primitives", "CoordinationCore", "History"]),
     tests("StorageTests", ["Primitives", "CoordinationCore", "Storage", "CSQLite"]),
     tests(
       "CoordinationTests",
@@ -159,6 +160,7 @@ let package = Package(
     tests(
       "TrialsTests",
       ["Primitives", "Reactor", "CoordinationCore", "History", "Storage", "Trials", "CSQLite", "lifeline"]),
+    tests("FaultProxyTests", ["Primitives", "Reactor", "FaultProxy"]),
     tests("LifelineTests", ["CoordinationCore", "lifeline"]),
     tests(
       "EndToEndTests",
