@@ -79,7 +79,7 @@ let package = Package(
       exclude: ["README.md"]),
 
     // Faults on purpose, for the demonstration and the tests.
-    library("FaultProxy", ["Primitives", "Reactor"]),
+    library("FaultProxy", ["Primitives", "Reactor", "ArgumentParsing"]),
 
     // Runs of real fleets that are broken on purpose and judged afterwards.
     library(
@@ -159,9 +159,9 @@ let package = Package(
       ]),
     tests(
       "TrialsTests",
-      ["Primitives", "Reactor", "CoordinationCore", "History", "Storage", "Trials", "CSQLite", "lifeline"]),
+      ["Primitives", "Reactor", "CoordinationCore", "History", "Storage", "TrialReport", "Trials", "CSQLite", "lifeline"]),
     tests("FaultProxyTests", ["Primitives", "Reactor", "FaultProxy"]),
-    tests("LifelineTests", ["CoordinationCore", "lifeline"]),
+    tests("LifelineTests", ["Reactor", "CoordinationCore", "lifeline"]),
     tests(
       "EndToEndTests",
       [

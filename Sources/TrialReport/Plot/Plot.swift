@@ -1,0 +1,168 @@
+/// One group of series over the run's time, as SVG.
+struct Plot {
+  let title: String
+  let unit: String
+  let series: [TrialReport.Series]
+  /// In order of their start, finite.
+  let marks: [TrialReport.Mark]
+  let end: Double
+  /// Tells the page's plots apart, for the labels' ids.
+  let number: Int
+
+  /// As many as there are colours and dash patterns; further series start over.
+  static let styleCount = 6
+
+  init(_ title: String, _ series: [TrialReport.Series], marks: [TrialReport.Mark], end: Double, number: Int) {
+    self.title = title
+    self.series = series.map { one in
+      var one = one
+      one.points.removeAll { !$0.seconds.isFinite || !$0.value.isFinite }
+      return one
+    }
+    var units: [String] = []
+    for one in series where !one.unit.isEmpty && !units.contains(one.unit) { units.append(one.unit) }
+    unit = units.joined(separator: ", ")
+    self.marks = marks
+    self.end = end
+    self.number = number
+  }
+
+  var hasPoints: Bool { series.contains { !$0.points.isEmpty } }
+
+  func svg(_ frame: PlotFrame, kind: String) -> HTML {
+    let time = PlotAxis.time(until: end, tickCount: frame.width < 600 ? 5 : 12)
+    let values = PlotAxis.values(series.lazy.flatMap { $0.points.lazy.map(\.value) }, tickCount: 5)
+    let id = "plot-\(number)-\(kind)"
+    return """
+      <svg class="plot \(kind)" viewBox="0 0 \(point(frame.width)) \(point(frame.height))" role="img" \
+      aria-labelledby="\(id)-title \(id)-text">
+      <title id="\(id)-title">\(title)</title><desc id="\(id)-text">\(description)</desc>
+      \(bands(frame, time))\(axes(frame, time, values))\(lines(frame, time, values))</svg>
+
+      """
+  }
+
+  /// What someone who cannot see the plot should know of it.
+  var description: String {
+    var sentences = ["Lines over \(NumberText.time(end))."]
+    for one in series {
+      guard let figures = SeriesFigures(one) else {
+        sentences.append("\(one.name): no values.")
+        continue
+      }
+      sentences.append(
+        "\(one.name): from \(figures.lowest) to \(figures.highest)\(unit.isEmpty ? "" : " \(unit)"), \(figures.last) at the end."
+      )
+    }
+    if !marks.isEmpty { sentences.append("\(marks.count) marked, listed under Faults.") }
+    return sentences.joined(separator: " ")
+  }
+
+  private func bands(_ frame: PlotFrame, _ time: PlotAxis) -> [HTML] {
+    MarkBand.place(marks, in: frame, time).map { band in
+      let top = point(frame.top)
+      let shape: HTML =
+        band.width > 0
+        ? """
+        <rect class="band" x="\(point(band.left))" y="\(top)" width="\(point(max(band.width, 0.5)))" \
+        height="\(point(frame.plotHeight))"/>
+        """ : ""
+      let foot = frame.top - 6 - Double(MarkBand.lanes - 1 - band.lane) * 15
+      // The line reaches up to its words, so that words in the upper lane are not taken for a neighbour's.
+      let line: HTML = """
+        <path class="edge" d="M\(point(band.left)) \(point(band.label == nil ? frame.top : foot + 3))\
+        V\(point(frame.baseline))"/>
+        """
+      let text: HTML =
+        band.label.map { "<text class=\"mark\" x=\"\(point(band.left))\" y=\"\(point(foot))\">\($0)</text>" } ?? ""
+      return "\(shape)\(line)\(text)\n"
+    }
+  }
+
+  private func axes(_ frame: PlotFrame, _ time: PlotAxis, _ values: PlotAxis) -> HTML {
+    var result: HTML = ""
+    for tick in values.ticks {
+      let y = frame.y(tick.value, values)
+      result += """
+        <path class="grid" d="M\(point(frame.left)) \(point(y))H\(point(frame.width - frame.right))"/>\
+        <text class="tick" x="\(point(frame.left - 6))" y="\(point(y + 4))" text-anchor="end">\(tick.label)</text>
+
+        """
+    }
+    for tick in time.ticks {
+      let x = frame.x(tick.value, time)
+      // A label centred on the last pixel would be cut.
+      let anchor = x > frame.width - frame.right - 14 ? "end" : "middle"
+      result += """
+        <path class="axis" d="M\(point(x)) \(point(frame.baseline))v4"/>\
+        <text class="tick" x="\(point(x))" y="\(point(frame.baseline + 17))" text-anchor="\(anchor)">\(tick.label)</text>
+
+        """
+    }
+    let middle = frame.left + frame.plotWidth / 2
+    result += """
+      <path class="axis" d="M\(point(frame.left)) \(point(frame.baseline))H\(point(frame.width - frame.right))"/>\
+      <text class="tick" x="\(point(middle))" y="\(point(frame.height - 6))" text-anchor="middle">\
+      time since the start (\(time.caption))</text>
+
+      """
+    if !hasPoints {
+      result += """
+        <text class="tick" x="\(point(middle))" y="\(point(frame.top + frame.plotHeight / 2))" text-anchor="middle">\
+        no values</text>
+
+        """
+    }
+    return result
+  }
+
+  private func lines(_ frame: PlotFrame, _ time: PlotAxis, _ values: PlotAxis) -> [HTML] {
+    series.enumerated().compactMap { index, one -> HTML? in
+      let points = Downsampling.lowestAndHighest(one.points, until: time.upper, columns: Int(frame.plotWidth / 2))
+      guard let first = points.first else { return nil }
+      let style = index % Self.styleCount
+      if points.count == 1 {
+        let (x, y) = (frame.x(first.seconds, time), frame.y(first.value, values))
+        return "<circle class=\"dot s\(style)\" cx=\"\(point(x))\" cy=\"\(point(y))\" r=\"3\"/>\n"
+      }
+      let path = points.map { "\(point(frame.x($0.seconds, time))) \(point(frame.y($0.value, values)))" as HTML }
+      let data = path.map(\.text).joined(separator: "L")
+      return "<path class=\"line s\(style)\" d=\"M\(data)\"/>\n"
+    }
+  }
+
+  /// A coordinate: a tenth of a unit is finer than a screen.
+  private func point(_ value: Double) -> HTML {
+    let tenths = Int((min(max(value, -1e6), 1e6) * 10).rounded())
+    let sign = tenths < 0 ? "-" : ""
+    let (whole, tenth) = (tenths.magnitude / 10, tenths.magnitude % 10)
+    return HTML(stringLiteral: tenth == 0 ? "\(sign)\(whole)" : "\(sign)\(whole).\(tenth)")
+  }
+}
+
+/// What a series comes down to, as text.
+struct SeriesFigures: Equatable {
+  let lowest: String
+  let mean: String
+  let highest: String
+  let last: String
+
+  /// `nil` without a finite point.
+  init?(_ series: TrialReport.Series) {
+    let values = series.points.lazy.filter { $0.seconds.isFinite }.map(\.value).filter(\.isFinite)
+    guard let low = values.min(), let high = values.max() else { return nil }
+    var count = 0.0
+    var mean = 0.0
+    var last = low
+    for value in values {
+      count += 1
+      // Divided first: the sum of huge values would not be finite.
+      mean += value / count - mean / count
+      last = value
+    }
+    lowest = NumberText.figure(low)
+    self.mean = NumberText.figure(min(max(mean, low), high))
+    highest = NumberText.figure(high)
+    self.last = NumberText.figure(last)
+  }
+}
