@@ -25,7 +25,8 @@ extension TrialReport {
     if !violations.isEmpty { parts.append(Page.count(violations.count, "violation", "violations")) }
     if parts.isEmpty {
       return criteria.count == 1
-        ? "Its criterion is met, no rule was violated." : "All \(criteria.count) criteria are met, no rule was violated."
+        ? "Its criterion is met, no rule was violated."
+        : "All \(criteria.count) criteria are met, no rule was violated."
     }
     return parts.joined(separator: ", ") + "."
   }
