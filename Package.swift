@@ -75,11 +75,16 @@ let package = Package(
     library("Storage", ["Primitives", "Locking", "CoordinationCore", "CSQLite", "CZlib"], exclude: ["README.md"]),
     library(
       "Coordination",
-      ["Primitives", "Locking", "Reactor", "WebSocket", "WebSocketCore", "CoordinationCore", "Storage"],
+      ["Primitives", "Locking", "Reactor", "WebSocket", "WebSocketCore", "CoordinationCore", "Storage", "History"],
       exclude: ["README.md"]),
 
     // Faults on purpose, for the demonstration and the tests.
-    library("FaultProxy", ["Reactor"]),
+    library("FaultProxy", ["Primitives", "Reactor", "ArgumentParsing"]),
+
+    // Runs of real fleets that are broken on purpose and judged afterwards.
+    library(
+      "Trials",
+      ["Primitives", "Reactor", "CoordinationCore", "Coordination", "FaultProxy", "History", "Storage", "TrialReport"]),
 
     // What the programs share: their command lines, their terminal, their log.
     library("ArgumentParsing", ["Primitives"]),
@@ -94,7 +99,7 @@ let package = Package(
       [
         "Primitives", "ArgumentParsing", "Terminal", "StructuredLog", "Reactor", "CoordinationCore", "Coordination",
         "FaultProxy",
-        "Storage",
+        "Storage", "History", "Trials", "TrialReport",
       ]),
     program("websocket-echo", ["ArgumentParsing", "Terminal", "Reactor", "WebSocket"]),
 
@@ -144,6 +149,7 @@ let package = Package(
     tests("WebSocketCoreTests", ["Primitives", "WebSocketCore"]),
     tests("WebSocketTests", ["Primitives", "Reactor", "WebSocket", "WebSocketCore"]),
     tests("CoordinationCoreTests", ["Primitives", "CoordinationCore"]),
+    tests("HistoryTests", ["Primitives", "CoordinationCore", "History"]),
     tests("StorageTests", ["Primitives", "CoordinationCore", "Storage", "CSQLite"]),
     tests(
       "CoordinationTests",
@@ -151,7 +157,11 @@ let package = Package(
         "Primitives", "Reactor", "FaultProxy", "Locking", "WebSocket", "WebSocketCore", "CoordinationCore", "Storage",
         "Coordination",
       ]),
-    tests("LifelineTests", ["CoordinationCore", "lifeline"]),
+    tests("FaultProxyTests", ["Primitives", "Reactor", "FaultProxy"]),
+    tests("LifelineTests", ["Reactor", "CoordinationCore", "lifeline"]),
+    tests(
+      "TrialsTests",
+      ["Primitives", "Reactor", "CoordinationCore", "History", "Storage", "Trials", "CSQLite", "lifeline"]),
     tests(
       "EndToEndTests",
       [

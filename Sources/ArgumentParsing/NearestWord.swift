@@ -1,10 +1,10 @@
 /// Finds the word somebody probably meant.
-enum NearestWord {
+public enum NearestWord {
   /// Longer texts are no typing errors, and comparing them takes time that grows with the square of the length.
   private static let lengthMax = 64
 
   /// The one of `words` nearest to `text`; `nil` if none is near enough to be worth naming.
-  static func find(_ text: String, in words: [String]) -> String? {
+  public static func find(_ text: String, in words: [String]) -> String? {
     guard !text.isEmpty, text.utf8.count <= lengthMax else { return nil }
     let completions = words.filter { text.count >= 2 && $0.hasPrefix(text) }
     if completions.count == 1 { return completions.first }

@@ -1,3 +1,4 @@
+import Primitives
 public import Reactor
 
 /// A TCP relay that misbehaves on request: what stands between a worker and its coordinator when a fault is wanted.
@@ -5,42 +6,91 @@ public import Reactor
 ///     worker ──▶ proxy ──▶ coordinator      up
 ///            ◀──       ◀──                  down
 ///
-/// Everything is called on its loop.
+/// Everything is called on its loop. What it draws follows from its seed and from the bytes that pass.
 public final class FaultProxy {
+  public typealias Direction = FaultDirection
+
+  /// One end of a connection through the proxy.
+  public enum End: String, CaseIterable, Sendable {
+    /// Whoever connected to the proxy.
+    case near
+    /// The target.
+    case far
+  }
+
+  public struct Statistics: Equatable, Sendable {
+    /// Connections accepted, those refused included.
+    public var accepted = 0
+    public var refused = 0
+    /// Connections that the proxy reset.
+    public var resets = 0
+    /// Bytes passed on.
+    public var bytes: [Direction: Int] = [:]
+    public var corruptedBytes: [Direction: Int] = [:]
+    public var droppedBytes: [Direction: Int] = [:]
+
+    public init() {}
+  }
+
+  /// Of each direction of a connection, so many bytes wait here at most, and one read more; others wait at their sender.
+  public static let maxHeldBytes = 256 << 10
+
   let target: SocketAddress
   public let loop: EventLoop
+  var random: SeededGenerator
   private var listener: Listener?
   var links: [ObjectIdentifier: FaultLink] = [:]
-  /// Connections accepted so far.
-  public private(set) var accepted = 0
-  /// Bytes relayed to the target so far, over all connections.
-  public internal(set) var bytesUp = 0
+  public internal(set) var statistics = Statistics()
   /// What may still pass before every connection is cut.
   var remaining: [Direction: Int] = [:]
   public private(set) var isBlackHole = false
   /// New connections are reset at once.
   public var isRefusing = false
 
-  public enum Direction: Sendable {
-    /// Towards the target.
-    case up
-    /// From the target.
-    case down
-  }
-
-  /// Relays to `target` from an address that the system chooses on 127.0.0.1.
-  public init(to target: SocketAddress, on loop: EventLoop) throws(SystemError) {
+  /// Relays to `target` from `address`, by default one that the system chooses on 127.0.0.1.
+  public init(
+    to target: SocketAddress, at address: SocketAddress = .loopback(), seed: UInt64 = 0, on loop: EventLoop
+  ) throws(SystemError) {
     self.target = target
     self.loop = loop
-    listener = try Listener.listen(at: .loopback(), on: loop) { [weak self] connection in
-      guard let self, !isRefusing else { return connection.abort() }
-      accepted += 1
-      let link = FaultLink(connection, proxy: self)
-      links[ObjectIdentifier(link)] = link
+    random = SeededGenerator(seed: seed)
+    faults = FaultTable()
+    listener = try Listener.listen(at: address, on: loop) { [weak self] connection in self?.accept(connection) }
+  }
+
+  private func accept(_ connection: Connection) {
+    statistics.accepted += 1
+    guard !isRefusing else {
+      statistics.refused += 1
+      return connection.abort()
     }
+    let link = FaultLink(connection, proxy: self)
+    links[ObjectIdentifier(link)] = link
   }
 
   public var address: SocketAddress { listener?.localAddress ?? .loopback() }
+  /// Connections accepted so far.
+  public var accepted: Int { statistics.accepted }
+  /// Bytes relayed to the target so far, over all connections.
+  public var bytesUp: Int { statistics.bytes[.up] ?? 0 }
+  /// Connections that live.
+  public var openConnections: Int { links.count }
+  /// Bytes that wait here, over all connections.
+  public var heldBytes: Int { links.values.reduce(0) { $0 + $1.heldBytes } }
+
+  /// What is wrong with each direction now.
+  public var faults: FaultTable {
+    didSet {
+      guard faults != oldValue else { return }
+      for link in Array(links.values) { link.faultsChanged() }
+    }
+  }
+
+  func passed(_ count: Int, _ direction: Direction, corrupted: Int) {
+    statistics.bytes[direction, default: 0] += count
+    if corrupted > 0 { statistics.corruptedBytes[direction, default: 0] += corrupted }
+    if let left = remaining[direction] { remaining[direction] = left - count }
+  }
 
   /// Resets every connection.
   public func cut() {
@@ -59,6 +109,21 @@ public final class FaultProxy {
     if isOn { for link in links.values { link.isDead = true } }
   }
 
+  /// Resets one end of every connection and tells the other nothing: it stays open, and nothing ever comes of it.
+  public func leaveHalfOpen(gone: End) {
+    for link in Array(links.values) { link.leaveHalfOpen(gone) }
+  }
+
+  /// Ends every fault. Connections that a black hole swallowed, or that are half open, are reset: the world they know is
+  /// gone.
+  public func heal() {
+    isRefusing = false
+    isBlackHole = false
+    remaining = [:]
+    for link in Array(links.values) where link.isDead { link.cut() }
+    faults = FaultTable()
+  }
+
   public func close() {
     listener?.close()
     listener = nil
@@ -67,3 +132,18 @@ public final class FaultProxy {
 }
 
 @available(*, unavailable) extension FaultProxy: Sendable {}
+
+/// The faults of both directions.
+public struct FaultTable: Equatable, Sendable {
+  public var up = Faults()
+  public var down = Faults()
+
+  public init() {}
+
+  public subscript(_ direction: FaultDirection) -> Faults {
+    get { direction == .up ? up : down }
+    set { if direction == .up { up = newValue } else { down = newValue } }
+  }
+
+  public var isNone: Bool { up.isNone && down.isNone }
+}

@@ -40,6 +40,8 @@ public enum HistoryEvent: Equatable, Sendable {
 
   // What workers did.
   case workerStarted(WorkerID, boot: String)
+  /// The process has ended, and whatever it ran with it.
+  case workerEnded(WorkerID)
   case sessionJoined(WorkerID, SessionID, resumed: Bool)
   /// A numbered message took effect at the worker.
   case workerHandled(WorkerID, SessionID, sequence: UInt64, MessageKind)

@@ -1,4 +1,5 @@
 public import CoordinationCore
+public import History
 import Primitives
 public import Reactor
 public import Storage
@@ -15,6 +16,8 @@ public struct CoordinatorSettings: Sendable {
   /// A service author's own handlers; made on the coordinator's loop, where they live.
   public var handlers: @Sendable () -> [any MessageHandler] = { [] }
   public var log: @Sendable (LogEntry) -> Void = { _ in }
+  /// Called on the coordinator's loop with everything that a history must know, before it is promised to anybody.
+  public var record: (@Sendable (HistoryEvent) -> Void)?
   /// A WebSocket ping goes out after this much silence, and must be answered within `pingTimeout`.
   public var pingInterval: Duration = .seconds(30)
   public var pingTimeout: Duration = .seconds(10)
@@ -73,8 +76,11 @@ public final class CoordinatorRuntime {
         case .failure(let error): store.close {}; ready.value(.failure(.store(error)))
         case .success(let unfinished):
           do {
+            var configuration = settings.core
+            configuration.isTraced = settings.record != nil
+            settings.record?(.coordinatorStarted(unfinished.map(StoredTask.init)))
             let core = try CoordinatorCore(
-              configuration: settings.core, unfinished: unfinished, handlers: settings.handlers(),
+              configuration: configuration, unfinished: unfinished, handlers: settings.handlers(),
               random: SystemRandomNumberGenerator(), at: loop.now)
             let runtime = CoordinatorRuntime(settings, core: core, store: store, on: loop)
             runtime.listen(ready.value)
@@ -208,11 +214,18 @@ public final class CoordinatorRuntime {
     switch effect {
     case .send(let id, let bytes): workers[id]?.send(bytes)
     case .close(let id, let code, let reason): workers[id]?.close(code, reason)
-    case .commit(let batch, let writes): commit(batch, writes)
+    case .commit(let batch, let writes):
+      settings.record?(.commitBegun(batch: batch.number, writes.map(StoredChange.init)))
+      commit(batch, writes)
     case .findTasks(let id, let ids): find(ids, for: id)
     case .answer(let id, let answer): requests.removeValue(forKey: id)?(answer)
-    case .notice(let notice): for observer in observers.values { observer(notice) }
+    case .notice(let notice):
+      if case .staleAttemptRefused(let id, let attempt, let worker, let kind) = notice {
+        settings.record?(.staleAttemptRefused(AttemptKey(id, attempt), worker, kind))
+      }
+      for observer in observers.values { observer(notice) }
     case .log(let entry): settings.log(entry)
+    case .trace(let trace): settings.record?(HistoryEvent(trace))
     }
   }
 
@@ -226,7 +239,9 @@ public final class CoordinatorRuntime {
 
   private func committed(_ batch: BatchID, _ writes: [StoreWrite], _ result: Result<Void, StoreError>) {
     switch result {
-    case .success: feed(.committed(batch))
+    case .success:
+      settings.record?(.committed(batch: batch.number))
+      feed(.committed(batch))
     case .failure(let error) where error.isTransient:
       // Nothing was promised yet, so nothing is lost by trying again; meanwhile everyone waits.
       settings.log(

@@ -1,4 +1,5 @@
 public import CoordinationCore
+import History
 import Primitives
 public import Reactor
 import Storage
@@ -13,6 +14,7 @@ public final class WorkerRuntime {
   private let settings: WorkerSettings
   private let url: WebSocketURL
   private let core: WorkerCore
+  private var bootID: String { core.configuration.bootID }
   private let executors: [any TaskExecutor]
   private let executorOfKind: [String: any TaskExecutor]
   private let outbox: OutboxWriter?
@@ -59,7 +61,12 @@ public final class WorkerRuntime {
     }
     let runtime = WorkerRuntime(id, settings, url, executors, kinds, outbox, loop)
     runtime.keptAlive = runtime
-    for entry in outbox?.recovered ?? [] { runtime.feed(.restored(key: entry.key, body: entry.content)) }
+    settings.record?(.workerStarted(id, boot: runtime.bootID))
+    for entry in outbox?.recovered ?? [] {
+      // Its writer may have died before it could say so.
+      runtime.record(entry.key) { .persisted($0, checkpoint: $1, id) }
+      runtime.feed(.restored(key: entry.key, body: entry.content))
+    }
     runtime.feed(.start)
     if let delay = settings.simulateDisconnect {
       runtime.disconnectTimer = loop.schedule(after: delay) { [weak runtime] in
@@ -89,6 +96,7 @@ public final class WorkerRuntime {
     configuration.reconnectDelay = settings.reconnectDelay
     configuration.maxReconnectDelay = settings.maxReconnectDelay
     configuration.maxReconnectAttempts = settings.maxReconnectAttempts
+    configuration.isTraced = settings.record != nil
     core = WorkerCore(configuration: configuration, random: SystemRandomNumberGenerator(), at: loop.now)
     timer = loop.makeTimer { [weak self] in self?.feed(.tick) }
   }
@@ -173,18 +181,28 @@ public final class WorkerRuntime {
       socket = nil
       old?.leave(code, reason)
     case .persist(let key, let bytes): persist(key, bytes)
-    case .forget(let key): outbox?.remove(key: key)
+    case .forget(let key):
+      record(key) { .forgotten($0, checkpoint: $1, workerID) }
+      outbox?.remove(key: key)
     case .startAttempt(let assignment): start(assignment)
     case .pauseAttempt(let key): executorOf[key]?.pause(key)
     case .resumeAttempt(let key): executorOf[key]?.resume(key)
-    case .stopAttempt(let key, let reason): executorOf[key]?.stop(key, reason)
+    case .stopAttempt(let key, let reason):
+      settings.record?(.attemptStopped(key, workerID, reason))
+      executorOf[key]?.stop(key, reason)
     case .requestCheckpoint(let key): executorOf[key]?.requestCheckpoint(key)
     case .leaseRenewed(let deadline): for executor in executors { executor.leaseRenewed(until: deadline) }
     case .stateChanged(let state): onStateChange?(state)
     case .message(let message): settings.onMessage(message)
     case .log(let entry): settings.log(entry)
+    case .trace(let trace): settings.record?(HistoryEvent(trace, workerID))
     case .stopped: finish()
     }
+  }
+
+  private func record(_ key: String, _ event: (AttemptKey, Int?) -> HistoryEvent) {
+    guard let record = settings.record, let parcel = ParcelKey(key) else { return }
+    record(event(parcel.attempt, parcel.checkpoint))
   }
 
   // MARK: Connecting
@@ -228,16 +246,21 @@ public final class WorkerRuntime {
   // MARK: The outbox file
 
   private func persist(_ key: String, _ bytes: [UInt8]) {
-    guard let outbox else { return feed(.persisted(key: key)) }
+    guard let outbox else { return persisted(key) }
     let (mailbox, runtime) = (loop.mailbox, LoopBound(self, to: loop))
     outbox.append(key: key, bytes) { result in
       mailbox.post {
         switch result {
-        case .success: runtime.value.feed(.persisted(key: key))
+        case .success: runtime.value.persisted(key)
         case .failure(let error): runtime.value.persistAgain(key, bytes, error)
         }
       }
     }
+  }
+
+  private func persisted(_ key: String) {
+    record(key) { .persisted($0, checkpoint: $1, workerID) }
+    feed(.persisted(key: key))
   }
 
   /// Until it is on the disk it is not reported: a result that only the coordinator half heard of would be lost.
@@ -250,9 +273,14 @@ public final class WorkerRuntime {
 
   private func start(_ assignment: Assignment) {
     let key = AttemptKey(assignment.taskID, assignment.attempt)
+    settings.record?(.attemptStarted(key, workerID, from: assignment.checkpoint?.key))
     let reporter = AttemptReporter(key, room: { [core] in core.hasRoom }) { [weak self] event in
-      if case .attemptEnded = event { self?.executorOf[key] = nil }
-      self?.feed(event)
+      guard let self else { return }
+      if case .attemptEnded = event {
+        executorOf[key] = nil
+        settings.record?(.attemptEnded(key, workerID))
+      }
+      feed(event)
     }
     guard let executor = executorOfKind[assignment.specification.work.kind] else {
       let reason = "this worker cannot execute work of kind \(assignment.specification.work.kind)"

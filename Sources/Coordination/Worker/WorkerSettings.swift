@@ -1,4 +1,5 @@
 public import CoordinationCore
+public import History
 
 /// What a worker is started with. Names and defaults are the reference's where it has them.
 public struct WorkerSettings: Sendable {
@@ -25,6 +26,8 @@ public struct WorkerSettings: Sendable {
   /// Offers `lifeline.v1`; without it the worker speaks the reference's protocol.
   public var offersSession = true
   public var log: @Sendable (LogEntry) -> Void = { _ in }
+  /// Called on the worker's loop with everything that a history must know, before the coordinator can hear of it.
+  public var record: (@Sendable (HistoryEvent) -> Void)?
   /// Called on the worker's loop with messages of kinds that the worker itself does not know.
   public var onMessage: @Sendable (Message) -> Void = { _ in }
 

@@ -173,6 +173,7 @@ public final class CoordinatorCore {
     case .new:
       if let session = worker.session {
         gathering.handled.append((worker: worker, session: session.id, sequence: sequence))
+        trace(.handled(worker.id, session.id, sequence: sequence, message.kind))
       }
       return true
     case .duplicate:
@@ -279,6 +280,10 @@ public final class CoordinatorCore {
   }
 
   func log(_ entry: LogEntry) { effects.append(.log(entry)) }
+
+  func trace(_ trace: @autoclosure () -> CoordinatorTrace) {
+    if configuration.isTraced { effects.append(.trace(trace())) }
+  }
 
   // MARK: Batches
 

@@ -94,6 +94,15 @@ public enum CoordinatorEffect: Equatable, Sendable {
   case answer(RequestID, CoordinatorAnswer)
   case notice(CoordinatorNotice)
   case log(LogEntry)
+  /// Only when configured; at the moment it happens, unlike a notice, which waits for the disk.
+  case trace(CoordinatorTrace)
+}
+
+/// What a history must know of sessions.
+public enum CoordinatorTrace: Equatable, Sendable {
+  case registered(WorkerID, SessionID, resumed: Bool)
+  /// A numbered message is about to take effect.
+  case handled(WorkerID, SessionID, sequence: UInt64, MessageKind)
 }
 
 /// What happens to the core.

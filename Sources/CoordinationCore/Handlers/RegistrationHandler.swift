@@ -90,6 +90,7 @@ extension HandlerContext {
     core.attach(link, to: worker)
     core.renewLease(of: worker)
     guard let session = worker.session else { return }
+    core.trace(.registered(workerID, session.id, resumed: resumed))
     replyNow(
       .registrationAck,
       [

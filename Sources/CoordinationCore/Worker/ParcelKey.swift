@@ -1,16 +1,16 @@
 /// The name of a result or a checkpoint in the worker's outbox file: `TASK/ATTEMPT/result` or `TASK/ATTEMPT/NUMBER`.
 /// Task ids contain no slash.
-struct ParcelKey: Equatable {
-  let attempt: AttemptKey
+package struct ParcelKey: Equatable {
+  package let attempt: AttemptKey
   /// `nil` for the attempt's end.
-  let checkpoint: Int?
+  package let checkpoint: Int?
 
   init(attempt: AttemptKey, checkpoint: Int? = nil) {
     self.attempt = attempt
     self.checkpoint = checkpoint
   }
 
-  init?(_ text: String) {
+  package init?(_ text: String) {
     // From the end and by bytes: this is read for every acknowledged message, and what precedes is judged as an id.
     let bytes = text.utf8
     guard let second = bytes.lastIndex(of: UInt8(ascii: "/")),

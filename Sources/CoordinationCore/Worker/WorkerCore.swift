@@ -288,6 +288,7 @@ public final class WorkerCore {
     }
     switch session?.arrive(sequence) {
     case .new:
+      if let session { trace(.handled(session.id, sequence: sequence, message.kind)) }
       // An assignment needs no disk on this side: if this process dies, its new boot id gives everything back.
       session?.markDurable(upTo: sequence)
       owesAcknowledgement = true
@@ -353,6 +354,7 @@ public final class WorkerCore {
       // Three chances within a lease, whoever was told what.
       heartbeatInterval = min(configuration.heartbeatInterval, .seconds(min(max(asked, 0.01), 3_600)), lease / 3)
       link = .registered(mode, since: now)
+      trace(.joined(SessionID(known: id), resumed: resumed && session?.id.text == id))
       if resumed, session?.id.text == id {
         guard acknowledge(handled) else { return drop("the coordinator handled more than was sent") }
         for bytes in session?.replay() ?? [] { transmit(bytes) }
@@ -421,7 +423,9 @@ public final class WorkerCore {
       let reader = FieldReader(object)
       let key = AttemptKey(try reader.taskID(), try reader.integer("attempt", in: 1...Int(Int32.max)))
       let name = try reader.string("verdict", maxBytes: 32)
-      guard let verdict = SyncVerdict(rawValue: name), verdict != .keep else { continue }
+      guard let verdict = SyncVerdict(rawValue: name) else { continue }
+      trace(.verdict(key, verdict))
+      guard verdict != .keep else { continue }
       log(.info, "attempt not ours any more", ["attempt": "\(key)", "verdict": name])
       stopRunning(key, .superseded)
     }
@@ -770,6 +774,10 @@ public final class WorkerCore {
 
   private func log(_ level: LogLevel, _ message: String, _ facts: KeyValuePairs<String, String> = [:]) {
     effects.append(.log(LogEntry(level, message, facts)))
+  }
+
+  private func trace(_ trace: @autoclosure () -> WorkerTrace) {
+    if configuration.isTraced { effects.append(.trace(trace())) }
   }
 
   // MARK: Ending

@@ -24,6 +24,8 @@ public struct WorkerCoreConfiguration: Sendable {
   public var maxResultBytes = 256 << 10
   /// The most that is sent of each of an attempt's output streams, in bytes.
   public var maxOutputBytes = 192 << 10
+  /// Whether every numbered message is told as `WorkerEffect.trace`, for a history that is checked afterwards.
+  public var isTraced = false
 
   public init(workerID: WorkerID, bootID: String, capabilities: WorkerCapabilities) {
     self.workerID = workerID

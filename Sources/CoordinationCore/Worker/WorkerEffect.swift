@@ -72,6 +72,16 @@ public enum WorkerEffect: Equatable, Sendable {
   /// A message of a kind that the core does not know: a service author's.
   case message(Message)
   case log(LogEntry)
+  /// Only when configured.
+  case trace(WorkerTrace)
   /// Everything has ended.
   case stopped
+}
+
+/// What a history must know of sessions.
+public enum WorkerTrace: Equatable, Sendable {
+  case joined(SessionID, resumed: Bool)
+  /// A numbered message is about to take effect.
+  case handled(SessionID, sequence: UInt64, MessageKind)
+  case verdict(AttemptKey, SyncVerdict)
 }

@@ -41,7 +41,7 @@ enum CoordinatorCommand: Subcommand {
       "The first line on standard output says where it listens. SIGTERM or Ctrl-C stops it; workers go on with what they "
         + "run and come back to whoever is started next on the same file."
     ],
-    options: [host, port, store, LogSink.level, demoTasks, heartbeatInterval, heartbeatTimeout],
+    options: [host, port, store, LogSink.level, demoTasks, heartbeatInterval, heartbeatTimeout, HistoryOption.file],
     sections: [OptionSection("Absent workers", [closedGrace, lease, exclusiveLeases])],
     examples: [
       Example("lifeline coordinator", "Listen on port 8765 of this machine and keep tasks in lifeline.db."),
@@ -66,6 +66,7 @@ enum CoordinatorCommand: Subcommand {
     }
     settings.log = LogSink.make("coordinator", invocation[LogSink.level])
     do {
+      settings.record = try HistoryOption.recorder(invocation)
       return try CoordinatorProcess(settings, demoTasks: invocation[demoTasks]).run()
     } catch {
       Console.standard.complain("lifeline coordinator: \(error)")

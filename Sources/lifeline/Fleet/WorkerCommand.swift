@@ -47,7 +47,7 @@ enum WorkerCommand: Subcommand {
         + "other workers then take over."
     ],
     options: [
-      workerID, ClientOptions.coordinator, host, port, slots, stateDirectory, LogSink.level,
+      workerID, ClientOptions.coordinator, host, port, slots, stateDirectory, LogSink.level, HistoryOption.file,
     ],
     sections: [
       OptionSection(
@@ -87,6 +87,7 @@ enum WorkerCommand: Subcommand {
     }
     do {
       try StateDirectory.create(directory)
+      settings.record = try HistoryOption.recorder(invocation)
       settings.outboxPath = "\(directory)/\(name).outbox"
       return try WorkerProcess(settings, outboxIsForOnce: !hasName).run()
     } catch {

@@ -1,0 +1,275 @@
+public import CoordinationCore
+import Primitives
+
+/// Reads a history, event by event in order of time, and says which rules it breaks.
+///
+/// The same checker judges simulations, step by step, and runs of real processes, whose histories are read from files
+/// afterwards. It believes nobody: each promise (an acknowledgement, an assignment, a forgotten result) is compared with
+/// what had become durable by then. Its memory grows with the number of tasks, and not with the length of the history.
+public struct HistoryChecker: Sendable {
+  public struct Options: Sendable {
+    /// Whether attempts at one task must never run at the same time.
+    public var exclusiveLeases: Bool
+    /// Violations beyond these are counted and not kept.
+    public var maxViolations = 100
+
+    public init(exclusiveLeases: Bool = false) {
+      self.exclusiveLeases = exclusiveLeases
+    }
+  }
+
+  /// How much was read, so that a verdict over nothing is seen as such.
+  public struct Statistics: Equatable, Sendable {
+    public var events = 0
+    public var submitted = 0
+    public var attempts = 0
+    public var commits = 0
+    public var handled = 0
+    public var acknowledgedParcels = 0
+    public var refusals = 0
+    public var coordinatorStarts = 0
+    public var workerStarts = 0
+    public var sessions = 0
+    public var resumedSessions = 0
+  }
+
+  public let options: Options
+  public private(set) var violations: [Violation] = []
+  public private(set) var violationCount = 0
+  public private(set) var statistics = Statistics()
+
+  private var store = StoreModel()
+  private var acknowledged: Set<TaskID> = []
+  private var cancelled: Set<TaskID> = []
+  private var pending: [(batch: UInt64, changes: [StoredChange])] = []
+  /// The sessions of the coordinator that runs now, and how far each was handled.
+  private var coordinatorSessions: [SessionID: UInt64] = [:]
+  private var workers: [WorkerID: WorkerTrace] = [:]
+  private var started: [TaskID: Int] = [:]
+  /// Where attempts run that nobody has told to stop.
+  private var running: [TaskID: [AttemptKey: WorkerID]] = [:]
+  private var now: Instant = .zero
+
+  private struct WorkerTrace {
+    var session: SessionID?
+    var handled: UInt64 = 0
+    /// On its disk, and not forgotten.
+    var parcels: [AttemptKey: Set<Int>] = [:]
+  }
+
+  /// How a result is told from a checkpoint, which are numbered from 1.
+  private static let result = Int.max
+
+  public init(_ options: Options = Options()) {
+    self.options = options
+  }
+
+  private mutating func breaks(_ rule: Violation.Rule, _ text: String) {
+    violationCount += 1
+    if violations.count < options.maxViolations { violations.append(Violation(rule: rule, time: now, text: text)) }
+  }
+
+  public mutating func observe(_ record: HistoryRecord) {
+    now = max(now, record.time)
+    statistics.events += 1
+    switch record.event {
+    case .submitAsked: break
+    case .submitAcknowledged(let ids): submitAcknowledged(ids)
+    case .cancelAcknowledged(let id): cancelled.insert(id)
+    case .coordinatorStarted(let tasks): coordinatorStarted(tasks)
+    case .commitBegun(let batch, let changes): pending.append((batch: batch, changes: changes))
+    case .committed(let batch): committed(batch)
+    case .registered(let worker, let session, let resumed): registered(worker, session, resumed)
+    case .coordinatorHandled(let worker, let session, let sequence, let kind):
+      coordinatorHandled(worker, session, sequence, kind)
+    case .staleAttemptRefused: statistics.refusals += 1
+    case .workerStarted(let worker, _):
+      statistics.workerStarts += 1
+      workerEnded(worker)
+    case .workerEnded(let worker): workerEnded(worker)
+    case .sessionJoined(let worker, let session, let resumed): sessionJoined(worker, session, resumed)
+    case .workerHandled(let worker, let session, let sequence, let kind):
+      workerHandled(worker, session, sequence, kind)
+    case .attemptStarted(let key, let worker, let from): attemptStarted(key, worker, from)
+    case .attemptStopped(let key, _, _), .attemptEnded(let key, _): running[key.taskID]?[key] = nil
+    case .persisted(let key, let checkpoint, let worker):
+      workers[worker, default: WorkerTrace()].parcels[key, default: []].insert(checkpoint ?? Self.result)
+    case .forgotten(let key, let checkpoint, let worker): forgotten(key, checkpoint, worker)
+    case .verdict, .fault, .faultsEnded: break
+    case .measured(let name, let owner, let value, let limit):
+      if value > limit { breaks(.isBounded, "\(name) of \(owner) held \(value), and may hold \(limit)") }
+    }
+  }
+
+  // MARK: The store
+
+  private mutating func submitAcknowledged(_ ids: [TaskID]) {
+    for id in ids {
+      if acknowledged.insert(id).inserted { statistics.submitted += 1 }
+      if store[id] == nil { breaks(.isKept, "submitting task \(id) was acknowledged before it was durable") }
+    }
+  }
+
+  private mutating func apply(_ changes: [StoredChange]) {
+    statistics.commits += 1
+    var problems: [(Violation.Rule, String)] = []
+    store.apply(changes) { problems.append(($0, $1)) }
+    for (rule, text) in problems { breaks(rule, text) }
+    // Terminal tasks start no further attempts.
+    for case .state(let id, let status, _, _) in changes where status.isTerminal { running[id] = nil }
+  }
+
+  private mutating func committed(_ batch: UInt64) {
+    guard let first = pending.first, first.batch == batch else {
+      return breaks(.isKept, "batch \(batch) was committed out of turn")
+    }
+    pending.removeFirst()
+    apply(first.changes)
+  }
+
+  private mutating func coordinatorStarted(_ tasks: [StoredTask]) {
+    statistics.coordinatorStarts += 1
+    let shown = Dictionary(tasks.map { ($0.id, $0) }) { _, newest in newest }
+    if statistics.coordinatorStarts == 1, pending.isEmpty {
+      store.adopt(tasks)
+    } else {
+      let taken = store.taken(pending.map(\.changes), shown: shown) ?? 0
+      for batch in pending.prefix(taken) { apply(batch.changes) }
+      var problems: [(Violation.Rule, String)] = []
+      store.reopen(shown) { problems.append(($0, $1)) }
+      for (rule, text) in problems { breaks(rule, text) }
+    }
+    pending = []
+    // Sessions live in memory: those of an earlier process are over.
+    coordinatorSessions = [:]
+  }
+
+  // MARK: Sessions
+
+  private mutating func registered(_ worker: WorkerID, _ session: SessionID, _ resumed: Bool) {
+    statistics.sessions += 1
+    if resumed {
+      statistics.resumedSessions += 1
+      if coordinatorSessions[session] == nil {
+        breaks(.inOrder, "session \(session) of \(worker) was resumed by a coordinator that does not know it")
+      }
+    } else if coordinatorSessions.updateValue(0, forKey: session) != nil {
+      breaks(.inOrder, "session \(session) of \(worker) was opened twice")
+    }
+  }
+
+  private mutating func coordinatorHandled(
+    _ worker: WorkerID, _ session: SessionID, _ sequence: UInt64, _ kind: MessageKind
+  ) {
+    statistics.handled += 1
+    let last = coordinatorSessions[session] ?? 0
+    if sequence != last + 1 {
+      breaks(.inOrder, "the coordinator handled \(kind) \(sequence) of \(worker) after \(last) in session \(session)")
+    }
+    coordinatorSessions[session] = max(last, sequence)
+  }
+
+  private mutating func sessionJoined(_ worker: WorkerID, _ session: SessionID, _ resumed: Bool) {
+    var trace = workers[worker] ?? WorkerTrace()
+    if resumed {
+      if trace.session != session {
+        breaks(.inOrder, "\(worker) resumed session \(session), which was not its own")
+      }
+    } else {
+      trace.handled = 0
+    }
+    trace.session = session
+    workers[worker] = trace
+  }
+
+  private mutating func workerHandled(
+    _ worker: WorkerID, _ session: SessionID, _ sequence: UInt64, _ kind: MessageKind
+  ) {
+    statistics.handled += 1
+    let trace = workers[worker] ?? WorkerTrace()
+    if trace.session != session || sequence != trace.handled + 1 {
+      breaks(.inOrder, "\(worker) handled \(kind) \(sequence) after \(trace.handled) in session \(session)")
+    }
+    workers[worker, default: WorkerTrace()].handled = max(trace.handled, sequence)
+  }
+
+  // MARK: Attempts
+
+  private mutating func workerEnded(_ worker: WorkerID) {
+    workers[worker]?.session = nil
+    workers[worker]?.handled = 0
+    for (id, attempts) in running where attempts.values.contains(worker) {
+      running[id] = attempts.filter { $0.value != worker }
+    }
+  }
+
+  private mutating func attemptStarted(_ key: AttemptKey, _ worker: WorkerID, _ from: CheckpointKey?) {
+    statistics.attempts += 1
+    if let last = started[key.taskID], last == key.attempt {
+      breaks(.newestAttemptWrites, "attempt \(key) was started twice, the second time by \(worker)")
+    }
+    started[key.taskID] = max(started[key.taskID] ?? 0, key.attempt)
+    guard let entry = store[key.taskID], entry.recordedAttempt >= key.attempt else {
+      return breaks(.isKept, "attempt \(key) was started by \(worker) before it was durable")
+    }
+    if entry.recordedAttempt == key.attempt, from != entry.resumedFrom {
+      let (said, stored) = (StoreModel.text(from), StoreModel.text(entry.resumedFrom))
+      breaks(.resumesFromNewest, "\(worker) started attempt \(key) from \(said), and was to from \(stored)")
+    }
+    if options.exclusiveLeases {
+      for (other, owner) in running[key.taskID] ?? [:] where other != key {
+        breaks(.runsAlone, "attempt \(key) was started by \(worker) while \(other) ran at \(owner)")
+      }
+    }
+    if !entry.status.isTerminal { running[key.taskID, default: [:]][key] = worker }
+  }
+
+  /// A worker forgets a result or a checkpoint only once the coordinator has it, or something newer.
+  private mutating func forgotten(_ key: AttemptKey, _ checkpoint: Int?, _ worker: WorkerID) {
+    statistics.acknowledgedParcels += 1
+    workers[worker]?.parcels[key]?.remove(checkpoint ?? Self.result)
+    let kept = workers[worker]?.parcels[key] ?? []
+    if kept.isEmpty { workers[worker]?.parcels[key] = nil }
+    guard let entry = store[key.taskID] else {
+      return breaks(.isKept, "\(worker) forgot what attempt \(key) left, a task that was never stored")
+    }
+    if entry.status.isTerminal || entry.attempt > key.attempt { return }
+    if let checkpoint {
+      let isStored = entry.checkpoint.map { $0 >= CheckpointKey(attempt: key.attempt, number: checkpoint) } ?? false
+      let isSuperseded = kept.contains { $0 > checkpoint }
+      if !isStored, !isSuperseded {
+        breaks(.isKept, "\(worker) forgot checkpoint \(checkpoint) of attempt \(key), which is not durable")
+      }
+    } else if entry.outcome == .running {
+      breaks(.isKept, "\(worker) forgot the result of attempt \(key), which is not durable")
+    }
+  }
+
+  // MARK: The end
+
+  /// What was submitted with an acknowledgement and has not ended, in order of the names.
+  public var unfinished: [TaskID] { acknowledged.filter { store[$0]?.status.isTerminal != true }.sorted() }
+
+  /// Says that the run is over: all that was acknowledged must have ended.
+  /// - Parameter final: every task as the store has it now, read behind the coordinator's back; `nil` if there is no store
+  ///   to look into.
+  public mutating func finish(final: [StoredTask]? = nil) {
+    let shown = final.map { Dictionary($0.map { ($0.id, $0) }) { _, newest in newest } }
+    for id in acknowledged.sorted() {
+      if let shown {
+        guard let stored = shown[id] else {
+          breaks(.isKept, "task \(id) was acknowledged, and the store has it not")
+          continue
+        }
+        if let entry = store[id], entry.status.isTerminal, entry.status != stored.status {
+          breaks(
+            .endsOnce, "task \(id) ended as \(entry.status.rawValue), and is \(stored.status.rawValue) in the store")
+        } else if !stored.status.isTerminal {
+          breaks(.ends, "task \(id) has not ended: \(stored.status.rawValue), attempt \(stored.attempt)")
+        }
+      } else if let entry = store[id], !entry.status.isTerminal {
+        breaks(.ends, "task \(id) has not ended: \(entry.status.rawValue), attempt \(entry.attempt)")
+      }
+    }
+  }
+}

@@ -1,0 +1,54 @@
+import CoordinationCore
+import Primitives
+
+/// One task of a trial, and what must come of it.
+struct TrialWork: Equatable, Sendable {
+  var id: TaskID
+  /// How far it counts, with a checkpoint at each step.
+  var steps = 4
+  var pause: Duration = .milliseconds(250)
+  /// Added to every checkpoint.
+  var padBytes = 0
+  /// Written to standard output at the end.
+  var outputBytes = 0
+  var priority = TaskPriority.normal
+  var retries = 0
+  /// Its exit status in the end.
+  var exitCode = 0
+
+  init(id: TaskID) { self.id = id }
+
+  var expectedStatus: TaskStatus { exitCode == 0 ? .completed : .failed }
+
+  func submission(script: String, run: String) -> JSONValue {
+    let arguments = [
+      "sh", script, "\(steps)", "\(pause.inSeconds)", "\(padBytes)", "\(outputBytes)", "\(exitCode)",
+    ]
+    return [
+      "task_id": .string(id.text), "name": .string(id.text), "command": .array(arguments.map(JSONValue.string)),
+      "priority": .string(priority.name), "retries": .integer(Int64(retries)), "run": .string(run),
+    ]
+  }
+
+  /// Counts from its checkpoint, and says what it does in a journal that no part of the system under trial touches.
+  static let script = """
+    n=0
+    if [ -s "$LIFELINE_CHECKPOINT_FILE" ]; then
+      c=$(cat "$LIFELINE_CHECKPOINT_FILE"); c=${c#*\\"n\\":}; n=${c%%[,\\}]*}
+    fi
+    pad=
+    if [ "$3" -gt 0 ]; then pad=$(head -c "$3" /dev/zero | tr '\\0' x); fi
+    say() { echo "$1 $LIFELINE_TASK_ID $LIFELINE_ATTEMPT $n" >> "$LIFELINE_TRIAL_JOURNAL"; }
+    say start
+    while [ "$n" -lt "$1" ]; do
+      sleep "$2"
+      n=$((n + 1))
+      printf '{"progress":%s,"checkpoint":{"n":%s,"pad":"%s"}}\\n' "0.$((n * 9 / $1))" "$n" "$pad" >&$LIFELINE_CONTROL_FD
+      say step
+    done
+    if [ "$4" -gt 0 ]; then head -c "$4" /dev/zero | tr '\\0' o; fi
+    say done
+    exit "$5"
+
+    """
+}

@@ -1,0 +1,51 @@
+import Primitives
+import TrialReport
+
+/// What a list says of a scenario.
+public struct ScenarioAbout: Equatable, Sendable {
+  public let name: String
+  /// What it does, for people.
+  public let summary: String
+  /// What must hold besides what must hold in every trial.
+  public let passes: String
+  public let workers: Int
+  public let duration: Duration
+  /// For a run of everything that must not take long.
+  public let quickWorkers: Int
+  public let quickDuration: Duration
+}
+
+/// A way to make a fleet's life hard, and what must be seen of it afterwards. One object is one run of it.
+protocol Scenario: AnyObject {
+  static var about: ScenarioAbout { get }
+  init()
+  func adjust(_ times: inout FleetTimes)
+  /// The coordinator is about to be started for the first time.
+  func prepare(_ fleet: TrialFleet)
+  /// All workers are registered: submit work, and plan faults.
+  func begin(_ run: TrialRun)
+  /// No fault comes any more; the fleet is about to be healed.
+  func end(_ run: TrialRun)
+  /// What must hold of this scenario in particular.
+  func judge(_ run: TrialRun, _ evidence: Evidence) -> [TrialReport.Criterion]
+}
+
+extension Scenario {
+  func adjust(_ times: inout FleetTimes) {}
+  func prepare(_ fleet: TrialFleet) {}
+  func end(_ run: TrialRun) {}
+}
+
+/// Every scenario there is.
+public enum Scenarios {
+  static var all: [any Scenario.Type] {
+    [SteadyLoad.self, ThunderingHerd.self, CoordinatorKill.self]
+  }
+
+  public static var list: [ScenarioAbout] { all.map { $0.about } }
+  public static var endToEnd: ScenarioAbout { EndToEnd.about }
+
+  static func scenario(named name: String) -> (any Scenario.Type)? {
+    name == EndToEnd.about.name ? EndToEnd.self : all.first { $0.about.name == name }
+  }
+}

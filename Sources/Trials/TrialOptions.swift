@@ -1,0 +1,47 @@
+import Primitives
+
+/// What a trial is run with. With the scenario and the seed it says which faults come when; how processes interleave
+/// meanwhile is the machine's own.
+public struct TrialOptions: Sendable {
+  public var workers: Int
+  /// Tasks that each worker runs at once.
+  public var slots = 2
+  /// How long work is submitted and things are broken.
+  public var duration: Duration
+  /// The time between two faults of a run that draws them.
+  public var disruptionInterval: Duration
+  public var seed: UInt64
+  /// The report's folder; made when missing.
+  public var directory: String
+  /// This program: it is also coordinator and worker.
+  public var program = "/proc/self/exe"
+  /// The command line that runs the trial again.
+  public var command: String
+  /// Called with the store's path when the coordinator has stopped and nobody has judged yet: a check that nothing can
+  /// fail proves nothing.
+  package var sabotage: (@Sendable (String) -> Void)?
+
+  public init(
+    workers: Int, duration: Duration, disruptionInterval: Duration = .seconds(10), seed: UInt64, directory: String,
+    command: String
+  ) {
+    self.workers = workers
+    self.duration = duration
+    self.disruptionInterval = disruptionInterval
+    self.seed = seed
+    self.directory = directory
+    self.command = command
+  }
+}
+
+/// Times of a fleet under trial: short enough to see every timeout at work within a minute.
+public struct FleetTimes: Equatable, Sendable {
+  public var heartbeatInterval: Duration = .milliseconds(500)
+  public var heartbeatTimeout: Duration = .seconds(2)
+  public var closedGrace: Duration = .seconds(1)
+  public var lease: Duration = .seconds(6)
+  public var reconnectDelay: Duration = .milliseconds(200)
+  public var maxReconnectDelay: Duration = .seconds(1)
+  /// How long everything may take to end once nothing is broken any more.
+  public var drain: Duration = .seconds(40)
+}

@@ -1,0 +1,326 @@
+import Coordination
+import CoordinationCore
+import History
+import Primitives
+public import Reactor
+public import TrialReport
+
+/// One trial from start to verdict: a fleet of real processes, its work, what is done to it, and who looks on.
+///
+///     fleet comes up ─▶ work and faults for a while ─▶ faults end ─▶ work drains ─▶ fleet ends in order ─▶ verdict
+///
+/// Everything is called on its loop.
+public final class TrialRun {
+  enum Phase { case starting, loading, draining, stopping, over }
+
+  /// A task as its submitter knows it.
+  struct Order {
+    let work: TrialWork
+    let askedAt: Instant
+    var isAcknowledged = false
+    var endedAt: Instant?
+  }
+
+  public let options: TrialOptions
+  public let loop: EventLoop
+  let about: ScenarioAbout
+  let scenario: any Scenario
+  let times: FleetTimes
+  let fleet: TrialFleet
+  private(set) var phase = Phase.starting
+  private(set) var began = Instant.zero
+  private(set) var loadEnded = Instant.zero
+  private(set) var drained: Duration?
+  /// The schedule's own; nothing else draws from it.
+  var random: SeededGenerator
+  private(set) var orders: [TaskID: Order] = [:]
+  private(set) var unanswered = 0
+  private(set) var ended = 0
+  private(set) var refusals: [String] = []
+  private var numbered = 0
+  private var history: HistoryFile?
+  private var historyProblem: String?
+  private(set) var client: CoordinatorClient?
+  private(set) var sampler: TrialSampler?
+  private var timers: [Timer] = []
+  var report: TrialReport
+  private var completion: ((TrialReport) -> Void)?
+  /// One line that says where the run stands, each second.
+  public var onProgress: ((String) -> Void)?
+  /// A fault, as it happens.
+  public var onMark: ((TrialReport.Mark) -> Void)?
+
+  public struct UnknownScenario: Error, CustomStringConvertible {
+    let name: String
+    public var description: String { "there is no scenario \(name)" }
+  }
+
+  public init(_ name: String, _ options: TrialOptions, on loop: EventLoop) throws {
+    guard let type = Scenarios.scenario(named: name) else { throw UnknownScenario(name: name) }
+    self.options = options
+    self.loop = loop
+    about = type.about
+    scenario = type.init()
+    var times = FleetTimes()
+    scenario.adjust(&times)
+    self.times = times
+    random = SeededGenerator(seed: options.seed)
+    fleet = try TrialFleet(options, times, on: loop)
+    report = TrialReport(
+      title: name, command: options.command, seed: options.seed, startedAt: SystemWallClock.now(), duration: .zero,
+      options: Self.settings(options, times))
+    history = try HistoryFile(appendingTo: fleet.history(of: "trial")) { _ in }
+  }
+
+  private static func settings(_ options: TrialOptions, _ times: FleetTimes) -> [TrialReport.Option] {
+    func seconds(_ duration: Duration) -> String { "\(duration.inSeconds) s" }
+    return [
+      .init("workers", "\(options.workers)"), .init("slots of each", "\(options.slots)"),
+      .init("duration", seconds(options.duration)), .init("heartbeat interval", seconds(times.heartbeatInterval)),
+      .init("heartbeat timeout", seconds(times.heartbeatTimeout)), .init("closed grace", seconds(times.closedGrace)),
+      .init("lease", seconds(times.lease)), .init("reconnect delay", seconds(times.reconnectDelay)),
+      .init("drain within", seconds(times.drain)),
+    ]
+  }
+
+  // MARK: The course of events
+
+  /// Runs it all; `done` is called once with the verdict.
+  public func start(_ done: @escaping (TrialReport) -> Void) {
+    completion = done
+    began = loop.now
+    scenario.prepare(fleet)
+    attempt { try fleet.startCoordinator { [weak self] in self?.coordinatorIsUp() } }
+    timers.append(
+      loop.schedule(after: .seconds(60)) { [weak self] in
+        guard let self, phase == .starting else { return }
+        fail("the fleet was not complete after 60 s")
+      })
+  }
+
+  private func coordinatorIsUp() {
+    attempt {
+      for name in fleet.names { try fleet.startWorker(name) }
+      var settings = ClientSettings()
+      settings.coordinator = fleet.url
+      settings.patience = nil
+      let client = try CoordinatorClient(settings, on: loop)
+      self.client = client
+      client.watch(WatchRequest()) { [weak self] event in
+        switch event {
+        case .established: self?.list(after: nil)
+        case .taskChanged(let task): self?.changed(task)
+        case .output: break
+        case .failed(let error): self?.fail("the coordinator cannot be watched: \(error)")
+        }
+      }
+      let sampler = TrialSampler(self)
+      self.sampler = sampler
+      sampler.start()
+    }
+  }
+
+  /// The sampler has seen so many workers connected.
+  func saw(connected: Int) {
+    guard phase == .starting, connected >= options.workers else { return }
+    phase = .loading
+    began = loop.now
+    scenario.begin(self)
+    timers.append(loop.schedule(after: options.duration) { [weak self] in self?.endFaults() })
+  }
+
+  private func endFaults() {
+    guard phase == .loading else { return }
+    phase = .draining
+    for timer in timers { timer.cancel() }
+    timers = []
+    scenario.end(self)
+    attempt {
+      try fleet.heal { [weak self] in
+        guard let self, phase == .draining, loadEnded == .zero else { return }
+        loadEnded = loop.now
+        mark("nothing is broken any more")
+        history?.record(.faultsEnded)
+        timers.append(loop.schedule(after: times.drain) { [weak self] in self?.stop() })
+        stopIfDrained()
+      }
+    }
+  }
+
+  private func stopIfDrained() {
+    guard phase == .draining, loadEnded != .zero, unanswered == 0, ended == orders.count else { return }
+    drained = loop.now - loadEnded
+    stop()
+  }
+
+  private func stop() {
+    guard phase != .stopping, phase != .over else { return }
+    phase = .stopping
+    for timer in timers { timer.cancel() }
+    sampler?.stop()
+    client?.close()
+    fleet.stop { [weak self] in self?.judge() }
+  }
+
+  /// Ends the trial early; it has failed.
+  public func fail(_ reason: String) {
+    guard phase != .stopping, phase != .over else { return }
+    report.violations.append(reason)
+    stop()
+  }
+
+  private func attempt(_ body: () throws -> Void) {
+    do { try body() } catch { fail("\(error)") }
+  }
+
+  private func judge() {
+    guard phase == .stopping else { return }
+    phase = .over
+    options.sabotage?(fleet.store)
+    report.duration = loop.now - began
+    var histogram = LatencyHistogram()
+    for order in orders.values { if let end = order.endedAt { histogram.record(end - order.askedAt) } }
+    report.latencies.append(.init("from asking for a task to hearing of its end", histogram))
+    report.series = sampler?.series ?? []
+    Evidence.collect(self) { [self] evidence in
+      report.criteria = evidence.criteria(self) + scenario.judge(self, evidence)
+      report.violations += evidence.violations
+      report.logs = (["coordinator"] + fleet.names).map { "logs/\($0).log" }
+      let completion = self.completion
+      self.completion = nil
+      completion?(report)
+    }
+  }
+
+  /// There was neither a verdict nor an error.
+  public struct NoVerdict: Error, CustomStringConvertible {
+    public init() {}
+    public var description: String { "the trial ended without a verdict" }
+  }
+
+  /// Writes `report.json` into the report's folder.
+  public func write(_ report: TrialReport) throws {
+    try TextFile.write(report.json, to: "\(options.directory)/report.json")
+  }
+
+  // MARK: Work
+
+  var acknowledged: Set<TaskID> { Set(orders.values.filter(\.isAcknowledged).map(\.work.id)) }
+  /// Seconds since all workers were there.
+  var seconds: Double { (loop.now - began).inSeconds }
+
+  /// Submits tasks in one request; each is changed by `shape` before.
+  func submit(_ count: Int, _ shape: (inout TrialWork) -> Void = { _ in }) {
+    var works: [TrialWork] = []
+    for _ in 0..<count {
+      numbered += 1
+      let digits = "\(numbered)"
+      let text = "\(about.name)-" + String(repeating: "0", count: max(0, 5 - digits.count)) + digits
+      guard let id = try? TaskID(text) else { continue }
+      var work = TrialWork(id: id)
+      shape(&work)
+      works.append(work)
+      orders[id] = Order(work: work, askedAt: loop.now)
+    }
+    guard !works.isEmpty else { return }
+    unanswered += 1
+    let ids = works.map(\.id)
+    history?.record(.submitAsked(ids))
+    let submissions = works.map { $0.submission(script: fleet.script, run: about.name) }
+    client?.request("submit", ["tasks": .array(submissions)]) { [weak self] answer in
+      guard let self else { return }
+      unanswered -= 1
+      switch answer {
+      case .success:
+        history?.record(.submitAcknowledged(ids))
+        for id in ids { orders[id]?.isAcknowledged = true }
+      case .failure(.closed): break
+      case .failure(let error):
+        refusals.append("\(error)")
+        for id in ids { orders[id] = nil }
+      }
+      stopIfDrained()
+    }
+  }
+
+  /// Lists tasks that have ended: what happened while nobody was connected.
+  private func list(after: String?) {
+    var fields: JSONObject = ["statuses": ["completed", "failed", "cancelled"], "limit": 500]
+    if let after { fields["after"] = .string(after) }
+    client?.request("list_tasks", fields) { [weak self] answer in
+      guard let self, case .success(let reply) = answer else { return }
+      let tasks = (reply["tasks"]?.array ?? []).compactMap(\.object)
+      for task in tasks { changed(task) }
+      if tasks.count == 500, let last = tasks.last?["task_id"]?.string { list(after: last) }
+    }
+  }
+
+  private func changed(_ task: JSONObject) {
+    guard let text = task["task_id"]?.string, let id = try? TaskID(text),
+      let status = task["status"]?.string.flatMap(TaskStatus.init(rawValue:)), status.isTerminal,
+      orders[id]?.endedAt == nil, orders[id] != nil
+    else { return }
+    orders[id]?.endedAt = loop.now
+    ended += 1
+    stopIfDrained()
+  }
+
+  // MARK: What scenarios plan with
+
+  func at(_ time: Duration, _ body: @escaping (TrialRun) throws -> Void) {
+    timers.append(
+      loop.schedule(after: time) { [weak self] in
+        guard let self, phase == .loading else { return }
+        attempt { try body(self) }
+      })
+  }
+
+  /// Again and again until the faults end, the first time at once.
+  func every(_ interval: Duration, _ body: @escaping (TrialRun) throws -> Void) {
+    attempt { try body(self) }
+    at(interval) { $0.every(interval, body) }
+  }
+
+  /// Says what is being done to the fleet.
+  func mark(_ label: String) {
+    let mark = TrialReport.Mark(at: seconds, label)
+    report.marks.append(mark)
+    history?.record(.fault(label))
+    onMark?(mark)
+  }
+
+  func worker(_ index: Int) -> String { fleet.names[index % fleet.names.count] }
+  func drawnWorker() -> String { worker(Int.random(in: 0..<fleet.names.count, using: &random)) }
+
+  /// The coordinator is killed, and another started on its store after `pause`; `ready` is called once it listens.
+  func killCoordinator(for pause: Duration, ready: @escaping (TrialRun) -> Void = { _ in }) {
+    mark("the coordinator is killed for \(pause.wholeMilliseconds) ms")
+    fleet.killCoordinator()
+    startCoordinator(after: pause, ready)
+  }
+
+  private func startCoordinator(after pause: Duration, _ ready: @escaping (TrialRun) -> Void) {
+    at(pause) { run in
+      // It may not have died yet.
+      guard run.fleet.coordinator == nil else { return run.startCoordinator(after: .milliseconds(20), ready) }
+      try run.fleet.startCoordinator { [weak run] in
+        guard let run else { return }
+        ready(run)
+      }
+    }
+  }
+
+  func killWorker(_ name: String, for pause: Duration) {
+    mark("\(name) is killed for \(pause.wholeMilliseconds) ms")
+    fleet.killWorker(name)
+    at(pause) { try $0.fleet.startWorker(name) }
+  }
+
+  func freezeWorker(_ name: String, for pause: Duration) {
+    mark("\(name) is frozen for \(pause.wholeMilliseconds) ms")
+    fleet.freezeWorker(name)
+    at(pause) { $0.fleet.thawWorker(name) }
+  }
+}
+
+@available(*, unavailable) extension TrialRun: Sendable {}

@@ -1,0 +1,104 @@
+import Coordination
+import CoordinationCore
+import Primitives
+import Reactor
+import TrialReport
+
+/// Looks at the fleet from outside: ten times a second who is there, once a second everything else.
+final class TrialSampler {
+  private unowned let run: TrialRun
+  private var timer: Timer?
+  private var isAsking = false
+  private var ticks = 0
+  private var lastEnded = 0
+  private var isLost = false
+  private(set) var connected = 0
+  private(set) var reconnections = 0
+  private(set) var refusedWrites = 0
+  /// The longest round trip of a heartbeat that a worker has reported lately, in seconds.
+  private(set) var longestRoundTrip = 0.0
+  /// Called with each look at the workers, ten times a second.
+  var onLook: ((TrialSampler) -> Void)?
+  private(set) var counts: [TaskStatus: Int] = [:]
+  /// The coordinator's resident memory in KiB, at its most.
+  private(set) var peakMemory = 0
+  private(set) var memory = 0
+  private var points: [String: [TrialReport.Series.Point]] = [:]
+
+  private static let shape: [(name: String, unit: String, group: String)] = [
+    ("connected workers", "workers", "workers"), ("reconnections", "connections", "reconnections"),
+    ("tasks ended", "tasks/s", "throughput"), ("queued", "tasks", "queue"), ("assigned", "tasks", "queue"),
+    ("running", "tasks", "queue"), ("coordinator memory", "MiB", "memory"),
+    ("heartbeat round trip", "ms", "heartbeats"),
+  ]
+
+  init(_ run: TrialRun) { self.run = run }
+
+  var series: [TrialReport.Series] {
+    Self.shape.map { TrialReport.Series($0.name, unit: $0.unit, group: $0.group, points: points[$0.name] ?? []) }
+  }
+
+  func start() {
+    timer = run.loop.makeTimer { [weak self] in self?.tick() }
+    tick()
+  }
+
+  func stop() { timer?.cancel() }
+
+  /// From now on only what comes counts.
+  func forgetPeaks() { peakMemory = 0 }
+
+  private func tick() {
+    timer?.start(after: .milliseconds(100))
+    if !isAsking { ask() }
+    readMemory()
+    ticks += 1
+    if ticks.isMultiple(of: 10), run.phase != .starting { sample() }
+  }
+
+  private func readMemory() {
+    guard let pid = run.fleet.coordinator?.pid, let kibibytes = TextFile.processMemory(pid, "VmRSS") else { return }
+    memory = kibibytes
+    peakMemory = max(peakMemory, kibibytes)
+  }
+
+  private func ask() {
+    isAsking = true
+    run.client?.request("list_workers") { [weak self] answer in
+      guard let self else { return }
+      isAsking = false
+      guard case .success(let reply) = answer else { return }
+      let workers = (reply["workers"]?.array ?? []).compactMap(\.object)
+      connected = workers.count { $0["state"]?.string == "connected" }
+      reconnections = workers.reduce(0) { $0 + Int($1["reconnections"]?.integer ?? 0) }
+      refusedWrites = workers.reduce(0) { $0 + Int($1["refused_writes"]?.integer ?? 0) }
+      longestRoundTrip = workers.compactMap { $0["rtt_s"]?.number }.max() ?? 0
+      onLook?(self)
+      run.saw(connected: connected)
+    }
+    guard ticks.isMultiple(of: 10) else { return }
+    run.client?.request("count_tasks") { [weak self] answer in
+      guard let self, case .success(let reply) = answer, let object = reply["counts"]?.object else { return }
+      for status in TaskStatus.allCases { counts[status] = Int(object[status.rawValue]?.integer ?? 0) }
+    }
+  }
+
+  private func sample() {
+    let isDown = run.fleet.coordinator == nil
+    let ended = run.ended
+    record("connected workers", isDown ? 0 : Double(connected))
+    record("reconnections", Double(reconnections))
+    record("tasks ended", Double(ended - lastEnded))
+    for status in [TaskStatus.queued, .assigned, .running] { record(status.rawValue, Double(counts[status] ?? 0)) }
+    record("coordinator memory", isDown ? 0 : Double(memory) / 1_024)
+    record("heartbeat round trip", longestRoundTrip * 1_000)
+    lastEnded = ended
+    run.onProgress?(
+      "\(Int(run.seconds)) s  \(connected)/\(run.options.workers) workers  \(ended)/\(run.orders.count) tasks ended  "
+        + "\(counts[.queued] ?? 0) queued  \(counts[.running] ?? 0) running  \(run.report.marks.count) faults")
+  }
+
+  private func record(_ name: String, _ value: Double) {
+    points[name, default: []].append(TrialReport.Series.Point(run.seconds, value))
+  }
+}

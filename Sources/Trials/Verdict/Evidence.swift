@@ -1,0 +1,100 @@
+import CoordinationCore
+import History
+import Primitives
+import Reactor
+import Storage
+
+/// What is left of a fleet once it has ended: its store, its histories, and what its commands said themselves.
+final class Evidence {
+  private(set) var tasks: [TaskID: TaskDetail] = [:]
+  private(set) var history: [HistoryRecord] = []
+  private(set) var journal = TrialJournal([])
+  private(set) var violations: [String] = []
+  private(set) var unfinished: [TaskID] = []
+
+  /// Reads everything; `done` is called on the run's loop.
+  static func collect(_ run: TrialRun, _ done: @escaping (Evidence) -> Void) {
+    let evidence = Evidence()
+    evidence.journal = TrialJournal(TextFile.read(run.fleet.journal) ?? [])
+    evidence.readHistories(run)
+    do {
+      let store = try SQLiteStore.open(path: run.fleet.store)
+      let ids = run.orders.keys.sorted()
+      evidence.readTasks(ids[...], from: store, on: run.loop) {
+        let mailbox = run.loop.mailbox
+        let done = LoopBound({ done(evidence) }, to: run.loop)
+        store.close { mailbox.post { done.value() } }
+      }
+    } catch {
+      evidence.violations.append("the store cannot be read: \(error)")
+      run.loop.afterTurn { done(evidence) }
+    }
+  }
+
+  private func readHistories(_ run: TrialRun) {
+    var histories: [[HistoryRecord]] = []
+    for name in ["trial", "coordinator"] + run.fleet.names {
+      let path = run.fleet.history(of: name)
+      guard let bytes = TextFile.read(path) else {
+        violations.append("there is no history of \(name)")
+        continue
+      }
+      do { histories.append(try HistoryText(bytes).records) } catch {
+        violations.append("the history of \(name) cannot be read: \(error)")
+      }
+    }
+    history = HistoryText.merged(histories)
+  }
+
+  private func readTasks(
+    _ ids: ArraySlice<TaskID>, from store: SQLiteStore, on loop: EventLoop, _ done: @escaping () -> Void
+  ) {
+    guard let id = ids.first else { return done() }
+    let mailbox = loop.mailbox
+    let next = LoopBound(
+      { [self] (answer: Result<TaskDetail?, StoreError>) in
+        switch answer {
+        case .success(let detail): if let detail { tasks[id] = detail }
+        case .failure(let error): violations.append("task \(id) cannot be read from the store: \(error)")
+        }
+        readTasks(ids.dropFirst(), from: store, on: loop, done)
+      }, to: loop)
+    store.task(id) { answer in mailbox.post { next.value(answer) } }
+  }
+
+  func count(_ isWanted: (HistoryEvent) -> Bool) -> Int { history.count { isWanted($0.event) } }
+
+  var coordinatorStarts: Int { count { if case .coordinatorStarted(_) = $0 { true } else { false } } }
+  /// Attempts that were taken from their workers.
+  var lostAttempts: Int { tasks.values.reduce(0) { $0 + $1.task.state.lostAttempts } }
+}
+
+/// What commands wrote as they ran: `start|step|done TASK ATTEMPT N` a line.
+struct TrialJournal {
+  struct Line: Equatable {
+    let word: String
+    let key: AttemptKey
+    let count: Int
+  }
+
+  private(set) var lines: [Line] = []
+  private(set) var starts: [AttemptKey: [Int]] = [:]
+  private(set) var dones: [AttemptKey: Int] = [:]
+  private(set) var malformed: [String] = []
+
+  init(_ bytes: [UInt8]) {
+    for text in String(decoding: bytes, as: UTF8.self).split(separator: "\n") {
+      let words = text.split(separator: " ", omittingEmptySubsequences: false)
+      guard words.count == 4, let id = try? TaskID(String(words[1])), let attempt = Int(words[2]),
+        let count = Int(words[3])
+      else {
+        malformed.append(String(text))
+        continue
+      }
+      let key = AttemptKey(id, attempt)
+      lines.append(Line(word: String(words[0]), key: key, count: count))
+      if words[0] == "start" { starts[key, default: []].append(count) }
+      if words[0] == "done" { dones[key, default: 0] += 1 }
+    }
+  }
+}
