@@ -45,8 +45,8 @@ public final class TrialRun {
   private var timers: [Timer] = []
   var report: TrialReport
   private var completion: ((TrialReport) -> Void)?
-  /// One line that says where the run stands, each second.
-  public var onProgress: ((String) -> Void)?
+  /// Where the run stands, each second.
+  public var onProgress: ((TrialProgress) -> Void)?
   /// A fault, as it happens.
   public var onMark: ((TrialReport.Mark) -> Void)?
 

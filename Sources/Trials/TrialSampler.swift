@@ -93,9 +93,18 @@ final class TrialSampler {
     record("coordinator memory", isDown ? 0 : Double(memory) / 1_024)
     record("heartbeat round trip", longestRoundTrip * 1_000)
     lastEnded = ended
-    run.onProgress?(
-      "\(Int(run.seconds)) s  \(connected)/\(run.options.workers) workers  \(ended)/\(run.orders.count) tasks ended  "
-        + "\(counts[.queued] ?? 0) queued  \(counts[.running] ?? 0) running  \(run.report.marks.count) faults")
+    run.onProgress?(progress)
+  }
+
+  private var progress: TrialProgress {
+    let marks = run.report.marks
+    let isRecent = marks.last.map { run.seconds < ($0.end ?? $0.start) + 3 } ?? false
+    return TrialProgress(
+      name: run.report.title, elapsed: .seconds(run.seconds), total: run.options.duration,
+      connectedWorkers: run.fleet.coordinator == nil ? 0 : connected, workers: run.options.workers,
+      reconnections: reconnections, endedTasks: run.ended, runningTasks: counts[.running] ?? 0,
+      queuedTasks: counts[.queued] ?? 0, tasks: run.orders.count, faults: marks.count,
+      fault: run.phase == .draining ? "the faults are over, the work ends" : isRecent ? marks.last?.label : nil)
   }
 
   private func record(_ name: String, _ value: Double) {
