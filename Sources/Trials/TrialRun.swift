@@ -25,7 +25,7 @@ public final class TrialRun {
   public let loop: EventLoop
   let about: ScenarioAbout
   let scenario: any Scenario
-  let times: FleetTimes
+  let settings: FleetSettings
   let fleet: TrialFleet
   private(set) var phase = Phase.starting
   private(set) var began = Instant.zero
@@ -39,10 +39,11 @@ public final class TrialRun {
   private(set) var refusals: [String] = []
   private var numbered = 0
   private var history: HistoryFile?
-  private var historyProblem: String?
   private(set) var client: CoordinatorClient?
   private(set) var sampler: TrialSampler?
   private var timers: [Timer] = []
+  /// When something that a worker must notice was done to it.
+  private(set) var disturbances: [(worker: String, time: Instant)] = []
   var report: TrialReport
   private var completion: ((TrialReport) -> Void)?
   /// Where the run stands, each second.
@@ -61,25 +62,28 @@ public final class TrialRun {
     self.loop = loop
     about = type.about
     scenario = type.init()
-    var times = FleetTimes()
-    scenario.adjust(&times)
-    self.times = times
+    var settings = FleetSettings()
+    scenario.adjust(&settings)
+    self.settings = settings
     random = SeededGenerator(seed: options.seed)
-    fleet = try TrialFleet(options, times, on: loop)
+    fleet = try TrialFleet(options, settings, on: loop)
     report = TrialReport(
       title: name, command: options.command, seed: options.seed, startedAt: SystemWallClock.now(), duration: .zero,
-      options: Self.settings(options, times))
-    history = try HistoryFile(appendingTo: fleet.history(of: "trial")) { _ in }
+      options: Self.options(options, settings))
+    let history = try HistoryFile(appendingTo: fleet.history(of: "trial")) { _ in }
+    self.history = history
+    fleet.onWorkerEnd = { name in if let id = try? WorkerID(name) { history.record(.workerEnded(id)) } }
   }
 
-  private static func settings(_ options: TrialOptions, _ times: FleetTimes) -> [TrialReport.Option] {
+  private static func options(_ options: TrialOptions, _ settings: FleetSettings) -> [TrialReport.Option] {
     func seconds(_ duration: Duration) -> String { "\(duration.inSeconds) s" }
     return [
-      .init("workers", "\(options.workers)"), .init("slots of each", "\(options.slots)"),
-      .init("duration", seconds(options.duration)), .init("heartbeat interval", seconds(times.heartbeatInterval)),
-      .init("heartbeat timeout", seconds(times.heartbeatTimeout)), .init("closed grace", seconds(times.closedGrace)),
-      .init("lease", seconds(times.lease)), .init("reconnect delay", seconds(times.reconnectDelay)),
-      .init("drain within", seconds(times.drain)),
+      .init("workers", "\(options.workers)"), .init("slots of each", "\(settings.slots)"),
+      .init("duration", seconds(options.duration)), .init("heartbeat interval", seconds(settings.heartbeatInterval)),
+      .init("heartbeat timeout", seconds(settings.heartbeatTimeout)),
+      .init("closed grace", seconds(settings.closedGrace)),
+      .init("lease", seconds(settings.lease)), .init("reconnect delay", seconds(settings.reconnectDelay)),
+      .init("drain within", seconds(settings.drain)),
     ]
   }
 
@@ -141,7 +145,7 @@ public final class TrialRun {
         loadEnded = loop.now
         mark("nothing is broken any more")
         history?.record(.faultsEnded)
-        timers.append(loop.schedule(after: times.drain) { [weak self] in self?.stop() })
+        timers.append(loop.schedule(after: settings.drain) { [weak self] in self?.stop() })
         stopIfDrained()
       }
     }
@@ -308,6 +312,12 @@ public final class TrialRun {
         ready(run)
       }
     }
+  }
+
+  /// Remembers that `name` must come back from now on.
+  func disturb(_ name: String, _ label: String) {
+    mark(label)
+    disturbances.append((worker: name, time: MonotonicClock.now()))
   }
 
   func killWorker(_ name: String, for pause: Duration) {

@@ -17,6 +17,8 @@ final class TrialSampler {
   private(set) var refusedWrites = 0
   /// The longest round trip of a heartbeat that a worker has reported lately, in seconds.
   private(set) var longestRoundTrip = 0.0
+  /// The longest of the whole run, in seconds.
+  private(set) var worstRoundTrip = 0.0
   /// Called with each look at the workers, ten times a second.
   var onLook: ((TrialSampler) -> Void)?
   private(set) var counts: [TaskStatus: Int] = [:]
@@ -73,6 +75,7 @@ final class TrialSampler {
       reconnections = workers.reduce(0) { $0 + Int($1["reconnections"]?.integer ?? 0) }
       refusedWrites = workers.reduce(0) { $0 + Int($1["refused_writes"]?.integer ?? 0) }
       longestRoundTrip = workers.compactMap { $0["rtt_s"]?.number }.max() ?? 0
+      worstRoundTrip = max(worstRoundTrip, longestRoundTrip)
       onLook?(self)
       run.saw(connected: connected)
     }
