@@ -90,7 +90,7 @@ extension TrialReport {
 }
 
 extension SuiteReport {
-  /// The content of the suite's `report.json`: the trials' verdicts; their figures are in their own reports.
+  /// The content of the suite's `index.json`: the trials' verdicts; their figures are in their own reports.
   public var json: String {
     let trials = entries.map { entry -> JSONValue in
       [

@@ -108,6 +108,7 @@ import Testing
     #expect(suite.html.contains("<a href=\"./01-e2e/report.html\">"))
     #expect(suite.html.contains("<a href=\"./02%20bare/report.html\">"))
     #expect(suite.html.contains("1 of 2 trials failed."))
+    #expect(suite.html.contains("<a href=\"./index.json\">"))
     #expect(Markup.problem(suite.html) == nil)
   }
 }

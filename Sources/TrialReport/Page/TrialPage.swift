@@ -4,7 +4,7 @@ extension TrialReport {
   /// The content of `report.html`: one self-contained page, without scripts, that needs no network.
   public var html: String {
     Page.document(
-      title: title, isPassed: isPassed,
+      title: title, isPassed: isPassed, data: "report.json",
       header: Page.banner(
         isPassed: isPassed, why: why, command: command,
         facts: [
