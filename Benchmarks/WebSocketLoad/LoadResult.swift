@@ -1,5 +1,6 @@
 public import CoordinationCore
 import Glibc
+import Primitives
 
 /// What a run found out.
 public enum LoadResult {

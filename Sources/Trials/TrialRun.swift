@@ -202,9 +202,16 @@ public final class TrialRun {
     public var description: String { "the trial ended without a verdict" }
   }
 
-  /// Writes `report.json` into the report's folder.
+  /// Writes `report.json` and `report.html` into the report's folder.
   public func write(_ report: TrialReport) throws {
     try TextFile.write(report.json, to: "\(options.directory)/report.json")
+    try TextFile.write(report.html, to: "\(options.directory)/report.html")
+  }
+
+  /// Writes `index.json` and `index.html`.
+  public static func write(_ suite: SuiteReport, in directory: String) throws {
+    try TextFile.write(suite.json, to: "\(directory)/index.json")
+    try TextFile.write(suite.html, to: "\(directory)/index.html")
   }
 
   // MARK: Work

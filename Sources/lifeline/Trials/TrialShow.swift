@@ -8,6 +8,8 @@ import Trials
 
 /// Runs trials for people: what happens as it happens, then the verdict.
 enum TrialShow {
+  static let interruption = "interrupted"
+
   /// - Returns: the exit status.
   static func run(_ plan: TrialPlan, directory: String?, printsJSON: Bool) -> Int32 {
     do {
@@ -40,7 +42,7 @@ enum TrialShow {
       report = $0
       loop.stop()
     }
-    let signals = try [SIGINT, SIGTERM].map { number in try loop.onSignal(number) { run.fail("interrupted") } }
+    let signals = try [SIGINT, SIGTERM].map { number in try loop.onSignal(number) { run.fail(interruption) } }
     loop.run()
     for signal in signals { signal.cancel() }
     display.end()
