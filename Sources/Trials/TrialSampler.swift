@@ -14,6 +14,7 @@ final class TrialSampler {
   private var isLost = false
   private(set) var connected = 0
   private(set) var reconnections = 0
+  private var lastReconnections: [String: Int] = [:]
   private(set) var refusedWrites = 0
   /// The longest round trip of a heartbeat that a worker has reported lately, in seconds.
   private(set) var longestRoundTrip = 0.0
@@ -72,7 +73,12 @@ final class TrialSampler {
       guard case .success(let reply) = answer else { return }
       let workers = (reply["workers"]?.array ?? []).compactMap(\.object)
       connected = workers.count { $0["state"]?.string == "connected" }
-      reconnections = workers.reduce(0) { $0 + Int($1["reconnections"]?.integer ?? 0) }
+      for worker in workers {
+        guard let name = worker["worker_id"]?.string, let count = worker["reconnections"]?.integer else { continue }
+        // A coordinator that was started again counts from zero.
+        let before = lastReconnections.updateValue(Int(count), forKey: name) ?? 0
+        reconnections += Int(count) >= before ? Int(count) - before : Int(count)
+      }
       refusedWrites = workers.reduce(0) { $0 + Int($1["refused_writes"]?.integer ?? 0) }
       longestRoundTrip = workers.compactMap { $0["rtt_s"]?.number }.max() ?? 0
       worstRoundTrip = max(worstRoundTrip, longestRoundTrip)
