@@ -46,8 +46,8 @@ public final class TrialRun {
   private(set) var disturbances: [(worker: String, time: Instant)] = []
   var report: TrialReport
   private var completion: ((TrialReport) -> Void)?
-  /// One line that says where the run stands, each second.
-  public var onProgress: ((String) -> Void)?
+  /// Where the run stands, each second.
+  public var onProgress: ((TrialProgress) -> Void)?
   /// A fault, as it happens.
   public var onMark: ((TrialReport.Mark) -> Void)?
 
@@ -292,9 +292,9 @@ public final class TrialRun {
     at(interval) { $0.every(interval, body) }
   }
 
-  /// Says what is being done to the fleet.
-  func mark(_ label: String) {
-    let mark = TrialReport.Mark(at: seconds, label)
+  /// Says what is being done to the fleet, and how long it is meant to last, if it does.
+  func mark(_ label: String, for duration: Duration? = nil) {
+    let mark = TrialReport.Mark(at: seconds, until: duration.map { seconds + $0.inSeconds }, label)
     report.marks.append(mark)
     history?.record(.fault(label))
     onMark?(mark)
@@ -305,7 +305,7 @@ public final class TrialRun {
 
   /// The coordinator is killed, and another started on its store after `pause`; `ready` is called once it listens.
   func killCoordinator(for pause: Duration, ready: @escaping (TrialRun) -> Void = { _ in }) {
-    mark("the coordinator is killed for \(pause.wholeMilliseconds) ms")
+    mark("the coordinator is killed for \(pause.wholeMilliseconds) ms", for: pause)
     fleet.killCoordinator()
     startCoordinator(after: pause, ready)
   }
@@ -328,7 +328,7 @@ public final class TrialRun {
   }
 
   func killWorker(_ name: String, for pause: Duration) {
-    mark("\(name) is killed for \(pause.wholeMilliseconds) ms")
+    mark("\(name) is killed for \(pause.wholeMilliseconds) ms", for: pause)
     fleet.killWorker(name)
     startWorker(name, after: pause)
   }
@@ -341,7 +341,7 @@ public final class TrialRun {
   }
 
   func freezeWorker(_ name: String, for pause: Duration) {
-    mark("\(name) is frozen for \(pause.wholeMilliseconds) ms")
+    mark("\(name) is frozen for \(pause.wholeMilliseconds) ms", for: pause)
     fleet.freezeWorker(name)
     at(pause) { $0.fleet.thawWorker(name) }
   }

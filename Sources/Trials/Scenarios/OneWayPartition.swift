@@ -19,7 +19,7 @@ final class OneWayPartition: Scenario {
         count += 1
         let name = run.worker(count)
         let direction: FaultDirection = count.isMultiple(of: 2) ? .down : .up
-        run.mark("\(name) \(direction == .up ? "is not heard" : "hears nothing") for 4 s")
+        run.mark("\(name) \(direction == .up ? "is not heard" : "hears nothing") for 4 s", for: .seconds(4))
         run.fleet.proxies[name]?.faults[direction].delivery = .dropped
         run.at(.seconds(4)) { run in
           run.fleet.proxies[name]?.heal()
