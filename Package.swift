@@ -161,11 +161,14 @@ let package = Package(
         "Primitives", "Reactor", "FaultProxy", "Locking", "WebSocket", "WebSocketCore", "CoordinationCore", "Storage",
         "Coordination",
       ]),
-    tests("FaultProxyTests", ["Primitives", "Reactor", "FaultProxy"]),
-    tests("LifelineTests", ["Reactor", "CoordinationCore", "lifeline"]),
     tests(
       "TrialsTests",
-      ["Primitives", "Reactor", "CoordinationCore", "History", "Storage", "Trials", "CSQLite", "lifeline"]),
+      [
+        "Primitives", "Reactor", "CoordinationCore", "History", "Storage", "TrialReport", "Trials", "CSQLite",
+        "lifeline",
+      ]),
+    tests("FaultProxyTests", ["Primitives", "Reactor", "FaultProxy"]),
+    tests("LifelineTests", ["Reactor", "CoordinationCore", "lifeline"]),
     tests(
       "EndToEndTests",
       [

@@ -56,7 +56,7 @@ enum StyleSheet {
     @media (max-width:40rem){header,main,footer{padding-left:.9rem;padding-right:.9rem}figure{padding:.7rem .5rem}
     .wide{display:none}.narrow{display:block}th,td{padding:.3rem .4rem}h1{font-size:1.3rem}table{font-size:.88rem}
     figure table{font-size:.82rem}.key{width:1.6rem}}
-    @media (min-width:150rem){html{font-size:1.3rem}}
+    @media (min-width:150rem){html{font-size:1.3rem}.tick{font-size:14.5px}.mark{font-size:12.5px}}
     @media print{:root{color-scheme:light;--bg:#fff;--fg:#000;--soft:#333;--line:#bbb;--card:#fff;--link:#000;
     --good:#0a4d1c;--goodbg:#fff;--bad:#8a0018;--badbg:#fff;--band:#8a6100;
     --s0:#0b62a8;--s1:#c2410c;--s2:#0f766e;--s3:#a21caf;--s4:#7a4a05;--s5:#475569}

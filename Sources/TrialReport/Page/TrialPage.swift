@@ -4,7 +4,7 @@ extension TrialReport {
   /// The content of `report.html`: one self-contained page, without scripts, that needs no network.
   public var html: String {
     Page.document(
-      title: title, isPassed: isPassed,
+      title: title, isPassed: isPassed, data: "report.json",
       header: Page.banner(
         isPassed: isPassed, why: why, command: command,
         facts: [
@@ -25,7 +25,8 @@ extension TrialReport {
     if !violations.isEmpty { parts.append(Page.count(violations.count, "violation", "violations")) }
     if parts.isEmpty {
       return criteria.count == 1
-        ? "Its criterion is met, no rule was violated." : "All \(criteria.count) criteria are met, no rule was violated."
+        ? "Its criterion is met, no rule was violated."
+        : "All \(criteria.count) criteria are met, no rule was violated."
     }
     return parts.joined(separator: ", ") + "."
   }

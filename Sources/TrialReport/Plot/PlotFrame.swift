@@ -88,9 +88,8 @@ struct MarkBand: Equatable {
       let lane = free.indices.first { free[$0] <= left }
       var label: String?
       if let lane {
-        // Words must end before the next mark, or the next would have to go a lane down for no reason of its own.
-        let room = (lane == 0 ? next : frame.width) - left
-        let isFitting = Double(full.count) * characterWidth <= min(room, frame.width - left)
+        // Words must end before the next mark, whose line would cross them or whose number would have to go a lane down.
+        let isFitting = Double(full.count) * characterWidth <= next - left
         let text = isFitting ? full : number
         if left + Double(text.count) * characterWidth <= frame.width {
           label = text
