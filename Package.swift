@@ -159,7 +159,10 @@ let package = Package(
       ]),
     tests(
       "TrialsTests",
-      ["Primitives", "Reactor", "CoordinationCore", "History", "Storage", "TrialReport", "Trials", "CSQLite", "lifeline"]),
+      [
+        "Primitives", "Reactor", "CoordinationCore", "History", "Storage", "TrialReport", "Trials", "CSQLite",
+        "lifeline",
+      ]),
     tests("FaultProxyTests", ["Primitives", "Reactor", "FaultProxy"]),
     tests("LifelineTests", ["Reactor", "CoordinationCore", "lifeline"]),
     tests(

@@ -330,7 +330,14 @@ public final class TrialRun {
   func killWorker(_ name: String, for pause: Duration) {
     mark("\(name) is killed for \(pause.wholeMilliseconds) ms", for: pause)
     fleet.killWorker(name)
-    at(pause) { try $0.fleet.startWorker(name) }
+    startWorker(name, after: pause)
+  }
+
+  private func startWorker(_ name: String, after pause: Duration) {
+    at(pause) { run in
+      guard run.fleet.workers[name] == nil else { return run.startWorker(name, after: .milliseconds(20)) }
+      try run.fleet.startWorker(name)
+    }
   }
 
   func freezeWorker(_ name: String, for pause: Duration) {

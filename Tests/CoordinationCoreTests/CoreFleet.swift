@@ -185,6 +185,7 @@ final class CoreFleet {
       }
     case .answer(let request, let answer): answered(request, answer)
     case .notice(let notice): notices.append(notice)
+    case .trace: break
     case .log(let entry):
       logs.append(entry)
       note("coordinator: \(entry.message) \(entry.facts.map { "\($0.key)=\($0.value)" }.joined(separator: " "))")

@@ -146,7 +146,7 @@ final class FleetWorker {
       fleet.schedule(at: fleet.now) { [self] in kill() }
     case .log(let entry):
       fleet.note("\(id): \(entry.message) \(entry.facts.map { "\($0.key)=\($0.value)" }.joined(separator: " "))")
-    case .leaseRenewed: break
+    case .leaseRenewed, .trace: break
     }
   }
 

@@ -142,10 +142,16 @@ final class TrialFleet {
 
   /// Ends every fault: what is frozen goes on, what was killed is started, and nothing is cut.
   func heal(_ ready: @escaping () -> Void) throws(SystemError) {
-    for proxy in proxies.values {
-      proxy.heal()
-    }
+    for proxy in proxies.values { proxy.heal() }
     for name in frozen { thawWorker(name) }
+    // What was told to end has to be gone before it can be started again.
+    guard (Array(workers.values) + [coordinator].compactMap { $0 }).allSatisfy({ !expected.contains($0.pid) }) else {
+      loop.schedule(after: .milliseconds(20)) { [weak self] in
+        guard let self, !isStopping else { return }
+        do { try heal(ready) } catch { note("the fleet cannot be healed: \(error)") }
+      }
+      return
+    }
     for name in names { try startWorker(name) }
     if coordinator == nil { try startCoordinator(ready) } else { ready() }
   }
