@@ -135,6 +135,12 @@ import Testing
     #expect(bands[0].width > 80 && bands[1].width == 0)
   }
 
+  @Test func `words that are too long for their room are cut, or left out if nothing of them would be left`() {
+    let marks = [10.0, 20, 26].map { TrialReport.Mark(at: $0, "the coordinator is killed for 652 ms") }
+    let labels = MarkBand.place(marks, in: .wide, axis).map(\.label)
+    #expect(labels == ["1 the coordi…", "2", "3 the coordinator is killed for 652 ms"])
+  }
+
   @Test func `words of one lane never overlap, however many marks there are`() {
     let marks = (0..<200).map { TrialReport.Mark(at: Double($0) / 2, "fault number \($0)") }
     for frame in [PlotFrame.wide, .narrow] {

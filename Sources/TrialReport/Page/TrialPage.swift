@@ -41,15 +41,15 @@ extension TrialReport {
     let rows = criteria.map { criterion -> HTML in
       """
       <tr\(criterion.isMet ? "" : " class=\"row-bad\"" as HTML)>\(Page.rowHead(criterion.name))\
-      \(Page.cell(criterion.expected))\(Page.cell(criterion.measured))\
-      <td class="state \(criterion.isMet ? "met" : "unmet")">\(criterion.isMet ? "met" : "NOT MET")</td></tr>
+      <td class="state \(criterion.isMet ? "met" : "unmet")">\(criterion.isMet ? "met" : "NOT MET")</td>\
+      \(Page.cell(criterion.expected))\(Page.cell(criterion.measured))</tr>
 
       """
     }
     return Page.section(
       "Criteria", id: "criteria",
       Page.table(
-        "Criteria", head: ["Criterion", "Required", "Measured", "Verdict"].map(Page.head), rows: rows))
+        "Criteria", head: ["Criterion", "Verdict", "Required", "Measured"].map(Page.head), rows: rows))
   }
 
   private var finiteMarks: [Mark] {
@@ -70,13 +70,16 @@ extension TrialReport {
       let plot = Plot(group, members, marks: marks, end: end, number: index + 1)
       return """
         <figure>
-        <figcaption><h3>\(group)\(plot.unit.isEmpty ? "" : " <small>(\(plot.unit))</small>" as HTML)</h3></figcaption>
+        <figcaption><h3>\(Self.heading(group))\(plot.unit.isEmpty ? "" : " <small>(\(plot.unit))</small>" as HTML)</h3></figcaption>
         \(plot.svg(.wide, kind: "wide"))\(plot.svg(.narrow, kind: "narrow"))\(Self.legend(plot))</figure>
 
         """
     }
     return Page.section("Over time", id: "plots", class: "all", "<div class=\"plots\">\n\(figures)</div>\n")
   }
+
+  /// With a capital, as headings have.
+  private static func heading(_ text: String) -> String { text.prefix(1).uppercased() + text.dropFirst() }
 
   /// Names the lines and says what they come down to; for those who cannot see them it is the plot.
   private static func legend(_ plot: Plot) -> HTML {
