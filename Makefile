@@ -4,6 +4,7 @@ SWIFT ?= swift
 BUILD_FLAGS ?=
 TEST_FLAGS ?=
 BENCH_FLAGS ?=
+TRIAL_FLAGS ?= --quick
 CONFORMANCE_FLAGS ?=
 SECONDS ?= 60
 FUZZ_TARGETS ?=
@@ -14,7 +15,7 @@ SWIFT_PROBLEM = $(shell SWIFT='$(SWIFT)' Scripts/swift-problem.sh)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help swift deps build release demo test conformance conformance-full fuzz test-asan test-tsan bench bench-peers docs \
+.PHONY: help swift deps build release demo trials test conformance conformance-full fuzz test-asan test-tsan bench bench-peers docs \
   lint format clean
 
 help: ## list these targets
@@ -35,6 +36,9 @@ release: swift deps ## build the optimised programs: .build/release/lifeline
 
 demo: release ## see workers die and disconnect, and every task still end once
 	@Scripts/demo.sh
+
+trials: release ## break real fleets on purpose: TRIAL_FLAGS="--quick --only e2e,half_open --seed 7"
+	.build/release/lifeline test $(TRIAL_FLAGS)
 
 # Swift Testing only: XCTest's empty run would print a misleading "Executed 0 tests" first.
 test: swift deps ## run all tests

@@ -1,5 +1,7 @@
 public import CoordinationCore
+import Primitives
 import Glibc
+import Primitives
 
 /// What a run found out.
 public enum LoadResult {

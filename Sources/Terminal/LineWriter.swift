@@ -1,9 +1,9 @@
 internal import Glibc
 import Locking
 
-/// The lines of one descriptor, from any thread, around at most one live line that stays last.
+/// The lines of one descriptor, from any thread, around at most one live block, usually one line, that stays last.
 ///
-/// Log lines and a progress line often share a terminal; written by one owner they do not overwrite each other. A line
+/// Log lines and progress often share a terminal; written by one owner they do not overwrite each other. A line
 /// goes out in one write. A reader that stops reading costs at most `patience` once: then lines are counted instead of
 /// written until it reads again, for a stuck log must not stop the program.
 public final class LineWriter: @unchecked Sendable {  // the state is guarded by `lock`
@@ -43,7 +43,9 @@ public final class LineWriter: @unchecked Sendable {  // the state is guarded by
     }
   }
 
-  /// Shows `text` in place of the live line, which an empty text removes. In a pipe nothing happens.
+  /// Shows `text` in place of the live block, which an empty text removes. In a pipe nothing happens.
+  ///
+  /// It may have several lines, each narrower than the terminal: a line that wraps is not found again.
   public func show(live text: String) {
     guard isTerminal else { return }
     lock.withLock {
@@ -68,6 +70,10 @@ public final class LineWriter: @unchecked Sendable {  // the state is guarded by
     return outcome
   }
 
-  /// Back to the first column, and clear to the end.
-  private static func erase(_ liveLine: String) -> String { liveLine.isEmpty ? "" : "\r\u{1B}[K" }
+  /// Back to where the live block began, and clear what follows.
+  private static func erase(_ liveLine: String) -> String {
+    if liveLine.isEmpty { return "" }
+    let below = liveLine.utf8.count { $0 == UInt8(ascii: "\n") }
+    return below == 0 ? "\r\u{1B}[K" : "\r\u{1B}[\(below)A\u{1B}[J"
+  }
 }

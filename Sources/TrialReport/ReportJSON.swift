@@ -11,7 +11,8 @@ public enum TrialReportError: Error, Equatable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .notJSON(let why): "the report is not JSON: \(why)"
-    case .badField(let name): "the report's \"\(name)\" is missing or of a wrong type; was the file written by lifeline?"
+    case .badField(let name):
+      "the report's \"\(name)\" is missing or of a wrong type; was the file written by lifeline?"
     case .unknownVersion(let version):
       "the report has format version \(version), this program reads \(TrialReport.formatVersion); use a newer lifeline"
     }
@@ -68,7 +69,8 @@ extension TrialReport {
     guard let seed = UInt64(try fields.string("seed")) else { throw .badField("seed") }
     self.init(
       title: try fields.string("title"), command: try fields.string("command"), seed: seed,
-      startedAt: WallTime(milliseconds: try fields.integer("started_at_ms")), duration: try fields.duration("duration_s"))
+      startedAt: WallTime(milliseconds: try fields.integer("started_at_ms")),
+      duration: try fields.duration("duration_s"))
     for entry in try fields.objects("options") {
       options.append(Option(try entry.string("name"), try entry.string("value")))
     }
@@ -88,7 +90,7 @@ extension TrialReport {
 }
 
 extension SuiteReport {
-  /// The content of the suite's `report.json`: the trials' verdicts; their figures are in their own reports.
+  /// The content of the suite's `index.json`: the trials' verdicts; their figures are in their own reports.
   public var json: String {
     let trials = entries.map { entry -> JSONValue in
       [

@@ -4,8 +4,6 @@ import Primitives
 /// meanwhile is the machine's own.
 public struct TrialOptions: Sendable {
   public var workers: Int
-  /// Tasks that each worker runs at once.
-  public var slots = 2
   /// How long work is submitted and things are broken.
   public var duration: Duration
   /// The time between two faults of a run that draws them.
@@ -34,8 +32,10 @@ public struct TrialOptions: Sendable {
   }
 }
 
-/// Times of a fleet under trial: short enough to see every timeout at work within a minute.
-public struct FleetTimes: Equatable, Sendable {
+/// What the processes of a fleet under trial are told: times short enough to see every timeout at work within a minute.
+public struct FleetSettings: Equatable, Sendable {
+  /// Tasks that each worker runs at once.
+  public var slots = 2
   public var heartbeatInterval: Duration = .milliseconds(500)
   public var heartbeatTimeout: Duration = .seconds(2)
   public var closedGrace: Duration = .seconds(1)
@@ -44,4 +44,12 @@ public struct FleetTimes: Equatable, Sendable {
   public var maxReconnectDelay: Duration = .seconds(1)
   /// How long everything may take to end once nothing is broken any more.
   public var drain: Duration = .seconds(40)
+
+  /// For those that prove that nothing is taken from anybody: a machine that is busy elsewhere is no fault of the fleet.
+  mutating func beUnhurried() {
+    heartbeatInterval = .seconds(1)
+    heartbeatTimeout = .seconds(5)
+    closedGrace = .seconds(4)
+    lease = .seconds(12)
+  }
 }

@@ -25,7 +25,7 @@ public final class TrialRun {
   public let loop: EventLoop
   let about: ScenarioAbout
   let scenario: any Scenario
-  let times: FleetTimes
+  let settings: FleetSettings
   let fleet: TrialFleet
   private(set) var phase = Phase.starting
   private(set) var began = Instant.zero
@@ -39,14 +39,15 @@ public final class TrialRun {
   private(set) var refusals: [String] = []
   private var numbered = 0
   private var history: HistoryFile?
-  private var historyProblem: String?
   private(set) var client: CoordinatorClient?
   private(set) var sampler: TrialSampler?
   private var timers: [Timer] = []
+  /// When something that a worker must notice was done to it.
+  private(set) var disturbances: [(worker: String, time: Instant)] = []
   var report: TrialReport
   private var completion: ((TrialReport) -> Void)?
-  /// One line that says where the run stands, each second.
-  public var onProgress: ((String) -> Void)?
+  /// Where the run stands, each second.
+  public var onProgress: ((TrialProgress) -> Void)?
   /// A fault, as it happens.
   public var onMark: ((TrialReport.Mark) -> Void)?
 
@@ -61,25 +62,28 @@ public final class TrialRun {
     self.loop = loop
     about = type.about
     scenario = type.init()
-    var times = FleetTimes()
-    scenario.adjust(&times)
-    self.times = times
+    var settings = FleetSettings()
+    scenario.adjust(&settings)
+    self.settings = settings
     random = SeededGenerator(seed: options.seed)
-    fleet = try TrialFleet(options, times, on: loop)
+    fleet = try TrialFleet(options, settings, on: loop)
     report = TrialReport(
       title: name, command: options.command, seed: options.seed, startedAt: SystemWallClock.now(), duration: .zero,
-      options: Self.settings(options, times))
-    history = try HistoryFile(appendingTo: fleet.history(of: "trial")) { _ in }
+      options: Self.options(options, settings))
+    let history = try HistoryFile(appendingTo: fleet.history(of: "trial")) { _ in }
+    self.history = history
+    fleet.onWorkerEnd = { name in if let id = try? WorkerID(name) { history.record(.workerEnded(id)) } }
   }
 
-  private static func settings(_ options: TrialOptions, _ times: FleetTimes) -> [TrialReport.Option] {
+  private static func options(_ options: TrialOptions, _ settings: FleetSettings) -> [TrialReport.Option] {
     func seconds(_ duration: Duration) -> String { "\(duration.inSeconds) s" }
     return [
-      .init("workers", "\(options.workers)"), .init("slots of each", "\(options.slots)"),
-      .init("duration", seconds(options.duration)), .init("heartbeat interval", seconds(times.heartbeatInterval)),
-      .init("heartbeat timeout", seconds(times.heartbeatTimeout)), .init("closed grace", seconds(times.closedGrace)),
-      .init("lease", seconds(times.lease)), .init("reconnect delay", seconds(times.reconnectDelay)),
-      .init("drain within", seconds(times.drain)),
+      .init("workers", "\(options.workers)"), .init("slots of each", "\(settings.slots)"),
+      .init("duration", seconds(options.duration)), .init("heartbeat interval", seconds(settings.heartbeatInterval)),
+      .init("heartbeat timeout", seconds(settings.heartbeatTimeout)),
+      .init("closed grace", seconds(settings.closedGrace)),
+      .init("lease", seconds(settings.lease)), .init("reconnect delay", seconds(settings.reconnectDelay)),
+      .init("drain within", seconds(settings.drain)),
     ]
   }
 
@@ -141,7 +145,7 @@ public final class TrialRun {
         loadEnded = loop.now
         mark("nothing is broken any more")
         history?.record(.faultsEnded)
-        timers.append(loop.schedule(after: times.drain) { [weak self] in self?.stop() })
+        timers.append(loop.schedule(after: settings.drain) { [weak self] in self?.stop() })
         stopIfDrained()
       }
     }
@@ -198,9 +202,16 @@ public final class TrialRun {
     public var description: String { "the trial ended without a verdict" }
   }
 
-  /// Writes `report.json` into the report's folder.
+  /// Writes `report.json` and `report.html` into the report's folder.
   public func write(_ report: TrialReport) throws {
     try TextFile.write(report.json, to: "\(options.directory)/report.json")
+    try TextFile.write(report.html, to: "\(options.directory)/report.html")
+  }
+
+  /// Writes `index.json` and `index.html`.
+  public static func write(_ suite: SuiteReport, in directory: String) throws {
+    try TextFile.write(suite.json, to: "\(directory)/index.json")
+    try TextFile.write(suite.html, to: "\(directory)/index.html")
   }
 
   // MARK: Work
@@ -281,9 +292,9 @@ public final class TrialRun {
     at(interval) { $0.every(interval, body) }
   }
 
-  /// Says what is being done to the fleet.
-  func mark(_ label: String) {
-    let mark = TrialReport.Mark(at: seconds, label)
+  /// Says what is being done to the fleet, and how long it is meant to last, if it does.
+  func mark(_ label: String, for duration: Duration? = nil) {
+    let mark = TrialReport.Mark(at: seconds, until: duration.map { seconds + $0.inSeconds }, label)
     report.marks.append(mark)
     history?.record(.fault(label))
     onMark?(mark)
@@ -294,7 +305,7 @@ public final class TrialRun {
 
   /// The coordinator is killed, and another started on its store after `pause`; `ready` is called once it listens.
   func killCoordinator(for pause: Duration, ready: @escaping (TrialRun) -> Void = { _ in }) {
-    mark("the coordinator is killed for \(pause.wholeMilliseconds) ms")
+    mark("the coordinator is killed for \(pause.wholeMilliseconds) ms", for: pause)
     fleet.killCoordinator()
     startCoordinator(after: pause, ready)
   }
@@ -310,14 +321,27 @@ public final class TrialRun {
     }
   }
 
+  /// Remembers that `name` must come back from now on.
+  func disturb(_ name: String, _ label: String) {
+    mark(label)
+    disturbances.append((worker: name, time: MonotonicClock.now()))
+  }
+
   func killWorker(_ name: String, for pause: Duration) {
-    mark("\(name) is killed for \(pause.wholeMilliseconds) ms")
+    mark("\(name) is killed for \(pause.wholeMilliseconds) ms", for: pause)
     fleet.killWorker(name)
-    at(pause) { try $0.fleet.startWorker(name) }
+    startWorker(name, after: pause)
+  }
+
+  private func startWorker(_ name: String, after pause: Duration) {
+    at(pause) { run in
+      guard run.fleet.workers[name] == nil else { return run.startWorker(name, after: .milliseconds(20)) }
+      try run.fleet.startWorker(name)
+    }
   }
 
   func freezeWorker(_ name: String, for pause: Duration) {
-    mark("\(name) is frozen for \(pause.wholeMilliseconds) ms")
+    mark("\(name) is frozen for \(pause.wholeMilliseconds) ms", for: pause)
     fleet.freezeWorker(name)
     at(pause) { $0.fleet.thawWorker(name) }
   }

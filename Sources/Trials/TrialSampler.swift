@@ -14,9 +14,12 @@ final class TrialSampler {
   private var isLost = false
   private(set) var connected = 0
   private(set) var reconnections = 0
+  private var lastReconnections: [String: Int] = [:]
   private(set) var refusedWrites = 0
   /// The longest round trip of a heartbeat that a worker has reported lately, in seconds.
   private(set) var longestRoundTrip = 0.0
+  /// The longest of the whole run, in seconds.
+  private(set) var worstRoundTrip = 0.0
   /// Called with each look at the workers, ten times a second.
   var onLook: ((TrialSampler) -> Void)?
   private(set) var counts: [TaskStatus: Int] = [:]
@@ -70,9 +73,15 @@ final class TrialSampler {
       guard case .success(let reply) = answer else { return }
       let workers = (reply["workers"]?.array ?? []).compactMap(\.object)
       connected = workers.count { $0["state"]?.string == "connected" }
-      reconnections = workers.reduce(0) { $0 + Int($1["reconnections"]?.integer ?? 0) }
+      for worker in workers {
+        guard let name = worker["worker_id"]?.string, let count = worker["reconnections"]?.integer else { continue }
+        // A coordinator that was started again counts from zero.
+        let before = lastReconnections.updateValue(Int(count), forKey: name) ?? 0
+        reconnections += Int(count) >= before ? Int(count) - before : Int(count)
+      }
       refusedWrites = workers.reduce(0) { $0 + Int($1["refused_writes"]?.integer ?? 0) }
       longestRoundTrip = workers.compactMap { $0["rtt_s"]?.number }.max() ?? 0
+      worstRoundTrip = max(worstRoundTrip, longestRoundTrip)
       onLook?(self)
       run.saw(connected: connected)
     }
@@ -93,9 +102,18 @@ final class TrialSampler {
     record("coordinator memory", isDown ? 0 : Double(memory) / 1_024)
     record("heartbeat round trip", longestRoundTrip * 1_000)
     lastEnded = ended
-    run.onProgress?(
-      "\(Int(run.seconds)) s  \(connected)/\(run.options.workers) workers  \(ended)/\(run.orders.count) tasks ended  "
-        + "\(counts[.queued] ?? 0) queued  \(counts[.running] ?? 0) running  \(run.report.marks.count) faults")
+    run.onProgress?(progress)
+  }
+
+  private var progress: TrialProgress {
+    let marks = run.report.marks
+    let isRecent = marks.last.map { run.seconds < ($0.end ?? $0.start) + 3 } ?? false
+    return TrialProgress(
+      name: run.report.title, elapsed: .seconds(run.seconds), total: run.options.duration,
+      connectedWorkers: run.fleet.coordinator == nil ? 0 : connected, workers: run.options.workers,
+      reconnections: reconnections, endedTasks: run.ended, runningTasks: counts[.running] ?? 0,
+      queuedTasks: counts[.queued] ?? 0, tasks: run.orders.count, faults: marks.count,
+      fault: run.phase == .draining ? "the faults are over, the work ends" : isRecent ? marks.last?.label : nil)
   }
 
   private func record(_ name: String, _ value: Double) {

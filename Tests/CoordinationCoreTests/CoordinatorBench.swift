@@ -49,6 +49,7 @@ final class CoordinatorBench {
       case .answer(_, let answer): answers.append(answer)
       case .notice(let notice): notices.append(notice)
       case .log(let entry): logs.append(entry)
+      case .trace: break
       }
     }
   }

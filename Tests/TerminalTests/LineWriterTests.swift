@@ -31,6 +31,17 @@ import Testing
     #expect(pipe.readAvailable() == "[#--]\(erase)log\n[#--]\(erase)[##-]\(erase)end\n")
   }
 
+  @Test func `a live block of several lines is erased as a whole`() {
+    let pipe = Pipe()
+    let writer = writer(pipe, isTerminal: true)
+    writer.show(live: "a\nb\nc")
+    writer.write(line: "log")
+    writer.show(live: "d")
+    writer.show(live: "")
+    let eraseThree = "\r\u{1B}[2A\u{1B}[J"
+    #expect(pipe.readAvailable() == "a\nb\nc\(eraseThree)log\na\nb\nc\(eraseThree)d\r\u{1B}[K")
+  }
+
   @Test func `lines that nobody reads are counted and mentioned when somebody reads again`() {
     let pipe = Pipe()
     let writer = writer(pipe, isTerminal: false)

@@ -24,7 +24,9 @@ extension TrialReport {
       Series("nothing", unit: "", group: "Queue"),
     ]
     report.marks = [Mark(at: 10, until: 12.5, "coordinator killed"), Mark(at: 30, "reset")]
-    report.latencies = [LatencySummary("reconnection", unit: "ms", count: 9, percentiles: [.init(50, 3.25), .init(100, 9)])]
+    report.latencies = [
+      LatencySummary("reconnection", unit: "ms", count: 9, percentiles: [.init(50, 3.25), .init(100, 9)])
+    ]
     report.logs = ["coordinator.log", "logs/worker 1.log"]
     report.notes = ["two cores"]
     return report
@@ -119,7 +121,8 @@ extension TrialReport {
     let json = TrialReport.full.json
     #expect(refusal(json.replacing(#""met":true"#, with: #""met":1"#)) == .badField("met"))
     #expect(refusal(json.replacing(#"[1.5,5.0]"#, with: #"[1.5]"#)) == .badField("points"))
-    #expect(refusal(json.replacing(#""duration_s":61."#, with: #""duration_s":1e300,"x":61."#)) == .badField("duration_s"))
+    #expect(
+      refusal(json.replacing(#""duration_s":61."#, with: #""duration_s":1e300,"x":61."#)) == .badField("duration_s"))
   }
 
   @Test func `a suite lists its trials with their verdicts`() throws {

@@ -32,6 +32,7 @@ import Testing
     .committed(batch: 1), .registered(worker, session, resumed: true),
     .coordinatorHandled(worker, session, sequence: 12, .taskResult),
     .staleAttemptRefused(key, worker, "a kind of \"another\" service"), .workerStarted(worker, boot: "abc"),
+    .workerEnded(worker),
     .sessionJoined(worker, session, resumed: false), .workerHandled(worker, session, sequence: 1, .stateSyncAck),
     .attemptStarted(key, worker, from: checkpoint), .attemptStarted(key, worker, from: nil),
     .attemptStopped(key, worker, .leaseExpired), .attemptStopped(key, worker, .superseded),

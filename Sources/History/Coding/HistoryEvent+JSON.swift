@@ -21,6 +21,7 @@ extension HistoryEvent {
       Self.attempt("staleAttemptRefused", key, worker, ["kind": .string(kind.name)])
     case .workerStarted(let worker, let boot):
       ["event": "workerStarted", "worker": .string(worker.text), "boot": .string(boot)]
+    case .workerEnded(let worker): ["event": "workerEnded", "worker": .string(worker.text)]
     case .sessionJoined(let worker, let session, let resumed):
       Self.joining("sessionJoined", worker, session, resumed)
     case .workerHandled(let worker, let session, let sequence, let kind):
@@ -68,6 +69,7 @@ extension HistoryEvent {
     case "staleAttemptRefused":
       self = .staleAttemptRefused(try reader.attempt(), try reader.worker(), try reader.kind())
     case "workerStarted": self = .workerStarted(try reader.worker(), boot: try reader.text("boot"))
+    case "workerEnded": self = .workerEnded(try reader.worker())
     case "sessionJoined":
       self = .sessionJoined(try reader.worker(), try reader.session(), resumed: try reader.flag("resumed"))
     case "workerHandled":

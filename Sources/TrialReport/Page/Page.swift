@@ -4,7 +4,9 @@ enum Page {
   static let listedMax = 200
 
   /// A whole document. Nothing in it asks for the network or for a script, and its policy forbids both.
-  static func document(title: String, isPassed: Bool, header: HTML, main: HTML) -> String {
+  ///
+  /// - Parameter data: the file beside it with the same results.
+  static func document(title: String, isPassed: Bool, data: String, header: HTML, main: HTML) -> String {
     let page: HTML = """
       <!DOCTYPE html>
       <html lang="en">
@@ -25,7 +27,7 @@ enum Page {
       <main id="content">
       \(main)</main>
       <footer>
-      <p>Written by lifeline. The same results for programs: \(HTML.link(to: "report.json", "report.json")).</p>
+      <p>Written by lifeline. The same results for programs: \(HTML.link(to: data, data)).</p>
       </footer>
       </body>
       </html>

@@ -50,13 +50,14 @@ enum StyleSheet {
     .dot.s0{fill:var(--s0)}.dot.s1{fill:var(--s1)}.dot.s2{fill:var(--s2)}.dot.s3{fill:var(--s3)}
     .dot.s4{fill:var(--s4)}.dot.s5{fill:var(--s5)}
     .key{width:2.6rem;height:.6rem;margin-right:.5rem;vertical-align:middle}
-    figure table{font-size:.88rem}
+    figure table{font-size:.84rem}
     footer{margin-top:2.5rem;padding-bottom:2rem;color:var(--soft);font-size:.9rem}
     .skip{position:absolute;left:-99rem}.skip:focus{position:static}
     @media (max-width:40rem){header,main,footer{padding-left:.9rem;padding-right:.9rem}figure{padding:.7rem .5rem}
-    .wide{display:none}.narrow{display:block}th,td{padding:.3rem .4rem}h1{font-size:1.3rem}table{font-size:.88rem}
+    .wide{display:none}.narrow{display:block}th,td{padding:.3rem .3rem;hyphens:auto}
+    td:not(.n){overflow-wrap:anywhere}h1{font-size:1.3rem}table{font-size:.84rem}
     figure table{font-size:.82rem}.key{width:1.6rem}}
-    @media (min-width:150rem){html{font-size:1.3rem}}
+    @media (min-width:150rem){html{font-size:1.3rem}.tick{font-size:14.5px}.mark{font-size:12.5px}}
     @media print{:root{color-scheme:light;--bg:#fff;--fg:#000;--soft:#333;--line:#bbb;--card:#fff;--link:#000;
     --good:#0a4d1c;--goodbg:#fff;--bad:#8a0018;--badbg:#fff;--band:#8a6100;
     --s0:#0b62a8;--s1:#c2410c;--s2:#0f766e;--s3:#a21caf;--s4:#7a4a05;--s5:#475569}

@@ -1,7 +1,7 @@
 internal import Primitives
 
 extension SuiteReport {
-  /// The content of the suite's `report.html`: one line for each trial, with a link to its own page.
+  /// The content of the suite's `index.html`: one line for each trial, with a link to its own page.
   public var html: String {
     let failed = entries.count { !$0.report.isPassed }
     let why =
@@ -14,7 +14,7 @@ extension SuiteReport {
           violations.isEmpty ? nil : Page.count(violations.count, "violation", "violations") + " outside the trials",
         ].compactMap(\.self).joined(separator: ", ") + "."
     return Page.document(
-      title: title, isPassed: isPassed,
+      title: title, isPassed: isPassed, data: "index.json",
       header: Page.banner(
         isPassed: isPassed, why: why, command: command,
         facts: ["started \(startedAt.iso8601)", "took \(NumberText.time(duration.inSeconds))"]),

@@ -4,7 +4,7 @@ extension TrialReport {
   /// The content of `report.html`: one self-contained page, without scripts, that needs no network.
   public var html: String {
     Page.document(
-      title: title, isPassed: isPassed,
+      title: title, isPassed: isPassed, data: "report.json",
       header: Page.banner(
         isPassed: isPassed, why: why, command: command,
         facts: [
@@ -25,7 +25,8 @@ extension TrialReport {
     if !violations.isEmpty { parts.append(Page.count(violations.count, "violation", "violations")) }
     if parts.isEmpty {
       return criteria.count == 1
-        ? "Its criterion is met, no rule was violated." : "All \(criteria.count) criteria are met, no rule was violated."
+        ? "Its criterion is met, no rule was violated."
+        : "All \(criteria.count) criteria are met, no rule was violated."
     }
     return parts.joined(separator: ", ") + "."
   }
@@ -40,15 +41,15 @@ extension TrialReport {
     let rows = criteria.map { criterion -> HTML in
       """
       <tr\(criterion.isMet ? "" : " class=\"row-bad\"" as HTML)>\(Page.rowHead(criterion.name))\
-      \(Page.cell(criterion.expected))\(Page.cell(criterion.measured))\
-      <td class="state \(criterion.isMet ? "met" : "unmet")">\(criterion.isMet ? "met" : "NOT MET")</td></tr>
+      <td class="state \(criterion.isMet ? "met" : "unmet")">\(criterion.isMet ? "met" : "NOT MET")</td>\
+      \(Page.cell(criterion.expected))\(Page.cell(criterion.measured))</tr>
 
       """
     }
     return Page.section(
       "Criteria", id: "criteria",
       Page.table(
-        "Criteria", head: ["Criterion", "Required", "Measured", "Verdict"].map(Page.head), rows: rows))
+        "Criteria", head: ["Criterion", "Verdict", "Required", "Measured"].map(Page.head), rows: rows))
   }
 
   private var finiteMarks: [Mark] {
@@ -69,13 +70,16 @@ extension TrialReport {
       let plot = Plot(group, members, marks: marks, end: end, number: index + 1)
       return """
         <figure>
-        <figcaption><h3>\(group)\(plot.unit.isEmpty ? "" : " <small>(\(plot.unit))</small>" as HTML)</h3></figcaption>
+        <figcaption><h3>\(Self.heading(group))\(plot.unit.isEmpty ? "" : " <small>(\(plot.unit))</small>" as HTML)</h3></figcaption>
         \(plot.svg(.wide, kind: "wide"))\(plot.svg(.narrow, kind: "narrow"))\(Self.legend(plot))</figure>
 
         """
     }
     return Page.section("Over time", id: "plots", class: "all", "<div class=\"plots\">\n\(figures)</div>\n")
   }
+
+  /// With a capital, as headings have.
+  private static func heading(_ text: String) -> String { text.prefix(1).uppercased() + text.dropFirst() }
 
   /// Names the lines and says what they come down to; for those who cannot see them it is the plot.
   private static func legend(_ plot: Plot) -> HTML {

@@ -58,25 +58,23 @@ struct Plot {
     return sentences.joined(separator: " ")
   }
 
-  private func bands(_ frame: PlotFrame, _ time: PlotAxis) -> [HTML] {
-    MarkBand.place(marks, in: frame, time).map { band in
-      let top = point(frame.top)
-      let shape: HTML =
-        band.width > 0
-        ? """
-        <rect class="band" x="\(point(band.left))" y="\(top)" width="\(point(max(band.width, 0.5)))" \
-        height="\(point(frame.plotHeight))"/>
-        """ : ""
+  /// All bands in one path and all edges in another: a run of hours has hundreds, and overlapping ones do not darken.
+  private func bands(_ frame: PlotFrame, _ time: PlotAxis) -> HTML {
+    var areas: HTML = ""
+    var edges: HTML = ""
+    var words: HTML = ""
+    for band in MarkBand.place(marks, in: frame, time) {
+      let left = point(band.left)
+      if band.width > 0 {
+        areas += "M\(left) \(point(frame.top))H\(point(band.left + band.width))V\(point(frame.baseline))H\(left)z"
+      }
       let foot = frame.top - 6 - Double(MarkBand.lanes - 1 - band.lane) * 15
       // The line reaches up to its words, so that words in the upper lane are not taken for a neighbour's.
-      let line: HTML = """
-        <path class="edge" d="M\(point(band.left)) \(point(band.label == nil ? frame.top : foot + 3))\
-        V\(point(frame.baseline))"/>
-        """
-      let text: HTML =
-        band.label.map { "<text class=\"mark\" x=\"\(point(band.left))\" y=\"\(point(foot))\">\($0)</text>" } ?? ""
-      return "\(shape)\(line)\(text)\n"
+      edges += "M\(left) \(point(band.label == nil ? frame.top : foot + 3))V\(point(frame.baseline))"
+      if let label = band.label { words += "<text class=\"mark\" x=\"\(left)\" y=\"\(point(foot))\">\(label)</text>\n" }
     }
+    guard !marks.isEmpty else { return "" }
+    return "<path class=\"band\" d=\"\(areas)\"/><path class=\"edge\" d=\"\(edges)\"/>\n\(words)"
   }
 
   private func axes(_ frame: PlotFrame, _ time: PlotAxis, _ values: PlotAxis) -> HTML {
@@ -125,15 +123,31 @@ struct Plot {
         let (x, y) = (frame.x(first.seconds, time), frame.y(first.value, values))
         return "<circle class=\"dot s\(style)\" cx=\"\(point(x))\" cy=\"\(point(y))\" r=\"3\"/>\n"
       }
-      let path = points.map { "\(point(frame.x($0.seconds, time))) \(point(frame.y($0.value, values)))" as HTML }
-      let data = path.map(\.text).joined(separator: "L")
-      return "<path class=\"line s\(style)\" d=\"M\(data)\"/>\n"
+      let data = path(points.map { (frame.x($0.seconds, time), frame.y($0.value, values)) })
+      return "<path class=\"line s\(style)\" d=\"\(data)\"/>\n"
     }
   }
 
-  /// A coordinate: a tenth of a unit is finer than a screen.
-  private func point(_ value: Double) -> HTML {
-    let tenths = Int((min(max(value, -1e6), 1e6) * 10).rounded())
+  /// Each point as its distance from the one before, which takes fewer digits than its place.
+  private func path(_ places: [(x: Double, y: Double)]) -> HTML {
+    var text = ""
+    var last = (x: 0, y: 0)
+    for (index, place) in places.enumerated() {
+      // The difference of rounded places, so that errors do not add up.
+      let next = (x: Self.tenths(place.x), y: Self.tenths(place.y))
+      let step: HTML = "\(number(next.x - last.x)) \(number(next.y - last.y))"
+      text += (index == 0 ? "M" : index == 1 ? "l" : " ") + step.text
+      last = next
+    }
+    return HTML(stringLiteral: text)
+  }
+
+  /// A tenth of a unit is finer than a screen.
+  private static func tenths(_ value: Double) -> Int { Int((min(max(value, -1e6), 1e6) * 10).rounded()) }
+
+  private func point(_ value: Double) -> HTML { number(Self.tenths(value)) }
+
+  private func number(_ tenths: Int) -> HTML {
     let sign = tenths < 0 ? "-" : ""
     let (whole, tenth) = (tenths.magnitude / 10, tenths.magnitude % 10)
     return HTML(stringLiteral: tenth == 0 ? "\(sign)\(whole)" : "\(sign)\(whole).\(tenth)")

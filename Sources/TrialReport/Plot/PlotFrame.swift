@@ -66,6 +66,8 @@ struct MarkBand: Equatable {
   static let lanes = 2
   /// About the width of a character at the size that the style sheet gives.
   private static let characterWidth = 6.3
+  /// Fewer characters than this say nothing; then the number stands alone.
+  private static let leastWords = 10
 
   let number: Int
   let left: Double
@@ -88,10 +90,9 @@ struct MarkBand: Equatable {
       let lane = free.indices.first { free[$0] <= left }
       var label: String?
       if let lane {
-        // Words must end before the next mark, or the next would have to go a lane down for no reason of its own.
-        let room = (lane == 0 ? next : frame.width) - left
-        let isFitting = Double(full.count) * characterWidth <= min(room, frame.width - left)
-        let text = isFitting ? full : number
+        // Words must end before the next mark, whose line would cross them or whose number would have to go a lane down.
+        let room = Int((next - left) / characterWidth)
+        let text = full.count <= room ? full : room >= leastWords ? full.prefix(room - 2) + "…" : number
         if left + Double(text.count) * characterWidth <= frame.width {
           label = text
           free[lane] = left + Double(text.count + 1) * characterWidth

@@ -9,7 +9,7 @@ final class TrialFleet {
   private let loop: EventLoop
   private let options: TrialOptions
   private let program: String
-  let times: FleetTimes
+  let settings: FleetSettings
   private(set) var coordinator: ChildProcess?
   private(set) var workers: [String: ChildProcess] = [:]
   private(set) var proxies: [String: FaultProxy] = [:]
@@ -17,16 +17,22 @@ final class TrialFleet {
   private var frozen: Set<String> = []
   private var expected: Set<Int32> = []
   private var onEmpty: (() -> Void)?
+  /// Called when a worker's process has ended.
+  var onWorkerEnd: ((String) -> Void)?
+  /// Workers that something kills from within are started again, and counted here; nobody is accused of it.
+  var revivesWorkers = false
+  private(set) var revivals = 0
+  private var isStopping = false
   /// What is in front of the coordinator's command line.
   var coordinatorPrefix: [String] = []
   /// Processes that ended although nobody ended them.
   private(set) var unexpectedEnds: [String] = []
   private(set) var names: [String] = []
 
-  init(_ options: TrialOptions, _ times: FleetTimes, on loop: EventLoop) throws(SystemError) {
+  init(_ options: TrialOptions, _ settings: FleetSettings, on loop: EventLoop) throws(SystemError) {
     self.loop = loop
     self.options = options
-    self.times = times
+    self.settings = settings
     program = try options.program == "/proc/self/exe" ? Self.thisProgram() : options.program
     for folder in ["logs", "history", "state"] { try TextFile.makeFolder("\(options.directory)/\(folder)") }
     try TextFile.write(TrialWork.script, to: script)
@@ -52,8 +58,8 @@ final class TrialFleet {
 
   private var heartbeats: [String] {
     [
-      "--heartbeat-interval", Self.text(times.heartbeatInterval), "--heartbeat-timeout",
-      Self.text(times.heartbeatTimeout),
+      "--heartbeat-interval", Self.text(settings.heartbeatInterval), "--heartbeat-timeout",
+      Self.text(settings.heartbeatTimeout),
     ]
   }
 
@@ -64,7 +70,7 @@ final class TrialFleet {
     guard coordinator == nil else { return }
     var arguments = [
       "coordinator", "--host", "127.0.0.1", "--port", "\(address?.port ?? 0)", "--store", store, "--lease",
-      Self.text(times.lease), "--closed-grace", Self.text(times.closedGrace), "--history",
+      Self.text(settings.lease), "--closed-grace", Self.text(settings.closedGrace), "--history",
       history(of: "coordinator"),
     ]
     arguments += heartbeats
@@ -97,16 +103,20 @@ final class TrialFleet {
   /// Starts a worker unless it runs; its proxy outlives it.
   func startWorker(_ name: String) throws(SystemError) {
     guard workers[name] == nil, let address else { return }
-    if proxies[name] == nil { proxies[name] = try FaultProxy(to: address, on: loop) }
+    if proxies[name] == nil {
+      proxies[name] = try FaultProxy(to: address, seed: options.seed &+ UInt64(proxies.count), on: loop)
+    }
     let arguments = [
       "worker", "--worker-id", name, "--coordinator", "ws://127.0.0.1:\(proxies[name]?.address.port ?? 0)", "--slots",
-      "\(options.slots)", "--state-dir", "\(options.directory)/state/\(name)", "--reconnect-delay",
-      Self.text(times.reconnectDelay), "--max-reconnect-delay", Self.text(times.maxReconnectDelay), "--history",
+      "\(settings.slots)", "--state-dir", "\(options.directory)/state/\(name)", "--reconnect-delay",
+      Self.text(settings.reconnectDelay), "--max-reconnect-delay", Self.text(settings.maxReconnectDelay), "--history",
       history(of: name),
     ]
     workers[name] = try spawn(name, arguments + heartbeats, output: .null) { [weak self] in
-      self?.workers[name] = nil
-      self?.frozen.remove(name)
+      guard let self else { return }
+      workers[name] = nil
+      frozen.remove(name)
+      onWorkerEnd?(name)
     }
   }
 
@@ -132,11 +142,16 @@ final class TrialFleet {
 
   /// Ends every fault: what is frozen goes on, what was killed is started, and nothing is cut.
   func heal(_ ready: @escaping () -> Void) throws(SystemError) {
-    for proxy in proxies.values {
-      proxy.setBlackHole(false)
-      proxy.isRefusing = false
-    }
+    for proxy in proxies.values { proxy.heal() }
     for name in frozen { thawWorker(name) }
+    // What was told to end has to be gone before it can be started again.
+    guard (Array(workers.values) + [coordinator].compactMap { $0 }).allSatisfy({ !expected.contains($0.pid) }) else {
+      loop.schedule(after: .milliseconds(20)) { [weak self] in
+        guard let self, !isStopping else { return }
+        do { try heal(ready) } catch { note("the fleet cannot be healed: \(error)") }
+      }
+      return
+    }
     for name in names { try startWorker(name) }
     if coordinator == nil { try startCoordinator(ready) } else { ready() }
   }
@@ -146,6 +161,7 @@ final class TrialFleet {
   /// Ends everything in order, what does not end within ten seconds by force, and calls `done`.
   func stop(_ done: @escaping () -> Void) {
     onEmpty = done
+    isStopping = true
     for name in frozen { thawWorker(name) }
     for worker in workers.values { end(worker, SIGTERM) }
     // Workers first: what they still owe is delivered before the coordinator goes.
@@ -156,6 +172,22 @@ final class TrialFleet {
       }
     }
     callIfEmpty()
+  }
+
+  private func judgeEnd(of name: String, _ pid: Int32, _ status: Reactor.ExitStatus) {
+    if expected.remove(pid) != nil {
+      // One that was asked to end must do so in order.
+      if case .exited(let code) = status, code != 0 { note("\(name) ended with \(status)") }
+      return
+    }
+    guard revivesWorkers, status == .signalled(SIGKILL), name != "coordinator" else {
+      return note("\(name) ended by itself: \(status)")
+    }
+    revivals += 1
+    loop.schedule(after: .milliseconds(300)) { [weak self] in
+      guard let self, !isStopping else { return }
+      do { try startWorker(name) } catch { note("\(error)") }
+    }
   }
 
   private func note(_ text: String) { unexpectedEnds.append(text) }
@@ -190,7 +222,7 @@ final class TrialFleet {
     let process = try ChildProcess.spawn(configuration, on: loop) { [weak self] status in
       ended()
       guard let self else { return }
-      if expected.remove(pid) == nil { note("\(name) ended by itself: \(status)") }
+      judgeEnd(of: name, pid, status)
       callIfEmpty()
     }
     pid = process.pid

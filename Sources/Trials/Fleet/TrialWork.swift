@@ -13,8 +13,10 @@ struct TrialWork: Equatable, Sendable {
   var outputBytes = 0
   var priority = TaskPriority.normal
   var retries = 0
-  /// Its exit status in the end.
-  var exitCode = 0
+  /// Its exit status in the end; `nil` when it never comes to one.
+  var exitCode: Int? = 0
+  /// It kills the worker that runs it, and is given up after so many attempts that were lost.
+  var lethalAttempts: Int?
 
   init(id: TaskID) { self.id = id }
 
@@ -22,12 +24,15 @@ struct TrialWork: Equatable, Sendable {
 
   func submission(script: String, run: String) -> JSONValue {
     let arguments = [
-      "sh", script, "\(steps)", "\(pause.inSeconds)", "\(padBytes)", "\(outputBytes)", "\(exitCode)",
+      "sh", script, "\(steps)", "\(pause.inSeconds)", "\(padBytes)", "\(outputBytes)", "\(exitCode ?? 0)",
+      lethalAttempts == nil ? "tame" : "lethal",
     ]
-    return [
+    var object: JSONObject = [
       "task_id": .string(id.text), "name": .string(id.text), "command": .array(arguments.map(JSONValue.string)),
       "priority": .string(priority.name), "retries": .integer(Int64(retries)), "run": .string(run),
     ]
+    if let lethalAttempts { object["max_lost_attempts"] = .integer(Int64(lethalAttempts)) }
+    return .object(object)
   }
 
   /// Counts from its checkpoint, and says what it does in a journal that no part of the system under trial touches.
@@ -40,6 +45,10 @@ struct TrialWork: Equatable, Sendable {
     if [ "$3" -gt 0 ]; then pad=$(head -c "$3" /dev/zero | tr '\\0' x); fi
     say() { echo "$1 $LIFELINE_TASK_ID $LIFELINE_ATTEMPT $n" >> "$LIFELINE_TRIAL_JOURNAL"; }
     say start
+    if [ "$6" = lethal ]; then
+      read -r _ _ _ worker _ < "/proc/$PPID/stat"
+      kill -9 "$worker"
+    fi
     while [ "$n" -lt "$1" ]; do
       sleep "$2"
       n=$((n + 1))

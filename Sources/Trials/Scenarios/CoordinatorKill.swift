@@ -10,6 +10,8 @@ final class CoordinatorKill: Scenario {
 
   private var kills = 0
 
+  func adjust(_ settings: inout FleetSettings) { settings.beUnhurried() }
+
   func begin(_ run: TrialRun) {
     run.keepBusy { $0.steps = 8 }
     kill(run)

@@ -36,7 +36,7 @@ final class EndToEnd: Scenario {
       run.mark("\(name)'s connection is cut \(bytes) bytes \(isUp ? "up" : "down") from now")
       proxy?.cut(after: bytes, isUp ? .up : .down)
     case 35..<55:
-      run.mark("\(name) is in a black hole for \(long.wholeMilliseconds) ms")
+      run.mark("\(name) is in a black hole for \(long.wholeMilliseconds) ms", for: long)
       proxy?.setBlackHole(true)
       run.at(long) { $0.fleet.proxies[name]?.setBlackHole(false) }
     case 55..<70: run.killWorker(name, for: short)

@@ -19,7 +19,7 @@ public struct ScenarioAbout: Equatable, Sendable {
 protocol Scenario: AnyObject {
   static var about: ScenarioAbout { get }
   init()
-  func adjust(_ times: inout FleetTimes)
+  func adjust(_ settings: inout FleetSettings)
   /// The coordinator is about to be started for the first time.
   func prepare(_ fleet: TrialFleet)
   /// All workers are registered: submit work, and plan faults.
@@ -31,7 +31,7 @@ protocol Scenario: AnyObject {
 }
 
 extension Scenario {
-  func adjust(_ times: inout FleetTimes) {}
+  func adjust(_ settings: inout FleetSettings) {}
   func prepare(_ fleet: TrialFleet) {}
   func end(_ run: TrialRun) {}
 }
@@ -39,7 +39,11 @@ extension Scenario {
 /// Every scenario there is.
 public enum Scenarios {
   static var all: [any Scenario.Type] {
-    [SteadyLoad.self, ThunderingHerd.self, CoordinatorKill.self]
+    [
+      ThunderingHerd.self, SteadyLoad.self, MessageFlood.self, CheckpointHeavy.self, MixedPriority.self, Flapping.self,
+      HalfOpen.self, OneWayPartition.self, ZombieResume.self, CoordinatorKill.self, BothKill.self, SlowReader.self,
+      CorruptBytes.self, DiskFull.self, PoisonTask.self, Slowloris.self, RollingDrain.self,
+    ]
   }
 
   public static var list: [ScenarioAbout] { all.map { $0.about } }

@@ -7,6 +7,8 @@ final class SteadyLoad: Scenario {
     passes: "no worker reconnects; no attempt is lost", workers: 5, duration: .seconds(30), quickWorkers: 3,
     quickDuration: .seconds(5))
 
+  func adjust(_ settings: inout FleetSettings) { settings.beUnhurried() }
+
   func begin(_ run: TrialRun) { run.keepBusy() }
 
   func judge(_ run: TrialRun, _ evidence: Evidence) -> [TrialReport.Criterion] {
@@ -23,7 +25,7 @@ final class SteadyLoad: Scenario {
 extension TrialRun {
   /// Submits, each second, what two thirds of the fleet's slots do in a second, so that a fault's backlog can be caught up.
   func keepBusy(_ shape: @escaping (inout TrialWork) -> Void = { _ in }) {
-    let perSecond = max(1, options.workers * options.slots * 2 / 3)
+    let perSecond = max(1, options.workers * settings.slots * 2 / 3)
     every(.seconds(1)) { run in
       // What waits already is enough.
       guard run.orders.count - run.ended < perSecond * 6 else { return }

@@ -1,4 +1,5 @@
 import CoordinationCore
+import History
 import Primitives
 import TrialReport
 
@@ -31,12 +32,20 @@ extension Evidence {
         return nil
       },
       share("nothing is recorded twice", "one end per task, attempts numbered without a hole", doubled),
-      share("the winning attempt did its work once", "started once, done once, by its own journal", unproved),
+      share("the winning attempt did its work once", "started once, done once, by its own journal") {
+        unproved($0, run)
+      },
       share("attempts continue from their checkpoints", "each starts at the checkpoint it was given", discontinued),
       TrialReport.Criterion(
-        "work drains once faults end", expected: "at most \(run.times.drain.inSeconds) s",
+        "work drains once faults end", expected: "at most \(run.settings.drain.inSeconds) s",
         measured: run.drained.map { "\(Self.rounded($0.inSeconds)) s" } ?? "\(run.orders.count - run.ended) tasks left",
         isMet: run.drained != nil),
+      TrialReport.Criterion(
+        "the whole history was read", expected: "every acknowledged submit, with commits and attempts",
+        measured: "\(statistics.events) events: \(statistics.submitted) submits, \(statistics.commits) commits, "
+          + "\(statistics.attempts) attempts, \(statistics.handled) numbered messages",
+        isMet: statistics.submitted == acknowledged.count && statistics.commits > 0
+          && statistics.attempts >= acknowledged.count && statistics.handled > 0),
       TrialReport.Criterion(
         "no process fails", expected: "none ends by itself",
         measured: "\(run.fleet.unexpectedEnds.count)"
@@ -44,10 +53,36 @@ extension Evidence {
     ]
   }
 
+  /// How long workers took to join again after each disturbance.
+  func rejoining(_ run: TrialRun) -> TrialReport.Criterion {
+    let limit = run.settings.heartbeatTimeout + run.settings.maxReconnectDelay + .seconds(1)
+    var delays: [Double] = []
+    var missing: [String] = []
+    for (worker, time) in run.disturbances {
+      let joined = history.first { record in
+        guard record.time > time, case .sessionJoined(let id, _, resumed: _) = record.event else { return false }
+        return id.text == worker
+      }
+      if let joined {
+        delays.append((joined.time - time).inSeconds)
+      } else {
+        missing.append("\(worker) never joined again")
+      }
+    }
+    let longest = delays.max() ?? 0
+    return TrialReport.Criterion(
+      "workers notice and come back", expected: "each within \(limit.inSeconds) s",
+      measured: "\(delays.count) of \(run.disturbances.count), the longest in \(Self.rounded(longest)) s"
+        + Self.some(missing),
+      isMet: !delays.isEmpty && missing.isEmpty && longest <= limit.inSeconds)
+  }
+
   private func doubled(_ id: TaskID) -> String? {
     guard let detail = tasks[id] else { return "\(id) is missing" }
     let ends = detail.attempts.count { [.completed, .failed, .cancelled].contains($0.outcome) }
     let failures = detail.task.state.failedAttempts
+    // One that was given up after too many lost attempts has no end of its own.
+    if detail.attempts.last?.outcome == .lost, ends == failures { return nil }
     // A task with retries has one failed attempt for each, and the last is its end.
     let allowed = detail.task.state.status == .failed ? max(1, failures) : failures + 1
     if ends != allowed { return "\(id) has \(ends) ends in \(detail.attempts.count) attempts" }
@@ -57,8 +92,10 @@ extension Evidence {
     return nil
   }
 
-  private func unproved(_ id: TaskID) -> String? {
+  private func unproved(_ id: TaskID, _ run: TrialRun) -> String? {
     guard let detail = tasks[id] else { return "\(id) is missing" }
+    // What kills its workers never gets to its end.
+    guard run.orders[id]?.work.lethalAttempts == nil else { return nil }
     let winner = AttemptKey(id, detail.task.state.attempt)
     let starts = detail.attempts.map { journal.starts[AttemptKey(id, $0.attempt)]?.count ?? 0 }
     if starts.contains(where: { $0 > 1 }) { return "\(id) had an attempt that was started twice" }

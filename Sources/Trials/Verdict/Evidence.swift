@@ -10,7 +10,7 @@ final class Evidence {
   private(set) var history: [HistoryRecord] = []
   private(set) var journal = TrialJournal([])
   private(set) var violations: [String] = []
-  private(set) var unfinished: [TaskID] = []
+  private(set) var statistics = HistoryChecker().statistics
 
   /// Reads everything; `done` is called on the run's loop.
   static func collect(_ run: TrialRun, _ done: @escaping (Evidence) -> Void) {
@@ -23,10 +23,12 @@ final class Evidence {
       evidence.readTasks(ids[...], from: store, on: run.loop) {
         let mailbox = run.loop.mailbox
         let done = LoopBound({ done(evidence) }, to: run.loop)
+        evidence.check()
         store.close { mailbox.post { done.value() } }
       }
     } catch {
       evidence.violations.append("the store cannot be read: \(error)")
+      evidence.check()
       run.loop.afterTurn { done(evidence) }
     }
   }
@@ -46,6 +48,23 @@ final class Evidence {
     history = HistoryText.merged(histories)
   }
 
+  /// The whole history, and the store as it is in the end, against the rules that hold for every fleet.
+  private func check() {
+    var checker = HistoryChecker()
+    for record in history { checker.observe(record) }
+    checker.finish(
+      final: tasks.values.map { detail in
+        let state = detail.task.state
+        return StoredTask(
+          id: detail.task.id, status: state.status, attempt: state.attempt, worker: state.workerID,
+          checkpoint: detail.checkpoints.last?.key)
+      })
+    statistics = checker.statistics
+    violations += checker.violations.map { "\($0)" }
+    let more = checker.violationCount - checker.violations.count
+    if more > 0 { violations.append("and \(more) more") }
+  }
+
   private func readTasks(
     _ ids: ArraySlice<TaskID>, from store: SQLiteStore, on loop: EventLoop, _ done: @escaping () -> Void
   ) {
@@ -62,11 +81,26 @@ final class Evidence {
     store.task(id) { answer in mailbox.post { next.value(answer) } }
   }
 
+  /// How many lines of all logs are such.
+  func logLines(_ run: TrialRun, _ isWanted: (Substring) -> Bool) -> Int {
+    (["coordinator"] + run.fleet.names).reduce(0) { count, name in
+      let text = String(decoding: TextFile.read("\(run.options.directory)/logs/\(name).log") ?? [], as: UTF8.self)
+      return count + text.split(separator: "\n").count(where: isWanted)
+    }
+  }
+
   func count(_ isWanted: (HistoryEvent) -> Bool) -> Int { history.count { isWanted($0.event) } }
 
   var coordinatorStarts: Int { count { if case .coordinatorStarted(_) = $0 { true } else { false } } }
   /// Attempts that were taken from their workers.
   var lostAttempts: Int { tasks.values.reduce(0) { $0 + $1.task.state.lostAttempts } }
+}
+
+extension HistoryEvent {
+  /// A checkpoint took effect at the coordinator.
+  var isHandledCheckpoint: Bool {
+    if case .coordinatorHandled(_, _, _, let kind) = self { kind == .checkpoint } else { false }
+  }
 }
 
 /// What commands wrote as they ran: `start|step|done TASK ATTEMPT N` a line.

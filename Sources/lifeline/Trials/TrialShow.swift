@@ -8,6 +8,8 @@ import Trials
 
 /// Runs trials for people: what happens as it happens, then the verdict.
 enum TrialShow {
+  static let interruption = "interrupted"
+
   /// - Returns: the exit status.
   static func run(_ plan: TrialPlan, directory: String?, printsJSON: Bool) -> Int32 {
     do {
@@ -33,14 +35,14 @@ enum TrialShow {
     let loop = try EventLoop()
     let run = try TrialRun(plan.name, plan.options(in: folder), on: loop)
     let display = TrialDisplay()
-    run.onProgress = { display.show($0, at: loop.now) }
+    run.onProgress = { display.show($0) }
     run.onMark = { display.mark($0) }
     var report: TrialReport?
     run.start {
       report = $0
       loop.stop()
     }
-    let signals = try [SIGINT, SIGTERM].map { number in try loop.onSignal(number) { run.fail("interrupted") } }
+    let signals = try [SIGINT, SIGTERM].map { number in try loop.onSignal(number) { run.fail(interruption) } }
     loop.run()
     for signal in signals { signal.cancel() }
     display.end()
@@ -109,20 +111,13 @@ enum TrialShow {
   }
 }
 
-/// Progress on standard error: one line that changes on a terminal, now and then a line elsewhere.
+/// Progress on standard error: a block that changes on a terminal, now and then a line elsewhere.
 private final class TrialDisplay {
-  private static let sparseInterval: Duration = .seconds(10)
   private let writer = LineWriter.standardError
-  private var next = Instant.zero
+  private var display = TrialProgressDisplay(
+    isTerminal: LineWriter.standardError.isTerminal, environment: Surroundings.variables)
 
-  func show(_ text: String, at now: Instant) {
-    if writer.isTerminal {
-      writer.show(live: String(text.prefix(max(0, writer.columns - 1))))
-    } else if now >= next {
-      next = now + Self.sparseInterval
-      writer.write(line: text)
-    }
-  }
+  func show(_ progress: TrialProgress) { writer.show(display.update(progress, columns: writer.columns)) }
 
   func mark(_ mark: TrialReport.Mark) {
     let tenths = Int((mark.start * 10).rounded())
