@@ -140,9 +140,17 @@ final class TrialFleet {
     process.signal(signal)
   }
 
+  /// Ends every fault on a worker's way. A connection that lost bytes has a hole in it, and is nobody's any more.
+  func mend(_ name: String) {
+    guard let proxy = proxies[name] else { return }
+    let hasHole = FaultDirection.allCases.contains { proxy.faults[$0].delivery == .dropped }
+    proxy.heal()
+    if hasHole { proxy.cut() }
+  }
+
   /// Ends every fault: what is frozen goes on, what was killed is started, and nothing is cut.
   func heal(_ ready: @escaping () -> Void) throws(SystemError) {
-    for proxy in proxies.values { proxy.heal() }
+    for name in names { mend(name) }
     for name in frozen { thawWorker(name) }
     // What was told to end has to be gone before it can be started again.
     guard (Array(workers.values) + [coordinator].compactMap { $0 }).allSatisfy({ !expected.contains($0.pid) }) else {
