@@ -69,6 +69,9 @@ let package = Package(
     // What happened to a fleet, and the rules it must have kept.
     library("History", ["Primitives", "CoordinationCore"]),
 
+    // The same cores under a simulated clock, network, disk and fate.
+    library("Simulation", ["Primitives", "CoordinationCore", "History"]),
+
     // The world: sockets, disks, processes.
     library("Reactor", ["Primitives", "Locking", "CLibEv"], exclude: ["README.md"]),
     library("WebSocket", ["Primitives", "Reactor", "WebSocketCore"], exclude: ["README.md"]),
@@ -148,7 +151,8 @@ let package = Package(
     tests("ReactorTests", ["Primitives", "Reactor"]),
     tests("WebSocketCoreTests", ["Primitives", "WebSocketCore"]),
     tests("WebSocketTests", ["Primitives", "Reactor", "WebSocket", "WebSocketCore"]),
-    tests("CoordinationCoreTests", ["Primitives", "CoordinationCore"]),
+    tests("CoordinationCoreTests", ["Primitives", "CoordinationCore", "Simulation"]),
+    tests("SimulationTests", ["Primitives", "CoordinationCore", "History", "Simulation"]),
     tests("HistoryTests", ["Primitives", "CoordinationCore", "History"]),
     tests("StorageTests", ["Primitives", "CoordinationCore", "Storage", "CSQLite"]),
     tests(

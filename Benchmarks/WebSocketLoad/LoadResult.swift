@@ -1,4 +1,5 @@
 public import CoordinationCore
+import Primitives
 import Glibc
 import Primitives
 

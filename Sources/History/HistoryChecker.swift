@@ -85,7 +85,8 @@ public struct HistoryChecker: Sendable {
     case .staleAttemptRefused: statistics.refusals += 1
     case .workerStarted(let worker, _):
       statistics.workerStarts += 1
-      workerEnded(worker)
+      // Its session is judged when it joins one: a second process of the same name may be refused without disturbing it.
+      endAttempts(of: worker)
     case .workerEnded(let worker): workerEnded(worker)
     case .sessionJoined(let worker, let session, let resumed): sessionJoined(worker, session, resumed)
     case .workerHandled(let worker, let session, let sequence, let kind):
@@ -198,6 +199,10 @@ public struct HistoryChecker: Sendable {
   private mutating func workerEnded(_ worker: WorkerID) {
     workers[worker]?.session = nil
     workers[worker]?.handled = 0
+    endAttempts(of: worker)
+  }
+
+  private mutating func endAttempts(of worker: WorkerID) {
     for (id, attempts) in running where attempts.values.contains(worker) {
       running[id] = attempts.filter { $0.value != worker }
     }

@@ -1,3 +1,4 @@
+@testable import Simulation
 import CoordinationCore
 import Primitives
 import Testing

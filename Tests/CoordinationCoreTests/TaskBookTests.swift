@@ -1,6 +1,8 @@
 import Primitives
 import Testing
 
+@testable import Simulation
+
 @testable import CoordinationCore
 
 @Suite(.timeLimit(.minutes(1)))

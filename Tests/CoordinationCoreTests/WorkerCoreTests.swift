@@ -2,6 +2,8 @@ import CoordinationCore
 import Primitives
 import Testing
 
+@testable import Simulation
+
 @Suite(.timeLimit(.minutes(1)))
 struct WorkerCoreTests {
   private func bench(_ change: (inout WorkerCoreConfiguration) -> Void = { _ in }) -> WorkerBench {

@@ -1,4 +1,3 @@
-import CoordinationCore
 import Glibc
 public import History
 public import Reactor
@@ -46,33 +45,5 @@ public final class HistoryFile: Sendable {
     guard ftruncate(descriptor, end) == 0 else {
       throw SystemError(call: "ftruncate", subject: path, code: errno)
     }
-  }
-}
-
-extension HistoryEvent {
-  init(_ trace: CoordinatorTrace) {
-    switch trace {
-    case .registered(let worker, let session, let resumed): self = .registered(worker, session, resumed: resumed)
-    case .handled(let worker, let session, let sequence, let kind):
-      self = .coordinatorHandled(worker, session, sequence: sequence, kind)
-    }
-  }
-
-  init(_ trace: WorkerTrace, _ worker: WorkerID) {
-    switch trace {
-    case .joined(let session, let resumed): self = .sessionJoined(worker, session, resumed: resumed)
-    case .handled(let session, let sequence, let kind):
-      self = .workerHandled(worker, session, sequence: sequence, kind)
-    case .verdict(let key, let verdict): self = .verdict(key, worker, verdict)
-    }
-  }
-}
-
-extension StoredTask {
-  init(_ unfinished: UnfinishedTask) {
-    let task = unfinished.task
-    self.init(
-      id: task.id, status: task.state.status, attempt: task.state.attempt, worker: task.state.workerID,
-      checkpoint: unfinished.checkpoint?.key)
   }
 }

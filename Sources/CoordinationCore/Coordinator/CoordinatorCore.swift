@@ -96,6 +96,8 @@ public final class CoordinatorCore {
   /// Writes that wait for the batch in flight. The shell stops reading from peers while this is large.
   public var pendingWrites: Int { book.writes.count }
   public var unfinishedTasks: Int { book.tasks.count }
+  /// The most messages that wait for one worker's acknowledgement.
+  public var largestOutbox: Int { workers.values.lazy.map { $0.session?.outbox.count ?? 0 }.max() ?? 0 }
 
   /// Every worker known, in order of their ids.
   public var workerSummaries: [WorkerSummary] {

@@ -113,7 +113,11 @@ public final class WorkerCore {
   }
 
   /// Whether producers may hand over more; otherwise they are held back until acknowledgements arrive.
-  public var hasRoom: Bool { waiting.count + persisting.count < Self.maxWaiting }
+  public var hasRoom: Bool { waitingCount < Self.maxWaiting }
+  /// Messages that wait for the coordinator's acknowledgement.
+  public var outboxCount: Int { session?.outbox.count ?? 0 }
+  /// Checkpoints, results and reports that wait for a session, for room in its outbox, or for this worker's disk.
+  public var waitingCount: Int { waiting.count + persisting.count }
   public var activeAttempts: [AttemptKey] { held.keys.sorted { $0.description < $1.description } }
   public var sessionID: SessionID? { session?.id }
   private var hasUnstoppedAttempts: Bool {

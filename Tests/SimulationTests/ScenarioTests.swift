@@ -1,3 +1,4 @@
+@testable import Simulation
 import CoordinationCore
 import Primitives
 import Testing
@@ -5,20 +6,22 @@ import Testing
 /// What the fleet does in the situations that its users were promised something about.
 @Suite(.timeLimit(.minutes(1)))
 struct ScenarioTests {
-  private func fleet(workers: Int = 2, slots: Int = 2, _ change: (inout FleetOptions) -> Void = { _ in }) -> CoreFleet {
-    var options = FleetOptions()
+  private func fleet(workers: Int = 2, slots: Int = 2, _ change: (inout SimulationOptions) -> Void = { _ in })
+    -> SimulatedFleet
+  {
+    var options = SimulationOptions()
     options.workers = workers
     options.slots = slots
     change(&options)
-    let fleet = CoreFleet(options)
+    let fleet = SimulatedFleet(options)
     fleet.startAll()
     fleet.run(for: .milliseconds(500))
     return fleet
   }
 
-  private func attempts(_ fleet: CoreFleet, _ id: TaskID) -> Int { fleet.starts.keys.count { $0.taskID == id } }
+  private func attempts(_ fleet: SimulatedFleet, _ id: TaskID) -> Int { fleet.starts.keys.count { $0.taskID == id } }
 
-  private func expectSound(_ fleet: CoreFleet, _ location: SourceLocation = #_sourceLocation) {
+  private func expectSound(_ fleet: SimulatedFleet, _ location: SourceLocation = #_sourceLocation) {
     #expect(fleet.violations == [], sourceLocation: location)
   }
 

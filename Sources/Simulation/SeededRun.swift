@@ -2,32 +2,40 @@ import CoordinationCore
 import Primitives
 
 /// One short life of a fleet under faults that its seed chooses, and then the peace after them.
-struct ChaosRun {
-  let seed: UInt64
-  private let fleet: CoreFleet
+///
+/// Safety is checked after every step by `HistoryChecker`; liveness when the faults have ended: everything that was
+/// submitted ends within `peaceTime`, and nothing is left anywhere.
+public struct SeededRun {
+  /// Everything that was drawn, for people, in order of drawing.
+  public private(set) var drawn: [String] = []
+  let fleet: SimulatedFleet
   private var random: SeededGenerator
   private let tasks: [TaskID]
   private let specifications: [TaskSpecification]
-  private(set) var drawn: [String] = []
+  private let faults: [FaultKind]
 
   static let faultTime: Duration = .seconds(15)
   static let peaceTime: Duration = .seconds(180)
 
-  init(seed: UInt64, traces: Bool = false) {
-    self.seed = seed
+  /// - Parameters:
+  ///   - traces: whether `trace` is kept.
+  ///   - faults: what may be drawn; at least one.
+  public init(seed: UInt64, traces: Bool = false, faults: [FaultKind] = FaultKind.allCases) {
     random = SeededGenerator(seed: seed)
-    var options = FleetOptions()
+    self.faults = faults.isEmpty ? FaultKind.allCases : faults
+    var options = SimulationOptions()
     options.seed = random.next()
     options.workers = Int.random(in: 1...3, using: &random)
     options.slots = Int.random(in: 1...3, using: &random)
     options.traces = traces
+    options.coordinator.exclusiveLeases = Bool.random(using: &random)
     if Int.random(in: 0..<4, using: &random) == 0 {
       options.workerOutbox = Outbox.Limits(maxMessages: 3, maxBytes: 600)
       options.coordinator.outbox = Outbox.Limits(maxMessages: 4, maxBytes: 4_000)
     }
     if Int.random(in: 0..<4, using: &random) == 0 { options.coordinator.stateSyncBatch = 1 }
     if Int.random(in: 0..<4, using: &random) == 0 { options.commitDelay = 100_000...900_000 }
-    fleet = CoreFleet(options)
+    fleet = SimulatedFleet(options)
     let count = Int.random(in: 2...7, using: &random)
     tasks = (1...count).map { TaskID(known: "t\($0)") }
     var specifications: [TaskSpecification] = []
@@ -39,18 +47,27 @@ struct ChaosRun {
           failing: failing, retries: Int.random(in: 0...2, using: &random), maxLost: 100))
     }
     self.specifications = specifications
+    drawn.append(
+      "\(options.workers) workers of \(options.slots) slots, \(count) tasks, "
+        + "\(options.coordinator.exclusiveLeases ? "exclusive leases" : "early release"), outboxes of "
+        + "\(options.workerOutbox.maxMessages) messages, commits of up to \(options.commitDelay.upperBound / 1_000) ms")
   }
 
-  var trace: [String] { fleet.trace }
+  /// What happened, line by line, if it was to be kept.
+  public var trace: [String] { fleet.trace }
+  /// The same for two runs of one seed.
+  public var fingerprint: UInt64 { fleet.fingerprint }
+  /// Simulated time, times workers.
+  public var workerSeconds: Double { (fleet.now - .zero).inSeconds * Double(fleet.workers.count) }
 
   /// - Returns: what went wrong; empty when nothing did.
-  mutating func run() -> [String] {
+  public mutating func run() -> [String] {
     plan()
     fleet.startAll()
     fleet.run(for: Self.faultTime)
     heal()
     let ended = fleet.run(for: Self.peaceTime) { tasks.allSatisfy { fleet.store.status($0)?.isTerminal == true } }
-    var problems = fleet.violations
+    var problems: [String] = []
     if !ended {
       for id in tasks where fleet.store.status(id)?.isTerminal != true {
         problems.append("\(id) is \(fleet.store.status(id)?.rawValue ?? "unknown") after \(Self.peaceTime) of peace")
@@ -62,16 +79,15 @@ struct ChaosRun {
           "\(worker.id) still has \(worker.disk.map(\.key)) on disk, and runs \(worker.executors.keys.map { "\($0)" })")
       }
     }
-    problems += fleet.violations.dropFirst(problems.count)
+    fleet.finish()
     for (id, specification) in zip(tasks, specifications) { problems += judge(id, specification) }
-    return problems
+    return fleet.violations + problems
   }
 
   private func judge(_ id: TaskID, _ specification: TaskSpecification) -> [String] {
     guard let entry = fleet.store[id] else { return ["\(id) was never stored"] }
     let state = entry.record.state
     var problems: [String] = []
-    if entry.terminalRecords > 1 { problems.append("\(id) has \(entry.terminalRecords) terminal records") }
     guard case .custom(_, let input) = specification.work else { return problems }
     switch state.status {
     case .completed:
@@ -93,12 +109,12 @@ struct ChaosRun {
 
   // MARK: Drawing
 
-  private mutating func at(_ what: String, _ body: @escaping (CoreFleet) -> Void) {
+  private mutating func at(_ what: String, _ body: @escaping (SimulatedFleet) -> Void) {
     let time = Duration.milliseconds(Int64.random(in: 0...Self.faultTime.wholeMilliseconds, using: &random))
     after(time, what, body)
   }
 
-  private mutating func after(_ time: Duration, _ what: String, _ body: @escaping (CoreFleet) -> Void) {
+  private mutating func after(_ time: Duration, _ what: String, _ body: @escaping (SimulatedFleet) -> Void) {
     drawn.append("\(time.inSeconds) s: \(what)")
     let fleet = self.fleet
     fleet.schedule(at: .zero + time) { [unowned fleet] in
@@ -138,36 +154,73 @@ struct ChaosRun {
     let name = "w\(index + 1)"
     let pause = Duration.milliseconds(Int64.random(in: 20...9_000, using: &random))
     let coin = Bool.random(using: &random)
-    switch Int.random(in: 0..<9, using: &random) {
-    case 0: at("cut \(name)") { $0.workers[index].link?.cut() }
-    case 1: at("black hole \(name)") { $0.workers[index].link?.isBlackHole = true }
-    case 2: at("corrupt \(name)") { $0.workers[index].link?.corruptsNextMessage = true }
-    case 3, 4:
-      at("kill \(name)\(coin ? " silently" : "") for \(pause)") { fleet in
-        fleet.workers[index].kill(silently: coin, bringsBackForgotten: coin)
-        fleet.schedule(at: fleet.now + pause) { [unowned fleet] in fleet.workers[index].start() }
+    let other = Bool.random(using: &random)
+    let kind = faults[Int.random(in: 0..<faults.count, using: &random)]
+    switch kind {
+    case .cut: at("cut \(name)") { $0.workers[index].link?.cut() }
+    case .blackHole: at("black hole \(name)") { $0.workers[index].link?.isBlackHole = true }
+    case .oneWay:
+      at("nothing \(coin ? "from" : "to") \(name) arrives") { fleet in
+        if coin { fleet.workers[index].link?.losesUp = true } else { fleet.workers[index].link?.losesDown = true }
       }
-    case 5, 6:
-      at("crash the coordinator for \(pause)") { fleet in
-        fleet.crashCoordinator()
-        fleet.schedule(at: fleet.now + pause) { [unowned fleet] in fleet.startCoordinator() }
+    case .halfOpen:
+      at("only \(coin ? name : "the coordinator") hears of the end") {
+        $0.workers[index].link?.leaveHalfOpen(tellingWorker: coin)
       }
-    case 7:
+    case .hold:
+      at("\(name) is held for \(pause)") { fleet in
+        fleet.workers[index].link?.hold(up: coin || other, down: !coin || other, until: fleet.now + pause)
+      }
+    case .slow: at("\(name) is slow by \(pause / 20)") { $0.workers[index].link?.delay = pause / 20 }
+    case .corrupt:
+      at("corrupt \(coin ? "from" : "to") \(name)") { fleet in
+        let link = fleet.workers[index].link
+        if coin { link?.corruptsNextMessage = true } else { link?.corruptsNextAnswer = true }
+      }
+    case .killWorker:
+      at("kill \(name)\(coin ? " silently" : "") for \(pause)") { Self.kill(index, $0, silently: coin, for: pause) }
+    case .killCoordinator: at("crash the coordinator for \(pause)") { Self.crash($0, for: pause) }
+    case .killBoth:
+      at("kill \(name) and the coordinator for \(pause)") { fleet in
+        if coin { Self.crash(fleet, for: pause) }
+        Self.kill(index, fleet, silently: other, for: pause)
+        if !coin { Self.crash(fleet, for: pause / 2) }
+      }
+    case .freezeWorker:
       at("freeze \(name) for \(pause * 2)") { fleet in
         fleet.workers[index].freeze()
         fleet.schedule(at: fleet.now + pause * 2) { [unowned fleet] in fleet.workers[index].thaw() }
       }
-    default:
+    case .freezeCoordinator:
+      at("freeze the coordinator for \(pause)") { fleet in
+        fleet.freezeCoordinator()
+        fleet.schedule(at: fleet.now + pause) { [unowned fleet] in fleet.thawCoordinator() }
+      }
+    case .unreachable:
       at("unreachable for \(pause)") { fleet in
         fleet.isReachable = false
         for worker in fleet.workers { worker.link?.isBlackHole = true }
         fleet.schedule(at: fleet.now + pause) { [unowned fleet] in fleet.isReachable = true }
       }
+    case .clock:
+      at("the wall clock steps \(coin ? "back" : "forth") by an hour") {
+        $0.wallStep += .seconds(coin ? -3_600 : 3_600)
+      }
     }
   }
 
+  private static func kill(_ index: Int, _ fleet: SimulatedFleet, silently: Bool, for pause: Duration) {
+    fleet.workers[index].kill(silently: silently, bringsBackForgotten: silently)
+    fleet.schedule(at: fleet.now + pause) { [unowned fleet] in fleet.workers[index].start() }
+  }
+
+  private static func crash(_ fleet: SimulatedFleet, for pause: Duration) {
+    fleet.crashCoordinator()
+    fleet.schedule(at: fleet.now + pause) { [unowned fleet] in fleet.startCoordinator() }
+  }
+
   /// As a client does: again and again until there is an answer.
-  private static func submit(_ submission: TaskSubmission, _ fleet: CoreFleet) {
+  private static func submit(_ submission: TaskSubmission, _ fleet: SimulatedFleet) {
     let request = fleet.ask(.submit([submission]))
     fleet.schedule(at: fleet.now + .seconds(1)) { [unowned fleet] in
       if fleet.answers[request] == nil { submit(submission, fleet) }
@@ -177,11 +230,13 @@ struct ChaosRun {
   private func heal() {
     fleet.note("peace")
     fleet.isReachable = true
+    fleet.thawCoordinator()
     fleet.startCoordinator()
     for worker in fleet.workers {
       worker.thaw()
       worker.start()
     }
+    fleet.faultsEnded()
     // Whoever paused something resumes it, as often as it takes to reach a coordinator that knows it.
     for second in 0..<20 {
       fleet.schedule(at: fleet.now + .seconds(second)) { [unowned fleet, tasks] in

@@ -1,16 +1,17 @@
 import CoordinationCore
+import History
 import Primitives
 
 /// A simulated worker's machine: its process, its disk, and the executors of its attempts.
-final class FleetWorker {
+final class SimulatedWorker {
   let id: WorkerID
-  unowned let fleet: CoreFleet
+  unowned let fleet: SimulatedFleet
   let slots: Int
   /// Grows with each start of the process and each end of it.
   private(set) var run = 0
   private(set) var core: WorkerCore?
-  var link: FleetLink?
-  private(set) var executors: [AttemptKey: FleetExecutor] = [:]
+  var link: SimulatedLink?
+  private(set) var executors: [AttemptKey: SimulatedExecutor] = [:]
   private(set) var isFrozen = false
   private(set) var hasStopped = false
   /// Messages of kinds that the core does not know.
@@ -25,8 +26,9 @@ final class FleetWorker {
   private var inbox: [WorkerEvent] = []
   private var effects: [WorkerEffect] = []
   private var tickAt: Instant = .distantFuture
+  private var leaseEnds: Instant = .distantFuture
 
-  init(_ id: WorkerID, slots: Int, _ fleet: CoreFleet) {
+  init(_ id: WorkerID, slots: Int, _ fleet: SimulatedFleet) {
     self.id = id
     self.slots = slots
     self.fleet = fleet
@@ -43,9 +45,13 @@ final class FleetWorker {
     guard core == nil else { return }
     run += 1
     hasStopped = false
-    var configuration = fleet.options.worker(id, "boot-\(fleet.nextBoot())", slots: slots)
-    configuration.outbox = fleet.options.workerOutbox
+    let configuration = fleet.options.worker(id, "boot-\(fleet.nextBoot())", slots: slots)
+    fleet.record(.workerStarted(id, boot: configuration.bootID))
     core = WorkerCore(configuration: configuration, random: fleet.random.split(), at: fleet.now)
+    for entry in disk {
+      // A crash may have brought it back, or cut its writer off before it could say so.
+      record(entry.key) { .persisted($0, checkpoint: $1, id) }
+    }
     for entry in disk { handles(.restored(key: entry.key, body: entry.body)) }
     handles(.start)
   }
@@ -61,6 +67,7 @@ final class FleetWorker {
     core = nil
     run += 1
     executors = [:]
+    fleet.record(.workerEnded(id))
     inbox = []
     isFrozen = false
     tickAt = .distantFuture
@@ -71,8 +78,20 @@ final class FleetWorker {
     forgotten = []
   }
 
-  /// The process stands still (its children do not).
-  func freeze() { isFrozen = true }
+  /// The process stands still. Its children do not, and who supervises them ends them with the lease.
+  func freeze() {
+    guard core != nil, !isFrozen else { return }
+    isFrozen = true
+    let run = self.run
+    fleet.schedule(at: leaseEnds) { [self] in
+      guard run == self.run, isFrozen else { return }
+      for executor in executors.values.sorted(by: { $0.key.description < $1.key.description })
+      where !executor.isStopping {
+        fleet.record(.attemptStopped(executor.key, id, .leaseExpired))
+        executor.stop(.leaseExpired)
+      }
+    }
+  }
 
   func thaw() {
     guard isFrozen else { return }
@@ -95,6 +114,7 @@ final class FleetWorker {
     }
     feed(event)
     feed(.turnEnded)
+    measure()
     guard let core, core.nextDeadline < tickAt || tickAt <= fleet.now, core.nextDeadline != .distantFuture else {
       return
     }
@@ -110,7 +130,7 @@ final class FleetWorker {
 
   private func feed(_ event: WorkerEvent) {
     guard let core else { return }
-    if event != .turnEnded, event != .tick {
+    if fleet.options.traces, event != .turnEnded, event != .tick {
       if case .received(let bytes) = event {
         fleet.note("\(id) ◀ \(String(decoding: bytes, as: UTF8.self))")
       } else {
@@ -137,16 +157,21 @@ final class FleetWorker {
     case .startAttempt(let assignment): startAttempt(assignment)
     case .pauseAttempt(let key): executors[key]?.pause()
     case .resumeAttempt(let key): executors[key]?.resume()
-    case .stopAttempt(let key, let reason): executors[key]?.stop(reason)
+    case .stopAttempt(let key, let reason):
+      fleet.record(.attemptStopped(key, id, reason))
+      executors[key]?.stop(reason)
     case .requestCheckpoint(let key): executors[key]?.writeCheckpoint()
-    case .stateChanged(let state): states.append(state)
-    case .message(let message): messages.append(message)
+    case .stateChanged(let state):
+      if state == .connected { fleet.registered(self) }
+      if fleet.options.checks { states.append(state) }
+    case .message(let message): if fleet.options.checks { messages.append(message) }
     case .stopped:
       hasStopped = true
       fleet.schedule(at: fleet.now) { [self] in kill() }
     case .log(let entry):
       fleet.note("\(id): \(entry.message) \(entry.facts.map { "\($0.key)=\($0.value)" }.joined(separator: " "))")
-    case .leaseRenewed, .trace: break
+    case .leaseRenewed(let until): leaseEnds = until
+    case .trace(let trace): fleet.record(HistoryEvent(trace, id))
     }
   }
 
@@ -158,120 +183,42 @@ final class FleetWorker {
     fleet.schedule(at: persistedAt) { [self] in
       guard run == self.run else { return }
       disk.append(DiskEntry(key: key, body: body))
+      record(key) { .persisted($0, checkpoint: $1, id) }
       handles(.persisted(key: key))
     }
   }
 
   private func forget(_ key: String) {
-    fleet.checkForgotten(key, by: self)
+    record(key) { .forgotten($0, checkpoint: $1, id) }
     guard let index = disk.firstIndex(where: { $0.key == key }) else { return }
     forgotten.append((at: fleet.now, entry: disk.remove(at: index)))
+  }
+
+  private func record(_ key: String, _ event: (AttemptKey, Int?) -> HistoryEvent) {
+    guard let parcel = ParcelKey(key) else { return }
+    fleet.record(event(parcel.attempt, parcel.checkpoint))
+  }
+
+  private func measure() {
+    guard fleet.options.checks, let core else { return }
+    // A new session begins with what the worker holds, whatever the limit.
+    let limit = fleet.options.workerOutbox.maxMessages + core.activeAttempts.count + 1
+    fleet.record(.measured("the outbox", owner: id.text, value: core.outboxCount, limit: limit))
+    fleet.record(
+      .measured("what waits", owner: id.text, value: core.waitingCount, limit: WorkerCore.maxWaiting))
   }
 
   // MARK: Attempts
 
   private func startAttempt(_ assignment: Assignment) {
-    fleet.checkStart(assignment, by: self)
-    let executor = FleetExecutor(assignment, self)
+    fleet.started(assignment, by: self)
+    let executor = SimulatedExecutor(assignment, self)
     executors[executor.key] = executor
     executor.start()
   }
 
-  func remove(_ executor: FleetExecutor) { executors[executor.key] = nil }
-}
-
-/// One simulated attempt: works off units, writes a checkpoint after each, and ends as its task's input says.
-final class FleetExecutor {
-  let key: AttemptKey
-  let firstUnit: Int
-  private(set) var isStopping = false
-  private unowned let worker: FleetWorker
-  private var done: Int
-  private let units: Int
-  private let unit: Duration
-  private let failing: Int
-  private var isPaused = false
-  private var isStepDue = false
-
-  init(_ assignment: Assignment, _ worker: FleetWorker) {
-    key = AttemptKey(assignment.taskID, assignment.attempt)
-    self.worker = worker
-    var input = JSONObject()
-    if case .custom(_, let object) = assignment.specification.work { input = object }
-    units = Int(input["units"]?.integer ?? 1)
-    unit = .milliseconds(input["unit_ms"]?.integer ?? 100)
-    failing = Int(input["failing"]?.integer ?? 0)
-    done = Int(assignment.checkpoint?.data.object?["done"]?.integer ?? 0)
-    firstUnit = done
-  }
-
-  private var isAlive: Bool { worker.executors[key] === self }
-
-  private func later(_ delay: Duration, _ body: @escaping () -> Void) {
-    worker.fleet.schedule(at: worker.fleet.now + delay) { [self] in if isAlive { body() } }
-  }
-
-  func start() {
-    later(.milliseconds(2)) { [self] in
-      worker.handles(.attemptStarted(key))
-      step()
-    }
-  }
-
-  private func step() {
-    guard done < units else { return end() }
-    later(unit) { [self] in
-      guard !isStopping else { return }
-      guard !isPaused else {
-        isStepDue = true
-        return
-      }
-      finishUnit()
-    }
-  }
-
-  private func finishUnit() {
-    done += 1
-    worker.handles(.attemptProgressed(key, Double(done) / Double(units)))
-    writeCheckpoint()
-    if isAlive { step() }
-  }
-
-  func writeCheckpoint() { worker.handles(.attemptCheckpointed(key, ["done": .integer(Int64(done))])) }
-
-  private func end() {
-    guard !isStopping else { return }
-    worker.remove(self)
-    let fails = key.attempt <= failing
-    worker.handles(
-      .attemptEnded(
-        key,
-        AttemptEnding(
-          fails ? .failed : .completed, exitCode: fails ? 3 : 0, result: fails ? nil : ["done": .integer(Int64(done))],
-          output: AttemptOutput(stdout: Array("unit \(done)\n".utf8)))))
-  }
-
-  func pause() {
-    isPaused = true
-    later(.milliseconds(1)) { [self] in worker.handles(.attemptPaused(key)) }
-  }
-
-  func resume() {
-    isPaused = false
-    later(.milliseconds(1)) { [self] in
-      worker.handles(.attemptResumed(key))
-      if isStepDue, !isPaused, !isStopping {
-        isStepDue = false
-        finishUnit()
-      }
-    }
-  }
-
-  func stop(_ reason: StopReason) {
-    isStopping = true
-    later(.milliseconds(20)) { [self] in
-      worker.remove(self)
-      worker.handles(.attemptEnded(key, AttemptEnding(.cancelled, exitCode: 143)))
-    }
+  func remove(_ executor: SimulatedExecutor) {
+    executors[executor.key] = nil
+    fleet.record(.attemptEnded(executor.key, id))
   }
 }

@@ -1,0 +1,29 @@
+public import CoordinationCore
+
+extension HistoryEvent {
+  public init(_ trace: CoordinatorTrace) {
+    switch trace {
+    case .registered(let worker, let session, let resumed): self = .registered(worker, session, resumed: resumed)
+    case .handled(let worker, let session, let sequence, let kind):
+      self = .coordinatorHandled(worker, session, sequence: sequence, kind)
+    }
+  }
+
+  public init(_ trace: WorkerTrace, _ worker: WorkerID) {
+    switch trace {
+    case .joined(let session, let resumed): self = .sessionJoined(worker, session, resumed: resumed)
+    case .handled(let session, let sequence, let kind):
+      self = .workerHandled(worker, session, sequence: sequence, kind)
+    case .verdict(let key, let verdict): self = .verdict(key, worker, verdict)
+    }
+  }
+}
+
+extension StoredTask {
+  public init(_ unfinished: UnfinishedTask) {
+    let task = unfinished.task
+    self.init(
+      id: task.id, status: task.state.status, attempt: task.state.attempt, worker: task.state.workerID,
+      checkpoint: unfinished.checkpoint?.key)
+  }
+}

@@ -1,0 +1,31 @@
+/// What a seed may draw, by the names that `lifeline simulate --faults` takes.
+public enum FaultKind: String, CaseIterable, Sendable {
+  /// A connection is reset, in the middle of whatever it carried.
+  case cut
+  /// A connection carries nothing any more, and nobody is told.
+  case blackHole = "black-hole"
+  /// The same in one direction only.
+  case oneWay = "one-way"
+  /// One end hears that the connection has ended, the other never does.
+  case halfOpen = "half-open"
+  /// A partition, of both ways or one, that the connection outlives: everything arrives late.
+  case hold
+  /// A line that takes its time.
+  case slow
+  /// A bit of a message changes, in either direction.
+  case corrupt
+  /// A worker's process dies, or its whole machine.
+  case killWorker = "kill-worker"
+  /// The coordinator's process dies, with commits under way.
+  case killCoordinator = "kill-coordinator"
+  /// Both die, in either order.
+  case killBoth = "kill-both"
+  /// A worker's process stands still, often for longer than its lease.
+  case freezeWorker = "freeze-worker"
+  /// The coordinator's process does.
+  case freezeCoordinator = "freeze-coordinator"
+  /// Nobody reaches the coordinator.
+  case unreachable
+  /// The wall clock steps by an hour, back or forth.
+  case clock
+}
