@@ -69,14 +69,20 @@ extension LifelineTests {
       #expect(try process.exit() == .exited(0))
     }
 
-    @Test func `a schedule is carried out and told`() throws {
-      let file = directory.file("schedule")
-      let descriptor = open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
-      let text = "10ms up latency=1ms\n20ms both clear\n"
-      #expect(write(descriptor, text, text.utf8.count) == text.utf8.count)
-      close(descriptor)
-      let (process, _) = try proxy(["--schedule", file])
-      try process.errors.first("the last entry") { $0.contains("both clear") }
+    @Test func `a schedule is carried out and what was told is a schedule`() throws {
+      var text = "10ms up latency=1ms\n20ms both clear\n"
+      for name in ["schedule", "replay"] {
+        let file = directory.file(name)
+        let descriptor = open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
+        #expect(write(descriptor, text, text.utf8.count) == text.utf8.count)
+        close(descriptor)
+        let (process, _) = try proxy(["--schedule", file, "--seed", "1", "--disruption-interval", "1h"])
+        try process.errors.first("the last entry") { $0.hasSuffix("ms both clear") }
+        process.signal(SIGTERM)
+        #expect(try process.exit() == .exited(0))
+        text = process.errors.all.map { $0 + "\n" }.joined()
+        #expect(text.contains("# faults are drawn from seed 1\n") && text.contains("ms up latency=1ms\n"), "\(text)")
+      }
     }
 
     @Test(arguments: [

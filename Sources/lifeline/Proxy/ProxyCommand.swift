@@ -31,6 +31,7 @@ enum ProxyCommand: Subcommand {
     details: [
       "The first line on standard output says where it listens. Commands are read from standard input, one a line, and each "
         + "is answered by a line of JSON on standard output.",
+      "What is done is told on standard error, as a schedule has it: kept in a file, it replays the run by --schedule.",
       "Commands: [up|down|both] SETTING…, [up|down|both] flow|hold|drop|clear, cut, cut up after=BYTES, blackhole on|off, "
         + "refuse on|off, stall on|off, half-open near|far, heal, show.",
       "Settings: latency, jitter, pause, close-delay (times); bandwidth (bytes a second), slice, limit (bytes, KiB, MiB); "
