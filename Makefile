@@ -7,7 +7,9 @@ BENCH_FLAGS ?=
 TRIAL_FLAGS ?= --quick
 CONFORMANCE_FLAGS ?=
 SECONDS ?= 60
+SEEDS ?= 2000
 FUZZ_TARGETS ?=
+MUTANT_FLAGS ?=
 SWIFT_SOURCES = $(wildcard Sources Tests Examples Benchmarks Package.swift)
 
 # Empty when a Swift that can build this package is on the PATH, else one line that says what to do.
@@ -15,7 +17,7 @@ SWIFT_PROBLEM = $(shell SWIFT='$(SWIFT)' Scripts/swift-problem.sh)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help swift deps build release demo trials test conformance conformance-full fuzz test-asan test-tsan bench bench-peers docs \
+.PHONY: help swift deps build release demo trials test conformance conformance-full fuzz test-asan test-tsan simulate mutants bench bench-peers docs \
   lint format clean
 
 help: ## list these targets
@@ -55,6 +57,12 @@ test-asan: swift deps ## run the Reactor and WebSocket tests under AddressSaniti
 
 test-tsan: swift deps ## run them under ThreadSanitizer
 	@Scripts/sanitized-tests.sh thread
+
+simulate: release ## run SEEDS=2000 simulated fleets under faults, everything checked after each step
+	@.build/release/lifeline simulate --seeds $(SEEDS)
+
+mutants: swift deps ## break each rule on purpose and show that seeds of the simulation notice
+	@SWIFT='$(SWIFT)' Tests/Mutations/run.py $(MUTANT_FLAGS)
 
 fuzz: swift deps ## fuzz every target for SECONDS=60
 	@Scripts/fuzz.sh $(SECONDS) $(FUZZ_TARGETS)
