@@ -101,8 +101,7 @@ let package = Package(
       "lifeline",
       [
         "Primitives", "ArgumentParsing", "Terminal", "StructuredLog", "Reactor", "CoordinationCore", "Coordination",
-        "FaultProxy",
-        "Storage", "History", "Trials", "TrialReport",
+        "FaultProxy", "WebSocket", "Storage", "History", "Trials", "TrialReport",
       ]),
     program("websocket-echo", ["ArgumentParsing", "Terminal", "Reactor", "WebSocket"]),
 
