@@ -102,8 +102,7 @@ let package = Package(
       "lifeline",
       [
         "Primitives", "ArgumentParsing", "Terminal", "StructuredLog", "Reactor", "CoordinationCore", "Coordination",
-        "FaultProxy",
-        "Simulation", "Storage", "History", "Trials", "TrialReport",
+        "FaultProxy", "WebSocket", "Simulation", "Storage", "History", "Trials", "TrialReport",
       ]),
     program("websocket-echo", ["ArgumentParsing", "Terminal", "Reactor", "WebSocket"]),
 

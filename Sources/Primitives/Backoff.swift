@@ -53,9 +53,15 @@ public struct Backoff: Sendable, Equatable {
   }
 
   /// Counts a failure and returns how long to wait before the next attempt, or `nil` when no attempt is left.
-  public mutating func nextDelay(using random: inout some RandomNumberGenerator) -> Duration? {
+  ///
+  /// - Parameter limit: another upper bound of the random part; negative counts as zero. Bounding what is drawn keeps it
+  ///   spread, where cutting what was drawn would gather those above the bound in one moment.
+  public mutating func nextDelay(
+    using random: inout some RandomNumberGenerator, atMost limit: Duration? = nil
+  ) -> Duration? {
     guard !isExhausted else { return nil }
-    let jitter = Int64.random(in: 0...ceiling.wholeNanoseconds, using: &random)
+    let highest = max(.zero, min(ceiling, limit ?? ceiling))
+    let jitter = Int64.random(in: 0...highest.wholeNanoseconds, using: &random)
     // Added, not maximised: a thousand workers told "five seconds" would otherwise return in the same instant.
     let delay = serverDelay + .nanoseconds(jitter)
     serverDelay = .zero

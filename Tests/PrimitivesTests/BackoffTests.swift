@@ -97,4 +97,15 @@ private struct ExtremeGenerator: RandomNumberGenerator {
     backoff.serverAsked(toWait: .seconds(-5))
     #expect(backoff.nextDelay(using: &lowest) == .zero)
   }
+
+  @Test func `another bound limits what is drawn and not what the server asked for`() {
+    var highest = ExtremeGenerator(word: .max)
+    var backoff = Backoff(settings)
+    for _ in 0..<3 { _ = backoff.nextDelay(using: &highest, atMost: .milliseconds(300)) }
+    #expect(backoff.nextDelay(using: &highest, atMost: .milliseconds(300)) == .milliseconds(300))
+    #expect(backoff.nextDelay(using: &highest, atMost: .seconds(-1)) == .zero)
+    backoff.serverAsked(toWait: .seconds(10))
+    #expect(backoff.nextDelay(using: &highest, atMost: .milliseconds(300)) == .milliseconds(10_300))
+    #expect(backoff.failures == 6)
+  }
 }

@@ -62,6 +62,8 @@ public final class WorkerCore {
   private var lease: Duration = .seconds(30)
   private var ending = Ending.none
   private var backoff: Backoff
+  /// When the first of the failures in a row was.
+  private var awaySince: Instant = .zero
   private var detector: PhiAccrualDetector
   private var roundTrips = RoundTripEstimator()
   private var random: any RandomNumberGenerator
@@ -214,7 +216,11 @@ public final class WorkerCore {
 
   private func retryLater() {
     if ending != .none, !hasRunningAttempts { return finish() }
-    guard var delay = backoff.nextDelay(using: &random) else {
+    if backoff.failures == 0 { awaySince = now }
+    // Small draws use up the doublings: without this, a few of thousands would wait many times as long as the
+    // coordinator was away.
+    let limit = max(now - awaySince, configuration.reconnectDelay)
+    guard var delay = backoff.nextDelay(using: &random, atMost: limit) else {
       link = .ended
       log(.error, "giving up: no attempt to connect is left", ["attempts": "\(statistics.attempts)"])
       change(to: .failed)
@@ -463,6 +469,7 @@ public final class WorkerCore {
       heartbeatsSent.removeFirst(index + 1)
       roundTrips.measured(now - sent)
       statistics.lastRoundTrip = now - sent
+      statistics.longestRoundTrip = max(statistics.longestRoundTrip, now - sent)
       statistics.roundTrip = roundTrips.smoothed
       if mode == .session { renewLease(sentAt: sent) }
     }
@@ -507,6 +514,7 @@ public final class WorkerCore {
       if detector.isSuspect(at: now) {
         drop("nothing heard from the coordinator", code: SessionCloseCode.silent)
       } else if now >= nextHeartbeat {
+        statistics.longestHeartbeatDelay = max(statistics.longestHeartbeatDelay, now - nextHeartbeat)
         beat()
       }
     }

@@ -61,6 +61,9 @@ public struct WorkerStatistics: Equatable, Sendable {
   /// RFC 6298's smoothed round-trip time of heartbeats.
   public var roundTrip: Duration?
   public var lastRoundTrip: Duration?
+  public var longestRoundTrip: Duration = .zero
+  /// How long after it was due the latest heartbeat was sent.
+  public var longestHeartbeatDelay: Duration = .zero
   public var messagesSent = 0
   public var messagesReceived = 0
 

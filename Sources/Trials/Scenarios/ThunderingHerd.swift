@@ -18,7 +18,8 @@ final class ThunderingHerd: Scenario {
 
   func begin(_ run: TrialRun) {
     run.keepBusy { $0.steps = 6 }
-    run.at(min(.seconds(4), run.options.duration / 3)) { [self] run in
+    // Thousands need a few heartbeats until their memory is steady.
+    run.at(run.options.isHosted ? run.options.duration / 3 : min(.seconds(4), run.options.duration / 3)) { [self] run in
       steadyMemory = run.sampler?.peakMemory ?? 0
       run.killCoordinator(for: .seconds(1)) { [self] run in
         openedAt = run.loop.now

@@ -65,6 +65,7 @@ enum CoordinatorCommand: Subcommand {
       throw invocation.error("--heartbeat-timeout must be longer than --heartbeat-interval")
     }
     settings.log = LogSink.make("coordinator", invocation[LogSink.level])
+    DescriptorLimit.raise()
     do {
       settings.record = try HistoryOption.recorder(invocation)
       return try CoordinatorProcess(settings, demoTasks: invocation[demoTasks]).run()
