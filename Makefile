@@ -17,8 +17,8 @@ SWIFT_PROBLEM = $(shell SWIFT='$(SWIFT)' Scripts/swift-problem.sh)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help swift deps build release demo trials test conformance conformance-full fuzz test-asan test-tsan simulate mutants bench bench-peers docs \
-  lint format clean
+.PHONY: help swift deps build release demo trials test conformance conformance-full fuzz simulate mutants test-asan \
+  test-tsan bench bench-peers bench-failover docs lint format clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +72,10 @@ bench: swift deps ## measure, and print a table to compare from commit to commit
 
 bench-peers: swift deps ## measure WebSocket echoes beside other servers: BENCH_FLAGS="--quick --rows 20B-1"
 	@SWIFT='$(SWIFT)' Benchmarks/Peers/compare.py $(BENCH_FLAGS)
+
+bench-failover: swift deps ## kill and freeze parts of a small fleet, against bounds: BENCH_FLAGS="--repeats 3"
+	$(SWIFT) build -c release --product lifeline $(BUILD_FLAGS)
+	@Benchmarks/Failover/failover.py --program "$$($(SWIFT) build -c release --show-bin-path)/lifeline" $(BENCH_FLAGS)
 
 docs: swift deps ## build the documentation of the libraries into .build/docs
 	@Scripts/docs.sh

@@ -108,6 +108,23 @@ struct WorkerCoreTests {
     #expect(bench.core.nextDeadline > bench.now)
   }
 
+  @Test(arguments: 1...50 as ClosedRange<UInt64>)
+  func `no wait is longer than half of the time that the coordinator was away, or than the delay`(seed: UInt64) {
+    let configuration = WorkerCoreConfiguration(
+      workerID: WorkerID(known: "w"), bootID: "b", capabilities: WorkerCapabilities(slots: 1, kinds: ["demo_task"]))
+    var now = Instant.zero
+    var effects: [WorkerEffect] = []
+    let core = WorkerCore(configuration: configuration, random: SeededGenerator(seed: seed), at: now)
+    core.handle(.start, at: now, wall: WallTime(milliseconds: 0), into: &effects)
+    for _ in 0..<30 {
+      core.handle(.connectFailed("refused", retryAfter: nil), at: now, wall: WallTime(milliseconds: 0), into: &effects)
+      let wait = core.nextDeadline - now
+      #expect(wait <= max((now - .zero) / 2, configuration.reconnectDelay))
+      now += wait
+      core.handle(.tick, at: now, wall: WallTime(milliseconds: 0), into: &effects)
+    }
+  }
+
   @Test
   func `work that was complete when the lease ended is reported all the same`() {
     let bench = bench()

@@ -218,8 +218,8 @@ public final class WorkerCore {
     if ending != .none, !hasRunningAttempts { return finish() }
     if backoff.failures == 0 { awaySince = now }
     // Small draws use up the doublings: without this, a few of thousands would wait many times as long as the
-    // coordinator was away.
-    let limit = max(now - awaySince, configuration.reconnectDelay)
+    // coordinator was away. Half of it still makes the waits grow exponentially.
+    let limit = max((now - awaySince) / 2, configuration.reconnectDelay)
     guard var delay = backoff.nextDelay(using: &random, atMost: limit) else {
       link = .ended
       log(.error, "giving up: no attempt to connect is left", ["attempts": "\(statistics.attempts)"])

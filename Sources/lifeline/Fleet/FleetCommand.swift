@@ -29,7 +29,7 @@ enum FleetCommand: Subcommand {
     "The least that is logged; from warnings on, thousands of workers have much to say.")
 
   static let command = ArgumentParsing.Command(
-    "fleet", "is thousands of workers in one process, to try a coordinator",
+    "fleet", "runs thousands of workers in one process, to try a coordinator",
     details: [
       "Each is a whole worker with a connection of its own, which executes demo_task and nothing else. What they owe is "
         + "kept in memory only: end the process in order, or its results are lost with it.",
