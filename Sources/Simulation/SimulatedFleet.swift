@@ -34,6 +34,8 @@ final class SimulatedFleet {
   private var checker: HistoryChecker
   private var queue = EventQueue()
   private var effects: [CoordinatorEffect] = []
+  /// Room for what a worker's core wants, lent to one worker at a time: each having its own would add up.
+  var workerEffects: [WorkerEffect] = []
   private var tickAt: Instant = .distantFuture
   private var commits: [(id: BatchID, writes: [StoreWrite])] = []
   private var committedAt: Instant = .zero
@@ -194,9 +196,11 @@ final class SimulatedFleet {
     }
     if options.traces, event != .turnEnded, event != .tick { note("coordinator ◀ \(event.summary)") }
     coordinator?.handle(event, at: now, wall: wall, into: &effects)
-    let todo = effects
-    effects = []
+    var todo: [CoordinatorEffect] = []
+    swap(&todo, &effects)
     for effect in todo { perform(effect) }
+    todo.removeAll(keepingCapacity: true)
+    if effects.isEmpty { swap(&todo, &effects) }
   }
 
   private func perform(_ effect: CoordinatorEffect) {

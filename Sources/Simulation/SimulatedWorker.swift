@@ -24,7 +24,6 @@ final class SimulatedWorker {
   private var forgotten: [(at: Instant, entry: DiskEntry)] = []
   private var persistedAt: Instant = .zero
   private var inbox: [WorkerEvent] = []
-  private var effects: [WorkerEffect] = []
   private var tickAt: Instant = .distantFuture
   private var leaseEnds: Instant = .distantFuture
 
@@ -137,10 +136,12 @@ final class SimulatedWorker {
         fleet.note("\(id) ◀ \(event)")
       }
     }
-    core.handle(event, at: fleet.now, wall: fleet.wall, into: &effects)
-    let todo = effects
-    effects = []
+    var todo: [WorkerEffect] = []
+    swap(&todo, &fleet.workerEffects)
+    core.handle(event, at: fleet.now, wall: fleet.wall, into: &todo)
     for effect in todo { perform(effect) }
+    todo.removeAll(keepingCapacity: true)
+    fleet.workerEffects = todo
   }
 
   private func perform(_ effect: WorkerEffect) {
