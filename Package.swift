@@ -87,7 +87,8 @@ let package = Package(
     // Runs of real fleets that are broken on purpose and judged afterwards.
     library(
       "Trials",
-      ["Primitives", "Reactor", "CoordinationCore", "Coordination", "FaultProxy", "History", "Storage", "TrialReport"]),
+      ["Primitives", "Reactor", "CoordinationCore", "Coordination", "FaultProxy", "History", "Storage", "TrialReport"],
+      exclude: ["README.md"]),
 
     // What the programs share: their command lines, their terminal, their log.
     library("ArgumentParsing", ["Primitives"]),
@@ -102,7 +103,7 @@ let package = Package(
       [
         "Primitives", "ArgumentParsing", "Terminal", "StructuredLog", "Reactor", "CoordinationCore", "Coordination",
         "FaultProxy",
-        "Storage", "History", "Trials", "TrialReport",
+        "Simulation", "Storage", "History", "Trials", "TrialReport",
       ]),
     program("websocket-echo", ["ArgumentParsing", "Terminal", "Reactor", "WebSocket"]),
 

@@ -6,7 +6,7 @@ import Primitives
 ///     up latency=100ms jitter=20ms     settings of one direction, or of both without one
 ///     down hold                        one of flow, hold, drop, clear
 ///     cut · cut up after=1000          reset every connection, now or in the middle of something
-///     blackhole on · refuse on         · half-open far · heal · show
+///     blackhole on · refuse on · stall on · half-open far · heal · show
 public enum FaultCommand: Equatable, Sendable {
   /// Values that are given; the others stay.
   case set([FaultDirection], [FaultSetting])
@@ -15,6 +15,8 @@ public enum FaultCommand: Equatable, Sendable {
   case cutAfter(Int, FaultDirection)
   case blackHole(Bool)
   case refuse(Bool)
+  /// New connections are made and not taken up.
+  case stall(Bool)
   case halfOpen(gone: FaultProxy.End)
   case heal
   case show
@@ -24,7 +26,7 @@ public enum FaultCommand: Equatable, Sendable {
     public let description: String
   }
 
-  private static let verbs = ["up", "down", "both", "cut", "blackhole", "refuse", "half-open", "heal", "show"]
+  private static let verbs = ["up", "down", "both", "cut", "blackhole", "refuse", "stall", "half-open", "heal", "show"]
 
   public init(_ text: String) throws(Problem) {
     var words = text.split { $0 == " " || $0 == "," || $0 == "\t" }.map(String.init)[...]
@@ -38,6 +40,7 @@ public enum FaultCommand: Equatable, Sendable {
     case "cut": self = try Self.cut(words.dropFirst())
     case "blackhole": self = .blackHole(try Self.flag(words))
     case "refuse": self = .refuse(try Self.flag(words))
+    case "stall": self = .stall(try Self.flag(words))
     case "half-open":
       guard words.count == 2, let end = words.last.flatMap(FaultProxy.End.init) else {
         throw Problem(description: "half-open: which end is gone? half-open near, or half-open far")
@@ -56,10 +59,9 @@ public enum FaultCommand: Equatable, Sendable {
   private static var listed: String { verbs.joined(separator: ", ") + ", or a setting such as latency=100ms" }
 
   private static func flag(_ words: ArraySlice<String>) throws(Problem) -> Bool {
-    guard let verb = words.first, words.count == 2, let word = words.last, word == "on" || word == "off" else {
+    guard words.count == 2, let word = words.last, word == "on" || word == "off" else {
       throw Problem(description: "\(words.first ?? ""): on or off?")
     }
-    _ = verb
     return word == "on"
   }
 
@@ -195,6 +197,7 @@ extension FaultProxy {
     case .cutAfter(let count, let direction): cut(after: count, direction)
     case .blackHole(let isOn): setBlackHole(isOn)
     case .refuse(let isOn): isRefusing = isOn
+    case .stall(let isOn): isStalling = isOn
     case .halfOpen(let gone): leaveHalfOpen(gone: gone)
     case .heal: heal()
     case .show: break

@@ -10,6 +10,8 @@ final class FaultLink: ConnectionDelegate {
     var source: Connection?
     var destination: Connection?
     var sourceHasEnded = false
+    /// The source was reset during a partition, and the other side does not know.
+    var isSourceLost = false
     /// The end has been passed on.
     var isOver = false
     var isSourcePaused = false
@@ -31,6 +33,9 @@ final class FaultLink: ConnectionDelegate {
   private let down: Flow
   /// In a black hole: whatever comes is swallowed, and nobody hears of an end.
   var isDead: Bool
+  /// Nobody has taken it up yet: it is neither read nor passed on.
+  private var isStalled = false
+  private var dialling: ConnectAttempt?
   private var hasEnded = false
 
   init(_ near: Connection, proxy: FaultProxy) {
@@ -41,20 +46,45 @@ final class FaultLink: ConnectionDelegate {
     down = Flow(.down, proxy.random.split())
     up.source = near
     down.destination = near
+    isStalled = proxy.isStalling
+    if isStalled { near.pauseReading() } else { dial() }
     near.delegate = self
-    _ = Connection.connect(to: proxy.target, on: proxy.loop, timeout: .seconds(5)) { [self] result in
-      // What cannot reach its target ends as if the target itself had refused it.
-      guard case .success(let far) = result else { return cut() }
-      guard !hasEnded, near.isOpen else { return far.abort() }
-      far.delegate = self
-      self.far = far
-      up.destination = far
-      down.source = far
-      pump(up)
+  }
+
+  /// Takes up a connection that was left waiting.
+  func endStall() {
+    guard isStalled, !hasEnded else { return }
+    isStalled = false
+    near.resumeReading()
+    dial()
+  }
+
+  private func dial() {
+    // A black hole swallows the attempt too.
+    guard !isDead else { return }
+    dialling = Connection.connect(to: proxy.target, on: proxy.loop, timeout: .seconds(5)) { [weak self] result in
+      // Without a delegate the connection is aborted by whoever made it.
+      self?.didDial(result)
     }
   }
 
+  private func didDial(_ result: Result<Connection, SystemError>) {
+    dialling = nil
+    guard !hasEnded else { return }
+    // What cannot reach its target ends as if the target itself had refused it.
+    guard case .success(let far) = result else { return isDead ? endIfForgotten() : cut() }
+    guard near.isOpen else { return end() }
+    far.delegate = self
+    self.far = far
+    up.destination = far
+    down.source = far
+    self.continue(up)
+  }
+
   var heldBytes: Int { up.shaper.waiting + down.shaper.waiting }
+
+  /// One side was reset during a partition, which has kept that from the other one so far.
+  var hasLostSource: Bool { up.isSourceLost || down.isSourceLost }
 
   private func flow(from source: Connection) -> Flow { source === near ? up : down }
 
@@ -84,7 +114,11 @@ final class FaultLink: ConnectionDelegate {
         endIfDone(flow)
         return
       case .wait(let until):
-        if flow.timer == nil { flow.timer = proxy.loop.makeTimer { [weak self] in self?.continue(flow) } }
+        if flow.timer == nil {
+          flow.timer = proxy.loop.makeTimer { [weak self, weak flow] in
+            if let self, let flow { self.continue(flow) }
+          }
+        }
         flow.timer?.start(after: max(until - proxy.loop.now, .milliseconds(1)))
         return
       case .bytes(let bytes): guard pass(bytes, flow, to: destination, faults) else { return }
@@ -108,15 +142,13 @@ final class FaultLink: ConnectionDelegate {
     proxy.passed(count, flow.direction, corrupted: flow.shaper.corrupted - (counted[flow.direction] ?? 0))
     counted[flow.direction] = flow.shaper.corrupted
     if count == untilCut {
-      // A reset overtakes what the kernel still holds, so the last bytes get a moment to arrive.
-      let proxy = self.proxy
-      proxy.loop.schedule(after: .milliseconds(5)) { [weak proxy] in proxy?.cut() }
+      proxy.cutSoon()
       return false
     }
     guard count == limit else { return true }
     switch faults.ending {
     case .close: finish()
-    case .reset: proxy.loop.schedule(after: .milliseconds(5)) { [weak self] in self?.cut() }
+    case .reset: proxy.loop.schedule(after: FaultProxy.resetDelay) { [weak self] in self?.cut() }
     }
     return false
   }
@@ -125,7 +157,10 @@ final class FaultLink: ConnectionDelegate {
 
   /// A sender that is faster than the line waits, as it would behind a full kernel buffer.
   private func holdBack(_ flow: Flow) {
-    let isFull = flow.shaper.waiting > (flow.isSourcePaused ? FaultProxy.maxHeldBytes / 2 : FaultProxy.maxHeldBytes)
+    let divisor = flow.isSourcePaused ? 2 : 1
+    let isFull =
+      flow.shaper.waiting > FaultProxy.maxHeldBytes / divisor
+      || flow.shaper.waitingReads > FaultProxy.maxHeldReads / divisor
     guard isFull != flow.isSourcePaused else { return }
     flow.isSourcePaused = isFull
     if isFull { flow.source?.pauseReading() } else { flow.source?.resumeReading() }
@@ -137,16 +172,25 @@ final class FaultLink: ConnectionDelegate {
 
   /// The faults are other ones now.
   func faultsChanged() {
-    for flow in [up, down] { self.continue(flow) }
+    for flow in [up, down] {
+      let delivery = proxy.faults[flow.direction].delivery
+      // Whoever was told nothing during the partition hears of the reset after it.
+      if flow.isSourceLost, delivery == .flowing { return cut() }
+      if delivery == .dropped {
+        proxy.statistics.droppedBytes[flow.direction, default: 0] += flow.shaper.waiting
+        flow.shaper.clear()
+      }
+      self.continue(flow)
+    }
   }
 
   // MARK: Ends
 
   func connectionDidReachEndOfStream(_ connection: Connection) {
-    guard !isDead, !hasEnded else { return }
+    guard !hasEnded else { return }
     let flow = flow(from: connection)
     flow.sourceHasEnded = true
-    pump(flow)
+    if isDead { endIfForgotten() } else { pump(flow) }
   }
 
   /// The end follows the last byte.
@@ -156,7 +200,9 @@ final class FaultLink: ConnectionDelegate {
     else { return }
     let delay = proxy.faults[flow.direction].closeDelay
     guard delay > .zero else { return passEnd(of: flow) }
-    flow.endTimer = proxy.loop.schedule(after: delay) { [weak self] in self?.passEnd(of: flow) }
+    flow.endTimer = proxy.loop.schedule(after: delay) { [weak self, weak flow] in
+      if let self, let flow { passEnd(of: flow) }
+    }
   }
 
   private func passEnd(of flow: Flow) {
@@ -168,17 +214,23 @@ final class FaultLink: ConnectionDelegate {
 
   func connectionDidClose(_ connection: Connection, error: SystemError?) {
     guard !hasEnded else { return }
-    if isDead {
-      // Nobody is told; but once neither side is there any more, there is nothing left to play dead for.
-      if !near.isOpen, far?.isOpen != true { end() }
-      return
-    }
+    if isDead { return endIfForgotten() }
     let flow = flow(from: connection)
     // An orderly end was passed on, or waits behind what is held.
     if error == nil, flow.sourceHasEnded { return }
     // In a partition nobody hears that the other side has gone.
-    guard proxy.faults[flow.direction].delivery == .flowing else { return }
+    guard proxy.faults[flow.direction].delivery == .flowing else { return flow.isSourceLost = true }
     cut()
+  }
+
+  /// Nobody is told of the end of a dead connection; but once both sides have sent their end or are gone, there is nobody
+  /// left to play dead for, and descriptors to give back.
+  private func endIfForgotten() {
+    guard !hasEnded, up.sourceHasEnded || !near.isOpen, dialling == nil, down.sourceHasEnded || far?.isOpen != true
+    else { return }
+    end()
+    near.abort()
+    far?.abort()
   }
 
   /// One end goes and the other is told nothing: a machine that lost its power, seen from the other side.
@@ -209,6 +261,7 @@ final class FaultLink: ConnectionDelegate {
 
   private func end() {
     hasEnded = true
+    dialling?.cancel()
     for flow in [up, down] {
       flow.timer?.cancel()
       flow.endTimer?.cancel()

@@ -6,7 +6,7 @@ public import Reactor
 ///     worker ──▶ proxy ──▶ coordinator      up
 ///            ◀──       ◀──                  down
 ///
-/// Everything is called on its loop. What it draws follows from its seed and from the bytes that pass.
+/// Everything is called on its loop; hold it until `close()`. What it draws follows from its seed and from the bytes that pass.
 public final class FaultProxy {
   public typealias Direction = FaultDirection
 
@@ -34,6 +34,10 @@ public final class FaultProxy {
 
   /// Of each direction of a connection, so many bytes wait here at most, and one read more; others wait at their sender.
   public static let maxHeldBytes = 256 << 10
+  /// So many reads wait at most, however few bytes each of them brought: their bookkeeping is memory too.
+  static let maxHeldReads = 4_096
+  /// A reset overtakes what the kernel still holds, so the last bytes get a moment to arrive.
+  static let resetDelay = Duration.milliseconds(5)
 
   let target: SocketAddress
   public let loop: EventLoop
@@ -46,6 +50,12 @@ public final class FaultProxy {
   public private(set) var isBlackHole = false
   /// New connections are reset at once.
   public var isRefusing = false
+  /// New connections are made, as the kernel makes them for a process that does not accept, and nothing is read from
+  /// them. Afterwards those that still wait go on to the target.
+  public var isStalling = false {
+    didSet { if !isStalling { for link in Array(links.values) { link.endStall() } } }
+  }
+  private var cutTimer: Timer?
 
   /// Relays to `target` from `address`, by default one that the system chooses on 127.0.0.1.
   public init(
@@ -78,6 +88,9 @@ public final class FaultProxy {
   /// Bytes that wait here, over all connections.
   public var heldBytes: Int { links.values.reduce(0) { $0 + $1.heldBytes } }
 
+  /// Connections that were reset by one side during a partition, which has kept that from the other one so far.
+  public var lostSources: Int { links.values.count { $0.hasLostSource } }
+
   /// What is wrong with each direction now.
   public var faults: FaultTable {
     didSet {
@@ -92,8 +105,15 @@ public final class FaultProxy {
     if let left = remaining[direction] { remaining[direction] = left - count }
   }
 
+  /// Resets every connection in a moment.
+  func cutSoon() {
+    guard cutTimer?.isActive != true else { return }
+    cutTimer = loop.schedule(after: Self.resetDelay) { [weak self] in self?.cut() }
+  }
+
   /// Resets every connection.
   public func cut() {
+    cutTimer?.cancel()
     remaining = [:]
     for link in Array(links.values) { link.cut() }
   }
@@ -102,8 +122,9 @@ public final class FaultProxy {
   /// middle of a frame, or of a handshake.
   public func cut(after bytes: Int, _ direction: Direction) { remaining[direction] = max(0, bytes) }
 
-  /// Nothing passes any more, and nobody is told: a firewall that drops packets. Connections caught in it stay dead for
-  /// ever; those made after it is gone pass.
+  /// Nothing passes any more, and nobody is told: a firewall that drops packets. The target does not hear of new
+  /// connections, which the kernel makes all the same. Connections caught in it stay dead for ever, or until both sides
+  /// have ended theirs; those made after it is gone pass.
   public func setBlackHole(_ isOn: Bool) {
     isBlackHole = isOn
     if isOn { for link in links.values { link.isDead = true } }
@@ -119,8 +140,11 @@ public final class FaultProxy {
   public func heal() {
     isRefusing = false
     isBlackHole = false
+    // One that is due has lost bytes already.
+    if cutTimer?.isActive == true { cut() }
     remaining = [:]
     for link in Array(links.values) where link.isDead { link.cut() }
+    isStalling = false
     faults = FaultTable()
   }
 

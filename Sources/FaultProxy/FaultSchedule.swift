@@ -48,7 +48,7 @@ public struct FaultDraw: Sendable {
     let one = Bool.random(using: &random) ? "up" : "down"
     let number = Int.random(in: 1...1_000, using: &random)
     let text =
-      switch Int.random(in: 0..<11, using: &random) {
+      switch Int.random(in: 0..<12, using: &random) {
       case 0: "cut"
       case 1: "cut \(one) after=\(number * 3)"
       case 2: "blackhole on"
@@ -59,6 +59,7 @@ public struct FaultDraw: Sendable {
       case 7: "\(direction) latency=\(number)ms jitter=\(number / 2)ms"
       case 8: "\(direction) bandwidth=\(number * 10)"
       case 9: "\(direction) slice=\(number % 9 + 1) pause=1ms"
+      case 10: "stall on"
       default: "\(direction) corrupt=\(number * 5)"
       }
     let share = Double.random(in: 0.1...1, using: &random)

@@ -22,16 +22,26 @@ struct Shaper {
   private var chunks: [Chunk] = []
   private var head = 0
   private(set) var waiting = 0
-  /// When the last bytes left, or should have: a late timer must not slow the line down.
+  /// When the last bytes left, or should have: a late timer must not slow the line down. It lies at most `maxCatchUp`
+  /// back, so that a line that stood still does not pass at once what it would have passed meanwhile.
   private var lastLeft = Instant.zero
   private var lastWasSlice = false
+  private static let maxCatchUp = Duration.milliseconds(100)
   private var random: SeededGenerator
+  /// Its own sequence: how bytes were cut into reads changes what `random` draws, and must not change what is corrupted.
+  private var noise: SeededGenerator
   private var untilCorrupt: Int?
   private(set) var corrupted = 0
 
-  init(_ random: SeededGenerator) { self.random = random }
+  init(_ random: SeededGenerator) {
+    self.random = random
+    noise = self.random.split()
+  }
 
   var isEmpty: Bool { waiting == 0 }
+
+  /// Reads that wait; each takes a little memory beside its bytes.
+  var waitingReads: Int { chunks.count - head }
 
   mutating func arrive(_ bytes: [UInt8], at now: Instant) {
     guard !bytes.isEmpty else { return }
@@ -62,7 +72,7 @@ struct Shaper {
       leaves = leaves + .nanoseconds(Int64(Double(count) / Double(rate) * 1e9))
     }
     guard now >= leaves else { return .wait(until: leaves) }
-    lastLeft = leaves
+    lastLeft = max(leaves, now - Self.maxCatchUp)
     lastWasSlice = isSlice
     return .bytes(take(count, faults))
   }
@@ -86,11 +96,11 @@ struct Shaper {
     guard let oneIn else { return untilCorrupt = nil }
     // Evenly around the mean, for the same bytes always at the same places.
     let gaps = 1...max(1, 2 * min(max(oneIn, 1), Int(Int32.max)) - 1)
-    var position = untilCorrupt ?? (Int.random(in: gaps, using: &random) - 1)
+    var position = untilCorrupt ?? (Int.random(in: gaps, using: &noise) - 1)
     while position < bytes.count {
-      bytes[position] ^= UInt8.random(in: 1...255, using: &random)
+      bytes[position] ^= UInt8.random(in: 1...255, using: &noise)
       corrupted += 1
-      position += Int.random(in: gaps, using: &random)
+      position += Int.random(in: gaps, using: &noise)
     }
     untilCorrupt = position - bytes.count
   }

@@ -45,11 +45,16 @@ public struct PhiAccrualDetector: Sendable, Equatable {
   /// The number of standard deviations above the mean at which φ reaches the threshold.
   private let deviationsAllowed: Double
 
+  /// For the usual threshold: a fleet makes very many detectors, and looking for the point is most of making one.
+  private static let deviationsAtEight = NormalTail.point(whereNegativeLog10Is: 8)
+
   /// Starts watching at `now`, as if a heartbeat had just arrived.
   public init(_ configuration: Configuration, at now: Instant) {
     self.configuration = configuration
     lastHeartbeat = now
-    deviationsAllowed = NormalTail.point(whereNegativeLog10Is: configuration.threshold)
+    deviationsAllowed =
+      configuration.threshold == 8
+      ? Self.deviationsAtEight : NormalTail.point(whereNegativeLog10Is: configuration.threshold)
     // Two made-up gaps with the expected mean and a quarter of it as deviation; real ones push them out.
     let expected = configuration.expectedGap.inSeconds
     gaps = [expected * 0.75, expected * 1.25]

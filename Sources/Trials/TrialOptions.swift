@@ -13,6 +13,10 @@ public struct TrialOptions: Sendable {
   public var directory: String
   /// This program: it is also coordinator and worker.
   public var program = "/proc/self/exe"
+  /// Whether one process is all workers: then they run demo tasks, and no proxy is on their way.
+  public var isHosted: Bool { workers > Self.maxProcesses }
+  /// The most workers that are each a process of their own.
+  public static let maxProcesses = 50
   /// The command line that runs the trial again.
   public var command: String
   /// Called with the store's path when the coordinator has stopped and nobody has judged yet: a check that nothing can
@@ -44,6 +48,18 @@ public struct FleetSettings: Equatable, Sendable {
   public var maxReconnectDelay: Duration = .seconds(1)
   /// How long everything may take to end once nothing is broken any more.
   public var drain: Duration = .seconds(40)
+
+  /// The defaults of coordinators and workers: what thousands of workers are run with.
+  mutating func beAtProductionScale() {
+    slots = 1
+    heartbeatInterval = .seconds(5)
+    heartbeatTimeout = .seconds(15)
+    closedGrace = .seconds(5)
+    lease = .seconds(120)
+    reconnectDelay = .seconds(1)
+    maxReconnectDelay = .seconds(60)
+    drain = .seconds(90)
+  }
 
   /// For those that prove that nothing is taken from anybody: a machine that is busy elsewhere is no fault of the fleet.
   mutating func beUnhurried() {

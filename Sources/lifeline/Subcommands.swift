@@ -17,7 +17,7 @@ enum Subcommands {
       CoordinatorCommand.self, WorkerCommand.self, RunCommand.self, SubmitCommand.self, TasksCommand.self,
       TaskCommand.self, WorkersCommand.self, LogsCommand.self, CancelCommand.self, PauseCommand.self,
       ResumeCommand.self, CheckpointCommand.self, DemoCommand.self, ProxyCommand.self, ProxyControlCommand.self,
-      EndToEndCommand.self, StressCommand.self, TestCommand.self,
+      SimulateCommand.self, EndToEndCommand.self, StressCommand.self, TestCommand.self,
     ]
   }
 

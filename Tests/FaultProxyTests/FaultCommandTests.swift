@@ -17,6 +17,7 @@ import Testing
       ("up hold", .set([.up], [.delivery(.held)])), ("drop", .set(both, [.delivery(.dropped)])),
       ("flow", .set(both, [.delivery(.flowing)])), ("down clear", .clear([.down])), ("cut", .cut),
       ("cut up after=1000", .cutAfter(1_000, .up)), ("blackhole on", .blackHole(true)), ("refuse off", .refuse(false)),
+      ("stall on", .stall(true)),
       ("half-open near", .halfOpen(gone: .near)), ("heal", .heal), ("  show ", .show),
     ]
     for (text, command) in rows { #expect(try FaultCommand(text) == command, "\(text)") }
@@ -68,6 +69,6 @@ import Testing
       texts[1].append(third.next(longest: .seconds(10)).text)
     }
     #expect(texts[0] != texts[1])
-    #expect(Set(texts[0].map { $0.split(separator: "=")[0] }).count >= 11, "every kind is drawn")
+    #expect(Set(texts[0].map { $0.split(separator: "=")[0] }).count >= 12, "every kind is drawn")
   }
 }

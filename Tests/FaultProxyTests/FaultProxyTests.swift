@@ -71,6 +71,38 @@ struct FaultProxyTests {
   }
 
   @Test(arguments: FaultDirection.allCases)
+  func `what is held when it starts to drop never arrives`(direction: FaultDirection) throws {
+    try ProxiedPair.run { pair in
+      pair.proxy.faults[direction].delivery = .held
+      pair.sender(direction).send("lost")
+      pair.after({ pair.proxy.heldBytes == 4 }) {
+        pair.proxy.faults[direction].delivery = .dropped
+        #expect(pair.proxy.heldBytes == 0 && pair.proxy.statistics.droppedBytes[direction] == 4)
+        pair.proxy.faults = FaultTable()
+        pair.sender(direction).send("found")
+        pair.after({ pair.ear(direction).bytes == Array("found".utf8) }) { pair.loop.stop() }
+      }
+    }
+  }
+
+  @Test(arguments: FaultDirection.allCases)
+  func `a reset during a partition is heard of when it ends`(direction: FaultDirection) throws {
+    try ProxiedPair.run { pair in
+      pair.proxy.faults[direction].delivery = .held
+      pair.sender(direction).send("never")
+      pair.after({ pair.proxy.heldBytes == 5 }) {
+        pair.sender(direction).abort()
+        // What the other way sends meets nobody; that it was read says that the proxy has seen the reset.
+        pair.after({ pair.ear(direction.opposite).isClosed && pair.proxy.lostSources == 1 }) {
+          #expect(!pair.ear(direction).isClosed && !pair.ear(direction).sawEnd)
+          pair.proxy.heal()
+          pair.after({ pair.ear(direction).wasReset && pair.proxy.openConnections == 0 }) { pair.loop.stop() }
+        }
+      }
+    }
+  }
+
+  @Test(arguments: FaultDirection.allCases)
   func `slices are written one by one`(direction: FaultDirection) throws {
     try ProxiedPair.run { pair in
       pair.proxy.faults[direction].sliceBytes = 3
@@ -117,7 +149,7 @@ struct FaultProxyTests {
         }
       }
     }
-    #expect(received.count == 2)
+    #expect(received.count == 2 && received[0] == received[1], "the same seed corrupts the same bytes")
   }
 
   @Test func `a cut resets both ends`() throws {
@@ -158,6 +190,51 @@ struct FaultProxyTests {
             // Healed, what the black hole swallowed is reset, so that nobody waits for ever.
             pair.proxy.heal()
             pair.after({ pair.clientEar.isClosed }) { pair.loop.stop() }
+          }
+        }
+      }
+    }
+  }
+
+  @Test func `a black hole keeps new connections from the target and forgets them when both sides are gone`() throws {
+    try ProxiedPair.run { pair in
+      pair.proxy.setBlackHole(true)
+      Connection.connect(to: pair.proxy.address, on: pair.loop) { result in
+        guard case .success(let second) = result else { return #expect(Bool(false), "\(result)") }
+        let ear = Ear()
+        second.delegate = ear
+        second.send("anybody")
+        pair.after({ pair.proxy.statistics.droppedBytes[.up] == 7 }) {
+          #expect(pair.proxy.openConnections == 2 && pair.accepted == 1 && !ear.isClosed)
+          second.close()
+          pair.client.close()
+          pair.after({ pair.proxy.openConnections == 1 }) {
+            #expect(!pair.serverEar.sawEnd && !pair.serverEar.isClosed)
+            pair.server.close()
+            pair.after({ pair.proxy.openConnections == 0 }) { pair.loop.stop() }
+          }
+        }
+      }
+    }
+  }
+
+  @Test func `a stalled proxy makes connections and takes them up afterwards with all their bytes`() throws {
+    try ProxiedPair.run { pair in
+      pair.proxy.isStalling = true
+      let bytes = text(1 << 20)
+      Connection.connect(to: pair.proxy.address, on: pair.loop) { result in
+        guard case .success(let second) = result else { return #expect(Bool(false), "\(result)") }
+        let ear = Ear()
+        second.delegate = ear
+        second.send(bytes)
+        pair.client.send("still here")
+        pair.after({ pair.serverEar.bytes.count == 10 && pair.proxy.openConnections == 2 }) {
+          #expect(pair.accepted == 1 && pair.proxy.heldBytes == 0 && !ear.isClosed)
+          pair.proxy.isStalling = false
+          // Both ends of the target's side write down what they hear in one place.
+          pair.after({ pair.serverEar.bytes.count == 10 + bytes.count }) {
+            #expect(Array(pair.serverEar.bytes.dropFirst(10)) == bytes)
+            pair.loop.stop()
           }
         }
       }

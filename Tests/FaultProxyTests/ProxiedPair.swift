@@ -38,9 +38,13 @@ final class ProxiedPair {
   let server: Connection
   let clientEar: Ear
   let serverEar: Ear
+  /// Connections that the target accepted.
+  var accepted: Int { count() }
+  private let count: () -> Int
 
   private init(
-    _ loop: EventLoop, _ proxy: FaultProxy, client: Connection, server: Connection, clientEar: Ear, serverEar: Ear
+    _ loop: EventLoop, _ proxy: FaultProxy, client: Connection, server: Connection, clientEar: Ear, serverEar: Ear,
+    count: @escaping () -> Int
   ) {
     self.loop = loop
     self.proxy = proxy
@@ -48,6 +52,7 @@ final class ProxiedPair {
     self.server = server
     self.clientEar = clientEar
     self.serverEar = serverEar
+    self.count = count
   }
 
   /// Runs `body` once both ends are connected through the proxy; something in it must stop the loop.
@@ -59,9 +64,11 @@ final class ProxiedPair {
     try withLoop(limit: limit, sourceLocation: sourceLocation) { loop in
       let (clientEar, serverEar) = (Ear(), Ear())
       var server: Connection?
+      var accepted = 0
       let listener = try Listener.listen(at: .loopback(), on: loop) { connection in
         connection.delegate = serverEar
         server = connection
+        accepted += 1
       }
       let proxy = try FaultProxy(to: listener.localAddress, seed: seed, on: loop)
       prepare(proxy)
@@ -75,7 +82,8 @@ final class ProxiedPair {
         loop.when({ server != nil }, sourceLocation: sourceLocation) {
           guard let server else { return }
           let pair = ProxiedPair(
-            loop, proxy, client: client, server: server, clientEar: clientEar, serverEar: serverEar)
+            loop, proxy, client: client, server: server, clientEar: clientEar, serverEar: serverEar,
+            count: { accepted })
           kept.append(pair)
           body(pair)
         }

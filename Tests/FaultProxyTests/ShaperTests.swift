@@ -71,6 +71,36 @@ import Testing
     }
   }
 
+  @Test func `a line that stood still does not pass at once what it would have passed meanwhile`() {
+    var shaper = Shaper(SeededGenerator(seed: 1))
+    var faults = faults {
+      $0.bytesPerSecond = 1_000
+      $0.delivery = .held
+    }
+    shaper.arrive(Array(repeating: 7, count: 400), at: at(0))
+    #expect(shaper.next(faults, at: at(0)) == .idle)
+    faults.delivery = .flowing
+    let found = departures(&shaper, faults, from: 60_000)
+    // A tenth of a second's worth is made up for, as after a late timer.
+    #expect(found.map(\.at) == [60_000, 60_000, 60_000, 60_050, 60_100, 60_150, 60_200, 60_250])
+    #expect(found.allSatisfy { $0.count == 50 })
+  }
+
+  @Test func `how bytes were cut into reads does not change which are corrupted`() {
+    let faults = faults { $0.corruptsOneIn = 20 }
+    let bytes = (0..<5_000).map { UInt8(truncatingIfNeeded: $0) }
+    let outputs = [1, 7, 1_000, 5_000].map { size in
+      var shaper = Shaper(SeededGenerator(seed: 3))
+      for start in stride(from: 0, to: bytes.count, by: size) {
+        shaper.arrive(Array(bytes[start..<min(start + size, bytes.count)]), at: at(0))
+      }
+      var output: [UInt8] = []
+      while case .bytes(let next) = shaper.next(faults, at: at(0)) { output += next }
+      return output
+    }
+    #expect(outputs.allSatisfy { $0 == outputs[0] && $0.count == bytes.count && $0 != bytes })
+  }
+
   @Test func `jitter stays within its range and keeps the order`() {
     let faults = faults {
       $0.latency = .milliseconds(100)

@@ -80,10 +80,10 @@ extension LifelineTests {
     }
 
     @Test(arguments: [
-      (["--to", "here"], 1, "--to here: expected HOST:PORT"),
+      (["--to", "here"], 2, "--to here: expected HOST:PORT"),
       (["--to", "127.0.0.1:9", "--up", "slow"], 2, "slow is no command and no setting"),
       (["--to", "127.0.0.1:9", "--schedule", "/nonexistent"], 2, "/nonexistent cannot be read"),
-      (["--to", "127.0.0.1:9", "--control", "somewhere"], 1, "--control somewhere: expected unix:PATH"),
+      (["--to", "127.0.0.1:9", "--control", "somewhere"], 2, "--control somewhere: expected unix:PATH"),
       ([], 2, "--to"),
     ])
     func `wrong use says what is right`(options: [String], status: Int, problem: String) throws {

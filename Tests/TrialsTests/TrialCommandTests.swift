@@ -22,6 +22,7 @@ import Testing
     (["stress"], "--list-scenarios"), (["stress", "--scenario", "nothing"], "thundering_herd"),
     (["e2e", "--seed", "-1"], "--seed"), (["test", "--only", "e2e,nothing"], "there is no nothing"),
     (["stress", "--scenario", "flapping", "--workers", "0"], "--workers"),
+    (["stress", "--scenario", "flapping", "--workers", "51"], "at most 50"),
   ])
   func `what cannot be run is a usage error that says why`(arguments: [String], text: String) throws {
     let process = try TestProcess(TestProcess.built("lifeline"), arguments)

@@ -32,6 +32,11 @@ import TrialReport
     #expect(report.logs.allSatisfy { access(directory.file("out/\($0)"), R_OK) == 0 })
     #expect(!TestProcess.contents(of: directory.file("out/report.html")).isEmpty)
     #expect(process.output.all.contains { $0.hasPrefix("PASSED: coordinator_kill9") })
+    // What an earlier run left would be taken for this one's.
+    let again = try TestProcess(
+      Self.program, ["stress", "--scenario", "steady_load", "--duration", "1", "--report", directory.file("out")])
+    #expect(try again.exit() == .exited(1))
+    try again.errors.first("reason") { $0.contains("choose another folder with --report") }
   }
 
   @Test func `e2e breaks what its seed says and loses nothing`() throws {

@@ -99,6 +99,16 @@ public final class CoordinatorCore {
   /// The most messages that wait for one worker's acknowledgement.
   public var largestOutbox: Int { workers.values.lazy.map { $0.session?.outbox.count ?? 0 }.max() ?? 0 }
 
+  /// About how many bytes of memory workers, sessions and tasks take here, without sockets and store: the sizes of the
+  /// structures, what an allocator adds to each, and the messages that wait.
+  public var estimatedBytes: Int {
+    // An entry, its slot in the dictionary, its names and session, and the detector's window; then a task with its
+    // attempt, its specification's objects and its slots. Each rounded up to what an allocator gives.
+    let (perWorker, perTask) = (1_024, 1_024)
+    let waiting = workers.values.lazy.map { $0.session?.outbox.bytes ?? 0 }.reduce(0, +)
+    return workers.count * perWorker + book.tasks.count * perTask + waiting
+  }
+
   /// Every worker known, in order of their ids.
   public var workerSummaries: [WorkerSummary] {
     workers.values.map { $0.summary(at: now) }.sorted { $0.id < $1.id }

@@ -34,9 +34,14 @@ final class TrialFleet {
     self.options = options
     self.settings = settings
     program = try options.program == "/proc/self/exe" ? Self.thisProgram() : options.program
+    guard TextFile.read("\(options.directory)/state/work.sh") == nil else {
+      throw SystemError(
+        call: "start", subject: options.directory, code: EEXIST,
+        detail: "an earlier trial's report is in it; choose another folder with --report")
+    }
     for folder in ["logs", "history", "state"] { try TextFile.makeFolder("\(options.directory)/\(folder)") }
     try TextFile.write(TrialWork.script, to: script)
-    names = (1...max(1, options.workers)).map { "worker-\($0)" }
+    names = options.isHosted ? [Self.host] : (1...max(1, options.workers)).map { "worker-\($0)" }
   }
 
   /// By its path: behind another program `/proc/self/exe` would be that one.
@@ -100,9 +105,32 @@ final class TrialFleet {
 
   // MARK: Workers
 
+  /// The process that is all workers of a hosted fleet.
+  private static let host = "fleet"
+  /// What it said last of how its workers fared.
+  private(set) var hostSummary: JSONObject?
+
+  private func startHost() throws(SystemError) {
+    let arguments = [
+      "fleet", "--workers", "\(options.workers)", "--worker-prefix", "worker", "--coordinator", url, "--slots",
+      "\(settings.slots)", "--reconnect-delay", Self.text(settings.reconnectDelay), "--max-reconnect-delay",
+      Self.text(settings.maxReconnectDelay), "--history", history(of: Self.host),
+    ]
+    var text = ""
+    let output = ChildProcess.Output.pipe(
+      onBytes: { text += Self.text($0) },
+      onEnd: { [weak self] in
+        self?.hostSummary = text.split(separator: "\n").last.flatMap { try? JSONParser.parse(String($0)).object }
+      })
+    workers[Self.host] = try spawn(Self.host, arguments + heartbeats, output: output) { [weak self] in
+      self?.workers[Self.host] = nil
+    }
+  }
+
   /// Starts a worker unless it runs; its proxy outlives it.
   func startWorker(_ name: String) throws(SystemError) {
     guard workers[name] == nil, let address else { return }
+    if options.isHosted { return try startHost() }
     if proxies[name] == nil {
       proxies[name] = try FaultProxy(to: address, seed: options.seed &+ UInt64(proxies.count), on: loop)
     }
@@ -140,9 +168,17 @@ final class TrialFleet {
     process.signal(signal)
   }
 
+  /// Ends every fault on a worker's way. A connection that lost bytes has a hole in it, and is nobody's any more.
+  func mend(_ name: String) {
+    guard let proxy = proxies[name] else { return }
+    let hasHole = FaultDirection.allCases.contains { proxy.faults[$0].delivery == .dropped }
+    proxy.heal()
+    if hasHole { proxy.cut() }
+  }
+
   /// Ends every fault: what is frozen goes on, what was killed is started, and nothing is cut.
   func heal(_ ready: @escaping () -> Void) throws(SystemError) {
-    for proxy in proxies.values { proxy.heal() }
+    for name in names { mend(name) }
     for name in frozen { thawWorker(name) }
     // What was told to end has to be gone before it can be started again.
     guard (Array(workers.values) + [coordinator].compactMap { $0 }).allSatisfy({ !expected.contains($0.pid) }) else {

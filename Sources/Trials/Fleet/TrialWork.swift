@@ -20,7 +20,17 @@ struct TrialWork: Equatable, Sendable {
 
   init(id: TaskID) { self.id = id }
 
-  var expectedStatus: TaskStatus { exitCode == 0 ? .completed : .failed }
+  var expectedStatus: TaskStatus {
+    lethalAttempts == nil && (exitCode ?? 0) == 0 ? .completed : .failed
+  }
+
+  /// What a worker that executes demo tasks only can do of it.
+  func demonstration(run: String) -> JSONValue {
+    [
+      "task_id": .string(id.text), "name": .string(id.text), "kind": "demo_task",
+      "input": ["iterations": .integer(Int64(steps)), "sleep": .duration(pause)], "run": .string(run),
+    ]
+  }
 
   func submission(script: String, run: String) -> JSONValue {
     let arguments = [

@@ -22,9 +22,7 @@ final class OneWayPartition: Scenario {
         run.mark("\(name) \(direction == .up ? "is not heard" : "hears nothing") for 4 s", for: .seconds(4))
         run.fleet.proxies[name]?.faults[direction].delivery = .dropped
         run.at(.seconds(4)) { run in
-          run.fleet.proxies[name]?.heal()
-          // A connection with a hole in it is nobody's any more.
-          run.fleet.proxies[name]?.cut()
+          run.fleet.mend(name)
           run.disturb(name, "\(name) is heard again")
         }
       }
@@ -33,7 +31,6 @@ final class OneWayPartition: Scenario {
 
   func end(_ run: TrialRun) {
     dropped = run.fleet.proxies.values.reduce(0) { $0 + $1.statistics.droppedBytes.values.reduce(0, +) }
-    for proxy in run.fleet.proxies.values where !proxy.faults.isNone { proxy.cut() }
   }
 
   func judge(_ run: TrialRun, _ evidence: Evidence) -> [TrialReport.Criterion] {

@@ -13,6 +13,8 @@ public struct ScenarioAbout: Equatable, Sendable {
   /// For a run of everything that must not take long.
   public let quickWorkers: Int
   public let quickDuration: Duration
+  /// The most workers that it is for; beyond 50 they share one process.
+  public var maxWorkers = TrialOptions.maxProcesses
 }
 
 /// A way to make a fleet's life hard, and what must be seen of it afterwards. One object is one run of it.

@@ -25,7 +25,7 @@ final class SteadyLoad: Scenario {
 extension TrialRun {
   /// Submits, each second, what two thirds of the fleet's slots do in a second, so that a fault's backlog can be caught up.
   func keepBusy(_ shape: @escaping (inout TrialWork) -> Void = { _ in }) {
-    let perSecond = max(1, options.workers * settings.slots * 2 / 3)
+    let perSecond = options.isHosted ? 200 : max(1, options.workers * settings.slots * 2 / 3)
     every(.seconds(1)) { run in
       // What waits already is enough.
       guard run.orders.count - run.ended < perSecond * 6 else { return }

@@ -14,7 +14,17 @@ extension Evidence {
       let measured = "\(good) of \(acknowledged.count)" + Self.some(problems)
       return TrialReport.Criterion(name, expected: expectation, measured: measured, isMet: problems.isEmpty)
     }
-    return [
+    // Demo tasks write no journal; that no attempt is started twice, or from a wrong checkpoint, the history shows too.
+    let journalled =
+      run.options.isHosted
+      ? []
+      : [
+        share("the winning attempt did its work once", "started once, done once, by its own journal") {
+          unproved($0, run)
+        },
+        share("attempts continue from their checkpoints", "each starts at the checkpoint it was given", discontinued),
+      ]
+    return journalled + [
       TrialReport.Criterion(
         "work was accepted", expected: "at least one task was acknowledged, and none refused",
         measured: "\(acknowledged.count) acknowledged" + Self.some(run.refusals.map { "refused: \($0)" }),
@@ -32,10 +42,6 @@ extension Evidence {
         return nil
       },
       share("nothing is recorded twice", "one end per task, attempts numbered without a hole", doubled),
-      share("the winning attempt did its work once", "started once, done once, by its own journal") {
-        unproved($0, run)
-      },
-      share("attempts continue from their checkpoints", "each starts at the checkpoint it was given", discontinued),
       TrialReport.Criterion(
         "work drains once faults end", expected: "at most \(run.settings.drain.inSeconds) s",
         measured: run.drained.map { "\(Self.rounded($0.inSeconds)) s" } ?? "\(run.orders.count - run.ended) tasks left",

@@ -32,7 +32,7 @@ enum ProxyCommand: Subcommand {
       "The first line on standard output says where it listens. Commands are read from standard input, one a line, and each "
         + "is answered by a line of JSON on standard output.",
       "Commands: [up|down|both] SETTING…, [up|down|both] flow|hold|drop|clear, cut, cut up after=BYTES, blackhole on|off, "
-        + "refuse on|off, half-open near|far, heal, show.",
+        + "refuse on|off, stall on|off, half-open near|far, heal, show.",
       "Settings: latency, jitter, pause, close-delay (times); bandwidth (bytes a second), slice, limit (bytes, KiB, MiB); "
         + "corrupt (one byte in so many); ending (close, reset); delivery (flowing, held, dropped). The word off resets one.",
     ],
@@ -52,6 +52,14 @@ enum ProxyCommand: Subcommand {
     ])
 
   static func run(_ invocation: Invocation) throws(UsageError) -> Int32 {
+    for (option, text) in [("--to", invocation[target]), ("--listen", invocation[listen])]
+    where ProxyProcess.hostAndPort(text) == nil {
+      throw invocation.error("\(option) \(text): expected HOST:PORT, such as localhost:8765")
+    }
+    if let text = invocation[control], ProxyProcess.controlAddress(text) == nil {
+      throw invocation.error(
+        "--control \(text): expected unix:PATH, or an IP address and a port such as 127.0.0.1:0")
+    }
     let plan: ProxyPlan
     var scheduled: String?
     if let path = invocation[schedule] {

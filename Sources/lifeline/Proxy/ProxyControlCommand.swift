@@ -22,10 +22,9 @@ enum ProxyControlCommand: Subcommand {
     let text = invocation[words].joined(separator: " ")
     // Judged here as well: a typing error is wrong usage, whether or not there is a proxy.
     do { _ = try FaultCommand(text) } catch { throw invocation.error("\(error)") }
-    guard
-      let target = ProxyProcess.unixPath(invocation[address]).map({ SocketAddress.unix(path: $0) })
-        ?? ProxyProcess.hostAndPort(invocation[address]).flatMap({ SocketAddress(ip: $0.host, port: $0.port) })
-    else { throw invocation.error("\(invocation[address]): expected unix:PATH, or an IP address and a port") }
+    guard let target = ProxyProcess.controlAddress(invocation[address]) else {
+      throw invocation.error("\(invocation[address]): expected unix:PATH, or an IP address and a port")
+    }
     do { return try ask(target, text) } catch {
       Console.standard.complain("lifeline proxy-control: \(error)")
       return 1

@@ -62,7 +62,7 @@ final class ProxyProcess {
 
   private func resolve(_ text: String, _ option: String, _ body: @escaping (SocketAddress) -> Void) {
     guard let (host, port) = Self.hostAndPort(text) else {
-      return fail("\(option) \(text): expected HOST:PORT, such as localhost:8765")
+      return fail("\(option) \(text): no host and port")
     }
     Resolver.resolve(host: host, port: port, on: loop) { [self] result in
       switch result {
@@ -81,9 +81,7 @@ final class ProxyProcess {
       start = loop.now
       for command in plan.commands { proxy.perform(command) }
       if let control {
-        guard let address = Self.unixPath(control).map({ SocketAddress.unix(path: $0) }) ?? Self.literal(control) else {
-          return fail("--control \(control): expected unix:PATH, or an IP address and a port such as 127.0.0.1:0")
-        }
+        guard let address = Self.controlAddress(control) else { return fail("--control \(control): no address") }
         controlListener = try Listener.listen(at: address, on: loop) { [weak self] connection in
           connection.delegate = ControlConnection { self?.answer($0) ?? "{}" }
         }
@@ -96,13 +94,15 @@ final class ProxyProcess {
       _ = loop.schedule(after: entry.at) { [weak self] in self?.perform(entry.command, entry.text) }
     }
     guard let seed = plan.seed else { return }
-    note("faults are drawn from seed \(seed)")
+    Console.standard.complain("# faults are drawn from seed \(seed)")
     draw = FaultDraw(seed: seed)
     _ = loop.schedule(after: plan.interval) { [weak self] in self?.disrupt() }
   }
 
-  private static func literal(_ text: String) -> SocketAddress? {
-    hostAndPort(text).flatMap { SocketAddress(ip: $0.host, port: $0.port) }
+  /// `unix:PATH`, or an IP address and a port.
+  static func controlAddress(_ text: String) -> SocketAddress? {
+    if let path = unixPath(text) { return path.isEmpty ? nil : .unix(path: path) }
+    return hostAndPort(text).flatMap { SocketAddress(ip: $0.host, port: $0.port) }
   }
 
   private static func text(_ address: SocketAddress) -> String {
@@ -118,12 +118,9 @@ final class ProxyProcess {
 
   // MARK: Commands
 
-  private func note(_ text: String) {
-    Console.standard.complain("\((loop.now - start).wholeMilliseconds) ms  \(text)")
-  }
-
+  /// What was done and when, as a schedule has it: standard error, in a file, replays the run by `--schedule`.
   private func perform(_ command: FaultCommand, _ text: String) {
-    note(text)
+    if command != .show { Console.standard.complain("\((loop.now - start).wholeMilliseconds)ms \(text)") }
     proxy?.perform(command)
   }
 
@@ -201,6 +198,7 @@ enum ProxyState {
     return [
       "ok": true, "up": .object(json(proxy.faults.up)), "down": .object(json(proxy.faults.down)),
       "black_hole": .bool(proxy.isBlackHole), "refusing": .bool(proxy.isRefusing),
+      "stalling": .bool(proxy.isStalling),
       "connections": .integer(Int64(proxy.openConnections)), "accepted": .integer(Int64(statistics.accepted)),
       "refused": .integer(Int64(statistics.refused)), "resets": .integer(Int64(statistics.resets)),
       "held_bytes": .integer(Int64(proxy.heldBytes)), "bytes": counts(statistics.bytes),

@@ -13,11 +13,19 @@ enum TrialOption {
     "report", optional: .string, as: "DIR", whenMissing: "a new folder in /tmp, kept when the run fails",
     "Where report.json, report.html, logs and histories go.")
   static let workers = Option(
-    "workers", optional: .integer(1...200), as: "N", whenMissing: "the scenario's own",
-    "How many worker processes.")
+    "workers", optional: .integer(1...20_000), as: "N", whenMissing: "the scenario's own",
+    "How many workers; up to 50 each is a process of its own, beyond that `lifeline fleet` is all of them.")
   static let duration = Option(
     "duration", optional: .duration(.seconds(1) ... .seconds(86_400)), whenMissing: "the scenario's own",
     "How long work is submitted and things are broken.")
+
+  static func workers(_ invocation: Invocation, _ about: ScenarioAbout) throws(UsageError) -> Int {
+    let count = invocation[workers] ?? about.workers
+    guard count <= about.maxWorkers else {
+      throw invocation.error("--workers: \(about.name) is for at most \(about.maxWorkers), this is \(count)")
+    }
+    return count
+  }
 
   static func seed(_ invocation: Invocation) throws(UsageError) -> UInt64 {
     guard let text = invocation[seed] else { return UInt64.random(in: .min ... .max) }
@@ -54,7 +62,7 @@ enum EndToEndCommand: Subcommand {
   static func run(_ invocation: Invocation) throws(UsageError) -> Int32 {
     let about = Scenarios.endToEnd
     let plan = TrialPlan(
-      name: about.name, workers: invocation[TrialOption.workers] ?? about.workers,
+      name: about.name, workers: try TrialOption.workers(invocation, about),
       duration: invocation[TrialOption.duration] ?? about.duration, interval: invocation[interval],
       seed: try TrialOption.seed(invocation))
     return TrialShow.run(plan, directory: invocation[TrialOption.report], printsJSON: invocation[ClientOptions.json])
@@ -95,7 +103,7 @@ enum StressCommand: Subcommand {
       throw invocation.error("there is no scenario \(name)")
     }
     let plan = TrialPlan(
-      name: about.name, workers: invocation[TrialOption.workers] ?? about.workers,
+      name: about.name, workers: try TrialOption.workers(invocation, about),
       duration: invocation[TrialOption.duration] ?? about.duration, interval: nil,
       seed: try TrialOption.seed(invocation))
     return TrialShow.run(plan, directory: invocation[TrialOption.report], printsJSON: invocation[ClientOptions.json])
