@@ -26,7 +26,7 @@ enum StyleSheet {
     .facts{color:var(--soft);margin:.5rem 0 0}
     .violations{border:2px solid var(--bad);border-radius:.4rem;padding:0 1.1rem .6rem;margin-top:1.5rem}
     .violations h2{margin-top:.8rem;color:var(--bad)}
-    li{overflow-wrap:anywhere}
+    li{overflow-wrap:anywhere}.word{white-space:nowrap}
     .scroll{overflow-x:auto}
     table{border-collapse:collapse;width:100%;font-size:.95rem}
     th,td{text-align:left;vertical-align:top;padding:.35rem .7rem;border-bottom:1px solid var(--line);

@@ -36,7 +36,7 @@ extension SuiteReport {
         <th scope="row">\(HTML.link(to: "\(entry.directory)/report.html", report.title))</th>\
         <td class="state \(report.isPassed ? "met" : "unmet")">\(Page.verdict(report.isPassed))</td>\
         \(Page.number(met))\(Page.number("\(report.violations.count)"))\
-        \(Page.number(NumberText.time(report.duration.inSeconds)))<td><code>\(report.command)</code></td></tr>
+        \(Page.number(NumberText.time(report.duration.inSeconds)))<td>\(Self.command(report.command))</td></tr>
 
         """
     }
@@ -48,5 +48,11 @@ extension SuiteReport {
           Page.head("Trial"), Page.head("Verdict"), Page.numberHead("Criteria met"), Page.numberHead("Violations"),
           Page.numberHead("Took"), Page.head("Run it again with"),
         ], rows: rows))
+  }
+
+  /// Lines end between words only: one that ends after an option's first dash reads as another option.
+  private static func command(_ text: String) -> HTML {
+    let words = text.split(separator: " ").map { "<span class=\"word\">\(String($0))</span> " as HTML }
+    return "<code>\(words)</code>"
   }
 }
