@@ -125,7 +125,7 @@ public final class TestProcess: Sendable {
     do {
       let status = try ending.wait(for: "end of the process", limit: limit) { $0.first }
       // A supervising process may hold standard error a moment longer than its worker lives.
-      if status == .exited(0) || status == .exited(1) {
+      if [.exited(0), .exited(1), .exited(2)].contains(status) {
         try closed.wait(for: "end of output") { $0.count == 2 ? true : nil }
       }
       return status

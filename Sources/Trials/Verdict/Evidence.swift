@@ -93,6 +93,15 @@ final class Evidence {
 
   var coordinatorStarts: Int { count { if case .coordinatorStarted(_) = $0 { true } else { false } } }
   /// Attempts that were taken from their workers.
+  var lostStartedAttempts: Int {
+    tasks.values.reduce(0) { count, detail in
+      count
+        + detail.attempts.count {
+          $0.outcome == .lost && journal.starts[AttemptKey($0.taskID, $0.attempt)] != nil
+        }
+    }
+  }
+  /// The same, and those that were given to a worker and handed back before they started.
   var lostAttempts: Int { tasks.values.reduce(0) { $0 + $1.task.state.lostAttempts } }
 }
 

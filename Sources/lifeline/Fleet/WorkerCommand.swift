@@ -127,7 +127,10 @@ private final class WorkerProcess {
   }
 
   func run() throws -> Int32 {
-    let commands = CommandExecutor()
+    var configuration = CommandExecutor.Configuration()
+    // This program, whatever its file is called, and even once another has taken its place.
+    configuration.supervisor = "/proc/self/exe"
+    let commands = CommandExecutor(configuration)
     commands.log = settings.log
     let runtime = try WorkerRuntime.start(settings, executors: [commands, DemoTaskExecutor()], on: loop)
     self.runtime = runtime
