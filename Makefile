@@ -44,7 +44,7 @@ trials: release ## break real fleets on purpose: TRIAL_FLAGS="--quick --only e2e
 
 # Swift Testing only: XCTest's empty run would print a misleading "Executed 0 tests" first.
 test: swift deps ## run all tests
-	$(SWIFT) test --disable-xctest $(BUILD_FLAGS) $(TEST_FLAGS)
+	@SWIFT='$(SWIFT)' TEST_FLAGS='$(TEST_FLAGS)' Scripts/tests.sh $(BUILD_FLAGS)
 
 conformance: swift deps ## run the Autobahn testsuite, both roles, with a sample of its compression cases
 	@Scripts/conformance.sh $(CONFORMANCE_FLAGS)

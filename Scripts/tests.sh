@@ -1,0 +1,50 @@
+#!/bin/bash
+# Runs all tests, in parts one after the other: Scripts/tests.sh [SWIFT-TEST-FLAG…]
+#
+# The test runner starts everything at once, and a test that waits gets its next turn only when the processor has been
+# through all the others. Long computations therefore have a part of their own: beside them, tests of sockets and processes
+# would run into their bounds. With flags of the caller's there is one part.
+set -u
+swift=${SWIFT:-swift}
+
+if [ -n "${TEST_FLAGS:-}" ]; then
+  # shellcheck disable=SC2086 # flags are words
+  exec "$swift" test --disable-xctest "$@" $TEST_FLAGS
+fi
+
+simulation='^SimulationTests\.'
+computing='^(CoordinationCoreTests|HistoryTests|WebSocketCoreTests|FuzzTests|PrimitivesTests|StorageTests)\.'
+processes='^(EndToEndTests|LifelineTests|TrialsTests|ExamplesTests|LifelineBenchmarksTests|WebSocketLoadTests)\.'
+
+"$swift" build --build-tests "$@" || exit
+passed=0
+failed=0
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+part() { # part TITLE FLAG…
+  local title=$1
+  shift
+  printf -- '--- %s\n' "$title"
+  "$swift" test --skip-build --disable-xctest "$@" 2>&1 | tee "$log"
+  local status=${PIPESTATUS[0]} count
+  count=$(sed -n 's/^.*Test run with \([0-9]*\) tests\{0,1\} .*\(passed\|failed\).*$/\1/p' "$log" | tail -1)
+  if [ "$status" -eq 0 ] && [ "${count:-0}" -gt 0 ]; then
+    passed=$((passed + count))
+  else
+    printf -- '--- %s: FAILED (status %d, %s tests)\n' "$title" "$status" "${count:-no}"
+    local broken
+    broken=$(grep -c '^✘ Test [^r].* failed after' "$log")
+    [ "$broken" -gt 0 ] || broken=1
+    failed=$((failed + broken))
+    passed=$((passed + ${count:-broken} - broken))
+  fi
+}
+
+part "Simulation" --filter "$simulation"
+part "Cores and stores" --filter "$computing"
+part "Loops and sockets" --skip "$simulation" --skip "$computing" --skip "$processes"
+part "Processes" --filter "$processes"
+
+printf '%d passed, %d failed\n' "$passed" "$failed"
+[ "$failed" -eq 0 ]
