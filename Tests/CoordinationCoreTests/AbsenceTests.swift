@@ -63,6 +63,14 @@ struct AbsenceTests {
     #expect(bench.notices.contains(.workerLost(WorkerID(known: "w2"))))
   }
 
+  @Test func `a worker that never had a rhythm is found silent within the heartbeat timeout`() throws {
+    let bench = try fleet(1)
+    pass(10, bench, beating: [])
+    #expect(bench.closes.isEmpty)
+    pass(5, bench, beating: [])
+    #expect(bench.closes.map(\.code) == [SessionCloseCode.silent])
+  }
+
   @Test func `one silent worker's tasks go to others well within the heartbeat timeout and a half beat`() throws {
     let bench = try fleet(4)
     pass(20, bench, beating: [1, 2, 3, 4])

@@ -71,7 +71,8 @@ final class WorkerEntry {
   /// Whether it has been silent for longer than a living worker is. Whatever it says proves it alive, but only its
   /// heartbeats have a rhythm.
   func isSilent(at now: Instant, _ configuration: CoordinatorConfiguration) -> Bool {
-    guard now - lastHeard <= configuration.heartbeatTimeout else { return true }
+    // The next look comes a sweep later, and by then it would be too late.
+    guard now - lastHeard <= configuration.heartbeatTimeout - configuration.sweepInterval else { return true }
     guard let detector else { return false }
     return detector.isSuspect(at: now) && now - lastHeard >= detector.configuration.minimum
   }
