@@ -97,7 +97,6 @@ final class ProxiedPair {
   func receiver(_ direction: FaultDirection) -> Connection { direction == .up ? server : client }
   func ear(_ direction: FaultDirection) -> Ear { direction == .up ? serverEar : clientEar }
 
-  /// Sends a byte after what was sent before, in the other direction, and calls `body` when it has arrived: by then
-  /// everything that is not held back has been through the proxy.
+  /// Calls `body` once `condition` holds; the test fails if that takes too long.
   func after(_ condition: @escaping () -> Bool, _ body: @escaping () -> Void) { loop.when(condition, body) }
 }

@@ -11,6 +11,9 @@ public import Primitives
 ///
 /// One batch is in flight at a time; what happens meanwhile gathers in the next, so commits are as large as the disk is
 /// slow. Whoever restarts it hands it what the store had; workers that come back within a lease find their tasks kept.
+///
+/// Long, and one piece, because a batch's promises, the sessions' acknowledgements and the workers' absences decide about
+/// each other within one turn; what can be judged apart (tasks, outboxes, absences, the rotation) is in values beside it.
 public final class CoordinatorCore {
   public let configuration: CoordinatorConfiguration
   private var registry: HandlerRegistry
