@@ -98,7 +98,7 @@ public struct SeededRun {
     }
     let outcomes = entry.attempts.values.map(\.outcome)
     if state.status.isTerminal, outcomes.contains(.running) { problems.append("\(id) ended; an attempt of it runs") }
-    if outcomes.count(where: { $0 == .lost }) > state.lostAttempts {
+    if entry.attempts.values.count(where: { $0.outcome == .lost && !$0.isHandedBack }) > state.lostAttempts {
       problems.append("\(id): \(outcomes) and \(state.lostAttempts) lost")
     }
     if outcomes.count(where: { $0 == .failed }) != state.failedAttempts {
