@@ -162,11 +162,15 @@ public final class CoordinatorRuntime {
   /// stops. Whoever asks to come in meanwhile is told when.
   /// - Parameter window: within which all connections are closed; a few are closed at once.
   public func drain(within window: Duration, _ completion: @escaping () -> Void) {
+    drain(within: window, atLeast: DrainPace.minPerStep, completion)
+  }
+
+  func drain(within window: Duration, atLeast perStep: Int, _ completion: @escaping () -> Void) {
     guard !isDraining else { return stop(completion) }
     let sockets: [(UInt16, String) -> Void] =
       workers.sorted { $0.key.number < $1.key.number }.map { $0.value.close }
       + clients.sorted { $0.key < $1.key }.map { $0.value.close }
-    let pace = DrainPace(connections: sockets.count, within: window)
+    let pace = DrainPace(connections: sockets.count, within: window, atLeast: perStep)
     settings.log(
       LogEntry(
         .info, "draining", ["connections": "\(sockets.count)", "within": "\(pace.duration.wholeMilliseconds) ms"]))
@@ -401,6 +405,8 @@ public final class CoordinatorRuntime {
   }
 
   func log(_ entry: LogEntry) { settings.log(entry) }
+
+  var connectedClients: Int { clients.count }
 
   // MARK: Asking
 

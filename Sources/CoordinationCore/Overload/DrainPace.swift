@@ -16,11 +16,12 @@ public struct DrainPace: Equatable, Sendable {
   /// - Parameters:
   ///   - connections: how many are to be closed.
   ///   - window: within which; zero or below closes all at once.
-  public init(connections: Int, within window: Duration) {
+  ///   - minimum: how many are closed in each step at least.
+  public init(connections: Int, within window: Duration, atLeast minimum: Int = Self.minPerStep) {
     let count = max(0, connections)
     // The first group goes at once.
     let steps = Int(max(0, min(window, .seconds(86_400)).wholeNanoseconds) / Self.step.wholeNanoseconds) + 1
-    perStep = steps == 1 ? max(1, count) : max(Self.minPerStep, (count + steps - 1) / steps)
+    perStep = steps == 1 ? max(1, count) : max(minimum, 1, (count + steps - 1) / steps)
     let needed = (count + perStep - 1) / perStep
     duration = Self.step * max(0, needed - 1)
   }
