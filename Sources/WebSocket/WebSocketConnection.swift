@@ -303,7 +303,7 @@ public class WebSocketConnection {
   // MARK: Time and end
 
   /// How long a refused peer may take to read the refusal and to hang up.
-  private static let partingTime: Duration = .seconds(1)
+  private static let partingTime: Duration = .milliseconds(500)
 
   private final func perform(_ action: ConnectionMachine.TransportAction?) {
     switch action {
