@@ -63,6 +63,9 @@ let package = Package(
     library("WebSocketCore", ["Primitives", "COpenSSL", "CZlib"], exclude: ["README.md"]),
     library("CoordinationCore", ["Primitives", "CZlib"]),
 
+    // OpenSSL's hashes, codes and keys as values; nothing else computes any.
+    library("Cryptography", ["COpenSSL"]),
+
     // One mutex, for the few places where threads meet; cores have none.
     library("Locking", []),
 
@@ -73,7 +76,7 @@ let package = Package(
     library("Simulation", ["Primitives", "CoordinationCore", "History"]),
 
     // The world: sockets, disks, processes.
-    library("Reactor", ["Primitives", "Locking", "CLibEv"], exclude: ["README.md"]),
+    library("Reactor", ["Primitives", "Locking", "CLibEv", "COpenSSL"], exclude: ["README.md"]),
     library("WebSocket", ["Primitives", "Reactor", "WebSocketCore"], exclude: ["README.md"]),
     library("Storage", ["Primitives", "Locking", "CoordinationCore", "CSQLite", "CZlib"], exclude: ["README.md"]),
     library(
@@ -144,6 +147,7 @@ let package = Package(
       name: "TestSupport", dependencies: ["Primitives", "Reactor", "FaultProxy"], path: "Tests/TestSupport",
       swiftSettings: common),
     tests("PrimitivesTests", ["Primitives"]),
+    tests("CryptographyTests", ["Cryptography"]),
     tests("ArgumentParsingTests", ["Primitives", "ArgumentParsing"]),
     tests("TerminalTests", ["Primitives", "Terminal"]),
     tests("StructuredLogTests", ["Primitives", "Terminal", "StructuredLog"]),

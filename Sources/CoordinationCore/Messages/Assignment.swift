@@ -1,3 +1,5 @@
+import Primitives
+
 /// One attempt, as it is handed to a worker.
 public struct Assignment: Equatable, Sendable {
   public let taskID: TaskID

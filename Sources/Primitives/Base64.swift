@@ -1,8 +1,8 @@
-/// Base64 (RFC 4648 §4), for bytes that are not text inside JSON.
-enum Base64 {
+/// Base64 (RFC 4648 §4), for bytes that are not text inside JSON or a header field.
+package enum Base64 {
   private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
 
-  static func encode(_ bytes: [UInt8]) -> String {
+  package static func encode(_ bytes: [UInt8]) -> String {
     var text: [UInt8] = []
     text.reserveCapacity((bytes.count + 2) / 3 * 4)
     for start in stride(from: 0, to: bytes.count, by: 3) {
@@ -19,7 +19,7 @@ enum Base64 {
   }
 
   /// - Returns: `nil` for anything but whole groups of the alphabet, padded at the end only.
-  static func decode(_ text: String) -> [UInt8]? {
+  package static func decode(_ text: String) -> [UInt8]? {
     let digits = Array(text.utf8)
     guard digits.count.isMultiple(of: 4) else { return nil }
     let padding = digits.suffix(2).count { $0 == UInt8(ascii: "=") }

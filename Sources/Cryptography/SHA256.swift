@@ -1,0 +1,44 @@
+import COpenSSL
+
+/// What SHA-256 and HMAC-SHA256 give: 32 bytes. Compared in constant time, so that a forger learns nothing from how long a
+/// refusal takes.
+public struct SHA256Digest: Equatable, Sendable {
+  public static let byteCount = 32
+
+  var storage: InlineArray<32, UInt8>
+
+  /// All zero.
+  init() { storage = InlineArray(repeating: 0) }
+
+  /// - Returns: `nil` unless there are 32 bytes.
+  public init?(_ bytes: some Collection<UInt8>) {
+    guard bytes.count == Self.byteCount else { return nil }
+    self.init()
+    for (index, byte) in bytes.enumerated() { storage[index] = byte }
+  }
+
+  public var bytes: [UInt8] { (0..<Self.byteCount).map { storage[$0] } }
+
+  public subscript(index: Int) -> UInt8 { storage[index] }
+
+  public static func == (left: SHA256Digest, right: SHA256Digest) -> Bool {
+    var difference: UInt8 = 0
+    for index in 0..<byteCount { difference |= left.storage[index] ^ right.storage[index] }
+    return difference == 0
+  }
+}
+
+/// SHA-256 (FIPS 180-4).
+public enum SHA256 {
+  public static func digest(of bytes: [UInt8]) -> SHA256Digest {
+    var digest = SHA256Digest()
+    var target = digest.storage.mutableSpan
+    unsafe target.withUnsafeMutableBufferPointer { buffer in
+      // SAFETY: SHA256 reads `count` bytes and writes the 32 that the digest holds.
+      _ = unsafe COpenSSL.SHA256(bytes, bytes.count, buffer.baseAddress)
+    }
+    return digest
+  }
+
+  public static func digest(of text: String) -> SHA256Digest { digest(of: Array(text.utf8)) }
+}
