@@ -10,6 +10,12 @@ public final class WebSocketServer {
   /// Connections that are there, those in the handshake included.
   public var connectionCount: Int { lobby.sockets.count }
 
+  /// Those of them that come from `address`, whatever its port: from its network of 64 bits if it is an IPv6 one.
+  public func connectionCount(from address: SocketAddress) -> Int { lobby.census.count(from: address) }
+
+  /// Connections that were cut because of `ConnectionLimits`.
+  public var cutConnections: Int { lobby.cutConnections }
+
   /// Hears of connections that ended before they were open, rejected ones included; for logs and counters.
   public var onHandshakeFailure: ((SocketAddress, CloseReason) -> Void)? {
     get { lobby.onHandshakeFailure }
@@ -33,14 +39,16 @@ public final class WebSocketServer {
   /// `Listener.listen` does.
   public static func listen(
     at address: SocketAddress, on loop: EventLoop, configuration: WebSocketConfiguration = .init(),
-    options: ListenerOptions = .init(), tls: TLSServerContext? = nil,
+    options: ListenerOptions = .init(), tls: TLSServerContext? = nil, limits: ConnectionLimits = .init(),
     accept: @escaping (UpgradeRequest) -> UpgradeDecision
   ) throws(SystemError) -> WebSocketServer {
-    let lobby = Lobby(decide: accept)
+    let lobby = Lobby(limits: limits, decide: accept)
     let context = ConnectionContext(configuration, compressionPool: loop.compressionPool)
     var options = options
     options.connection = configuration.transportOptions
     let listener = try Listener.listen(at: address, on: loop, options: options, tls: tls) { transport in
+      // Unclaimed, it is cut.
+      guard lobby.hasRoom(for: transport.remoteAddress) else { return }
       lobby.add(WebSocketConnection.accepted(transport, context, lobby: lobby))
     }
     return WebSocketServer(loop, listener, lobby)
@@ -65,20 +73,32 @@ final class Lobby {
   /// The application's judgement of an upgrade.
   let decide: (UpgradeRequest) -> UpgradeDecision
   private(set) var sockets: ContiguousArray<WebSocketConnection> = []
+  private(set) var census = ConnectionCensus()
+  private(set) var cutConnections = 0
+  private let limits: ConnectionLimits
   var onHandshakeFailure: ((SocketAddress, CloseReason) -> Void)?
   var onEmpty: [() -> Void] = []
 
-  init(decide: @escaping (UpgradeRequest) -> UpgradeDecision) {
+  init(limits: ConnectionLimits, decide: @escaping (UpgradeRequest) -> UpgradeDecision) {
+    self.limits = limits
     self.decide = decide
   }
 
+  func hasRoom(for address: SocketAddress) -> Bool {
+    let hasRoom = census.hasRoom(for: address, limits)
+    if !hasRoom { cutConnections += 1 }
+    return hasRoom
+  }
+
   func add(_ socket: WebSocketConnection) {
+    census.add(socket.remoteAddress)
     socket.lobbyIndex = Int32(truncatingIfNeeded: sockets.count)
     sockets.append(socket)
   }
 
   /// The last one takes its place, so that nothing is searched or moved.
   func remove(_ socket: WebSocketConnection, _ reason: CloseReason) {
+    census.remove(socket.remoteAddress)
     if !socket.wasOpened { onHandshakeFailure?(socket.remoteAddress, reason) }
     guard let last = sockets.popLast() else { return }
     if last !== socket {
