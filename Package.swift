@@ -65,6 +65,7 @@ let package = Package(
 
     // OpenSSL's hashes, codes and keys as values; nothing else computes any.
     library("Cryptography", ["COpenSSL"]),
+    library("Certificates", ["Primitives", "COpenSSL"]),
 
     // One mutex, for the few places where threads meet; cores have none.
     library("Locking", []),
@@ -105,7 +106,7 @@ let package = Package(
       "lifeline",
       [
         "Primitives", "ArgumentParsing", "Terminal", "StructuredLog", "Reactor", "CoordinationCore", "Coordination",
-        "FaultProxy", "WebSocket", "Simulation", "Storage", "History", "Trials", "TrialReport",
+        "FaultProxy", "WebSocket", "Simulation", "Storage", "History", "Trials", "TrialReport", "Certificates",
       ]),
     program("websocket-echo", ["ArgumentParsing", "Terminal", "Reactor", "WebSocket"]),
 
@@ -144,10 +145,12 @@ let package = Package(
       path: "Benchmarks/ws-load", swiftSettings: common),
 
     .target(
-      name: "TestSupport", dependencies: ["Primitives", "Reactor", "FaultProxy"], path: "Tests/TestSupport",
+      name: "TestSupport", dependencies: ["Primitives", "Reactor", "FaultProxy", "Certificates"],
+      path: "Tests/TestSupport",
       swiftSettings: common),
     tests("PrimitivesTests", ["Primitives"]),
     tests("CryptographyTests", ["Cryptography"]),
+    tests("CertificatesTests", ["Primitives", "Reactor", "Certificates"]),
     tests("ArgumentParsingTests", ["Primitives", "ArgumentParsing"]),
     tests("TerminalTests", ["Primitives", "Terminal"]),
     tests("StructuredLogTests", ["Primitives", "Terminal", "StructuredLog"]),
@@ -172,7 +175,7 @@ let package = Package(
         "lifeline",
       ]),
     tests("FaultProxyTests", ["Primitives", "Reactor", "FaultProxy"]),
-    tests("LifelineTests", ["Reactor", "CoordinationCore", "lifeline"]),
+    tests("LifelineTests", ["Reactor", "CoordinationCore", "Certificates", "lifeline"]),
     tests(
       "EndToEndTests",
       [
