@@ -77,7 +77,7 @@ let package = Package(
     library("Simulation", ["Primitives", "CoordinationCore", "History"]),
 
     // The world: sockets, disks, processes.
-    library("Reactor", ["Primitives", "Locking", "CLibEv"], exclude: ["README.md"]),
+    library("Reactor", ["Primitives", "Locking", "CLibEv", "COpenSSL"], exclude: ["README.md"]),
     library("WebSocket", ["Primitives", "Reactor", "WebSocketCore"], exclude: ["README.md"]),
     library("Storage", ["Primitives", "Locking", "CoordinationCore", "CSQLite", "CZlib"], exclude: ["README.md"]),
     library(
