@@ -61,11 +61,14 @@ let package = Package(
     // The standard library's rounding and square roots call libm, which only `import Glibc` would otherwise link.
     library("Primitives", [], linker: [.linkedLibrary("m")]),
     library("WebSocketCore", ["Primitives", "COpenSSL", "CZlib"], exclude: ["README.md"]),
-    library("CoordinationCore", ["Primitives", "CZlib"]),
+    library("CoordinationCore", ["Primitives", "Cryptography", "Authentication", "CZlib"]),
 
     // OpenSSL's hashes, codes and keys as values; nothing else computes any.
     library("Cryptography", ["COpenSSL"]),
     library("Certificates", ["Primitives", "COpenSSL"]),
+
+    // Who may come in: keys, proofs, roles.
+    library("Authentication", ["Primitives", "Cryptography"]),
 
     // One mutex, for the few places where threads meet; cores have none.
     library("Locking", []),
@@ -82,7 +85,10 @@ let package = Package(
     library("Storage", ["Primitives", "Locking", "CoordinationCore", "CSQLite", "CZlib"], exclude: ["README.md"]),
     library(
       "Coordination",
-      ["Primitives", "Locking", "Reactor", "WebSocket", "WebSocketCore", "CoordinationCore", "Storage", "History"],
+      [
+        "Primitives", "Locking", "Cryptography", "Authentication", "Reactor", "WebSocket", "WebSocketCore",
+        "CoordinationCore", "Storage", "History",
+      ],
       exclude: ["README.md"]),
 
     // Faults on purpose, for the demonstration and the tests.
@@ -105,8 +111,9 @@ let package = Package(
     program(
       "lifeline",
       [
-        "Primitives", "ArgumentParsing", "Terminal", "StructuredLog", "Reactor", "CoordinationCore", "Coordination",
-        "FaultProxy", "WebSocket", "Simulation", "Storage", "History", "Trials", "TrialReport", "Certificates",
+        "Primitives", "Authentication", "ArgumentParsing", "Terminal", "StructuredLog", "Reactor", "CoordinationCore",
+        "Coordination", "Certificates",
+        "FaultProxy", "WebSocket", "Simulation", "Storage", "History", "Trials", "TrialReport",
       ]),
     program("websocket-echo", ["ArgumentParsing", "Terminal", "Reactor", "WebSocket"]),
 
@@ -151,6 +158,7 @@ let package = Package(
     tests("PrimitivesTests", ["Primitives"]),
     tests("CryptographyTests", ["Cryptography"]),
     tests("CertificatesTests", ["Primitives", "Reactor", "Certificates"]),
+    tests("AuthenticationTests", ["Primitives", "Cryptography", "Authentication"]),
     tests("ArgumentParsingTests", ["Primitives", "ArgumentParsing"]),
     tests("TerminalTests", ["Primitives", "Terminal"]),
     tests("StructuredLogTests", ["Primitives", "Terminal", "StructuredLog"]),
@@ -158,7 +166,7 @@ let package = Package(
     tests("ReactorTests", ["Primitives", "Reactor"]),
     tests("WebSocketCoreTests", ["Primitives", "WebSocketCore"]),
     tests("WebSocketTests", ["Primitives", "Reactor", "WebSocket", "WebSocketCore"]),
-    tests("CoordinationCoreTests", ["Primitives", "CoordinationCore", "Simulation"]),
+    tests("CoordinationCoreTests", ["Primitives", "Authentication", "CoordinationCore", "Simulation"]),
     tests("SimulationTests", ["Primitives", "CoordinationCore", "History", "Simulation"]),
     tests("HistoryTests", ["Primitives", "CoordinationCore", "History"]),
     tests("StorageTests", ["Primitives", "CoordinationCore", "Storage", "CSQLite"]),

@@ -29,16 +29,18 @@ public final class WebSocketServer {
   /// Starts to listen; call on the loop.
   ///
   /// `accept` decides about each valid upgrade request and must not block. The connection options of `options` are
-  /// replaced by the configuration's limits. Fails as `Listener.listen` does.
+  /// replaced by the configuration's limits. With `tls` the deadline of the handshake covers that of TLS too. Fails as
+  /// `Listener.listen` does.
   public static func listen(
     at address: SocketAddress, on loop: EventLoop, configuration: WebSocketConfiguration = .init(),
-    options: ListenerOptions = .init(), accept: @escaping (UpgradeRequest) -> UpgradeDecision
+    options: ListenerOptions = .init(), tls: TLSServerContext? = nil,
+    accept: @escaping (UpgradeRequest) -> UpgradeDecision
   ) throws(SystemError) -> WebSocketServer {
     let lobby = Lobby(decide: accept)
     let context = ConnectionContext(configuration, compressionPool: loop.compressionPool)
     var options = options
     options.connection = configuration.transportOptions
-    let listener = try Listener.listen(at: address, on: loop, options: options) { transport in
+    let listener = try Listener.listen(at: address, on: loop, options: options, tls: tls) { transport in
       lobby.add(WebSocketConnection.accepted(transport, context, lobby: lobby))
     }
     return WebSocketServer(loop, listener, lobby)
