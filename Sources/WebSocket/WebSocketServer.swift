@@ -28,14 +28,17 @@ public final class WebSocketServer {
 
   /// Starts to listen; call on the loop.
   ///
-  /// `accept` decides about each valid upgrade request and must not block. The connection options of `options` are
-  /// replaced by the configuration's limits. Fails as `Listener.listen` does.
+  /// `accept` decides about each valid upgrade request, and `resources` answers ordinary GET and HEAD requests, which
+  /// are refused without it; neither may block. The connection options of `options` are replaced by the configuration's
+  /// limits. Fails as `Listener.listen` does.
   public static func listen(
     at address: SocketAddress, on loop: EventLoop, configuration: WebSocketConfiguration = .init(),
-    options: ListenerOptions = .init(), accept: @escaping (UpgradeRequest) -> UpgradeDecision
+    options: ListenerOptions = .init(), resources: ((HTTPExchange) -> Void)? = nil,
+    accept: @escaping (UpgradeRequest) -> UpgradeDecision
   ) throws(SystemError) -> WebSocketServer {
-    let lobby = Lobby(decide: accept)
-    let context = ConnectionContext(configuration, compressionPool: loop.compressionPool)
+    let lobby = Lobby(decide: accept, serve: resources)
+    let context = ConnectionContext(
+      configuration, compressionPool: loop.compressionPool, servesResources: resources != nil)
     var options = options
     options.connection = configuration.transportOptions
     let listener = try Listener.listen(at: address, on: loop, options: options) { transport in
@@ -62,12 +65,15 @@ public final class WebSocketServer {
 final class Lobby {
   /// The application's judgement of an upgrade.
   let decide: (UpgradeRequest) -> UpgradeDecision
+  /// The application's way to answer ordinary requests.
+  let serve: ((HTTPExchange) -> Void)?
   private(set) var sockets: ContiguousArray<WebSocketConnection> = []
   var onHandshakeFailure: ((SocketAddress, CloseReason) -> Void)?
   var onEmpty: [() -> Void] = []
 
-  init(decide: @escaping (UpgradeRequest) -> UpgradeDecision) {
+  init(decide: @escaping (UpgradeRequest) -> UpgradeDecision, serve: ((HTTPExchange) -> Void)?) {
     self.decide = decide
+    self.serve = serve
   }
 
   func add(_ socket: WebSocketConnection) {
@@ -77,7 +83,8 @@ final class Lobby {
 
   /// The last one takes its place, so that nothing is searched or moved.
   func remove(_ socket: WebSocketConnection, _ reason: CloseReason) {
-    if !socket.wasOpened { onHandshakeFailure?(socket.remoteAddress, reason) }
+    // What was never open and ended properly is an ordinary request that was answered.
+    if !socket.wasOpened, !reason.wasClean { onHandshakeFailure?(socket.remoteAddress, reason) }
     guard let last = sockets.popLast() else { return }
     if last !== socket {
       sockets[Int(socket.lobbyIndex)] = last
