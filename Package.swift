@@ -44,6 +44,7 @@ let package = Package(
     .library(name: "Reactor", targets: ["Reactor"]),
     .library(name: "WebSocketCore", targets: ["WebSocketCore"]),
     .library(name: "WebSocket", targets: ["WebSocket"]),
+    .library(name: "Metrics", targets: ["Metrics"]),
     .library(name: "CoordinationCore", targets: ["CoordinationCore"]),
     .library(name: "Storage", targets: ["Storage"]),
     .library(name: "Coordination", targets: ["Coordination"]),
@@ -63,6 +64,9 @@ let package = Package(
     library("WebSocketCore", ["Primitives", "COpenSSL", "CZlib"], exclude: ["README.md"]),
     library("CoordinationCore", ["Primitives", "CZlib"]),
 
+    // Counters, gauges and histograms that a loop owns, and the text that shows them.
+    library("Metrics", ["Primitives"]),
+
     // OpenSSL's hashes, codes and keys as values; nothing else computes any.
     library("Cryptography", ["COpenSSL"]),
 
@@ -81,7 +85,10 @@ let package = Package(
     library("Storage", ["Primitives", "Locking", "CoordinationCore", "CSQLite", "CZlib"], exclude: ["README.md"]),
     library(
       "Coordination",
-      ["Primitives", "Locking", "Reactor", "WebSocket", "WebSocketCore", "CoordinationCore", "Storage", "History"],
+      [
+        "Primitives", "Locking", "Metrics", "Reactor", "WebSocket", "WebSocketCore", "CoordinationCore", "Storage",
+        "History",
+      ],
       exclude: ["README.md"]),
 
     // Faults on purpose, for the demonstration and the tests.
@@ -124,7 +131,7 @@ let package = Package(
     .target(
       name: "LifelineBenchmarks",
       dependencies: [
-        "Primitives", "Reactor", "WebSocketCore", "WebSocket", "CoordinationCore", "Storage", "Coordination",
+        "Primitives", "Metrics", "Reactor", "WebSocketCore", "WebSocket", "CoordinationCore", "Storage", "Coordination",
         "Terminal",
       ],
       path: "Benchmarks/LifelineBenchmarks", swiftSettings: common),
@@ -147,6 +154,7 @@ let package = Package(
       name: "TestSupport", dependencies: ["Primitives", "Reactor", "FaultProxy"], path: "Tests/TestSupport",
       swiftSettings: common),
     tests("PrimitivesTests", ["Primitives"]),
+    tests("MetricsTests", ["Primitives", "Metrics"]),
     tests("CryptographyTests", ["Cryptography"]),
     tests("ArgumentParsingTests", ["Primitives", "ArgumentParsing"]),
     tests("TerminalTests", ["Primitives", "Terminal"]),
