@@ -62,13 +62,16 @@ let package = Package(
     // The standard library's rounding and square roots call libm, which only `import Glibc` would otherwise link.
     library("Primitives", [], linker: [.linkedLibrary("m")]),
     library("WebSocketCore", ["Primitives", "COpenSSL", "CZlib"], exclude: ["README.md"]),
-    library("CoordinationCore", ["Primitives", "CZlib"]),
+    library("CoordinationCore", ["Primitives", "Cryptography", "Authentication", "CZlib"]),
 
     // Counters, gauges and histograms that a loop owns, and the text that shows them.
     library("Metrics", ["Primitives"]),
 
     // OpenSSL's hashes, codes and keys as values; nothing else computes any.
     library("Cryptography", ["COpenSSL"]),
+
+    // Who may come in: keys, proofs, roles.
+    library("Authentication", ["Primitives", "Cryptography"]),
 
     // One mutex, for the few places where threads meet; cores have none.
     library("Locking", []),
@@ -80,14 +83,14 @@ let package = Package(
     library("Simulation", ["Primitives", "CoordinationCore", "History"]),
 
     // The world: sockets, disks, processes.
-    library("Reactor", ["Primitives", "Locking", "CLibEv"], exclude: ["README.md"]),
+    library("Reactor", ["Primitives", "Locking", "CLibEv", "COpenSSL"], exclude: ["README.md"]),
     library("WebSocket", ["Primitives", "Reactor", "WebSocketCore"], exclude: ["README.md"]),
     library("Storage", ["Primitives", "Locking", "CoordinationCore", "CSQLite", "CZlib"], exclude: ["README.md"]),
     library(
       "Coordination",
       [
-        "Primitives", "Locking", "Metrics", "Reactor", "WebSocket", "WebSocketCore", "CoordinationCore", "Storage",
-        "History",
+        "Primitives", "Locking", "Cryptography", "Authentication", "Metrics", "Reactor", "WebSocket", "WebSocketCore",
+        "CoordinationCore", "Storage", "History",
       ],
       exclude: ["README.md"]),
 
@@ -111,7 +114,8 @@ let package = Package(
     program(
       "lifeline",
       [
-        "Primitives", "ArgumentParsing", "Terminal", "StructuredLog", "Reactor", "CoordinationCore", "Coordination",
+        "Primitives", "Authentication", "ArgumentParsing", "Terminal", "StructuredLog", "Reactor", "CoordinationCore",
+        "Coordination",
         "FaultProxy", "WebSocket", "Simulation", "Storage", "History", "Trials", "TrialReport",
       ]),
     program("websocket-echo", ["ArgumentParsing", "Terminal", "Reactor", "WebSocket"]),
@@ -156,6 +160,7 @@ let package = Package(
     tests("PrimitivesTests", ["Primitives"]),
     tests("MetricsTests", ["Primitives", "Metrics"]),
     tests("CryptographyTests", ["Cryptography"]),
+    tests("AuthenticationTests", ["Primitives", "Cryptography", "Authentication"]),
     tests("ArgumentParsingTests", ["Primitives", "ArgumentParsing"]),
     tests("TerminalTests", ["Primitives", "Terminal"]),
     tests("StructuredLogTests", ["Primitives", "Terminal", "StructuredLog"]),
@@ -163,7 +168,7 @@ let package = Package(
     tests("ReactorTests", ["Primitives", "Reactor"]),
     tests("WebSocketCoreTests", ["Primitives", "WebSocketCore"]),
     tests("WebSocketTests", ["Primitives", "Reactor", "WebSocket", "WebSocketCore"]),
-    tests("CoordinationCoreTests", ["Primitives", "CoordinationCore", "Simulation"]),
+    tests("CoordinationCoreTests", ["Primitives", "Authentication", "CoordinationCore", "Simulation"]),
     tests("SimulationTests", ["Primitives", "CoordinationCore", "History", "Simulation"]),
     tests("HistoryTests", ["Primitives", "CoordinationCore", "History"]),
     tests("StorageTests", ["Primitives", "CoordinationCore", "Storage", "CSQLite"]),

@@ -18,8 +18,7 @@
 
 static inline void lifeline_ssl_ctx_set_modes(SSL_CTX *context) {
   // An idle connection gives its 32 KiB of buffers back.
-  SSL_CTX_set_mode(
-      context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+  SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
 }
 
 static inline int lifeline_ssl_ctx_set_min_version(SSL_CTX *context, int version) {
@@ -52,3 +51,16 @@ static inline GENERAL_NAME *lifeline_sk_general_name(const GENERAL_NAMES *names,
 
 static inline int lifeline_err_reason(unsigned long code) { return ERR_GET_REASON(code); }
 static inline int lifeline_err_library(unsigned long code) { return ERR_GET_LIB(code); }
+
+static inline void lifeline_bio_wants_input(BIO *bio) { BIO_set_retry_read(bio); }
+static inline void lifeline_bio_clear_retry(BIO *bio) { BIO_clear_retry_flags(bio); }
+static inline long lifeline_ssl_ctx_get_ticket_keys(SSL_CTX *context, void *keys, long count) {
+  return SSL_CTX_get_tlsext_ticket_keys(context, keys, count);
+}
+
+static inline void lifeline_ssl_ctx_forbid_old_tricks(SSL_CTX *context) {
+  SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+}
+
+// One line, in UTF-8.
+static inline unsigned long lifeline_name_flags(void) { return XN_FLAG_ONELINE & ~ASN1_STRFLGS_ESC_MSB; }

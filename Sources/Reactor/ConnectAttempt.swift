@@ -11,6 +11,7 @@ public final class ConnectAttempt {
 
   private let loop: EventLoop
   private let options: ConnectionOptions
+  private let tls: TLSTarget?
   /// What was asked for, for error texts: an address or `host:port`.
   private let target: String
   private let deadline: Instant
@@ -23,16 +24,27 @@ public final class ConnectAttempt {
   private var timer: Timer?
   private var slot: Int?
   private var lastError: SystemError?
+  /// Connected, and shaking hands.
+  private var securing: Connection?
+
+  /// With whom TLS is to be spoken.
+  struct TLSTarget {
+    let context: TLSClientContext
+    let host: String
+    let port: UInt16
+  }
 
   /// How soon a Unix-domain socket with a full backlog is tried again: the kernel has no wait for it.
   private static let backlogRetry = Duration.milliseconds(10)
 
   init(
-    target: String, on loop: EventLoop, timeout: Duration, options: ConnectionOptions, completion: @escaping Completion
+    target: String, on loop: EventLoop, timeout: Duration, options: ConnectionOptions, tls: TLSTarget? = nil,
+    completion: @escaping Completion
   ) {
     loop.preconditionOnLoop()
     self.loop = loop
     self.options = options
+    self.tls = tls
     self.target = target
     self.timeout = timeout
     self.completion = completion
@@ -124,10 +136,47 @@ public final class ConnectAttempt {
     watcher = nil
     let connected = descriptor
     descriptor = -1
+    if let tls { return secure(connected, tls) }
     let connection = Connection(
       descriptor: connected, remoteAddress: address, profile: ConnectionProfile(options), on: loop)
     decide(.success(connection))
     connection.abortIfUnclaimed()
+  }
+
+  private func secure(_ connected: Int32, _ tls: TLSTarget) {
+    guard let session = tls.context.makeSession(host: tls.host, port: tls.port) else {
+      System.close(connected)
+      return fail(ENOMEM, "no memory is left for TLS")
+    }
+    let connection = Connection(
+      descriptor: connected, remoteAddress: address, profile: ConnectionProfile(options), on: loop, tls: session)
+    securing = connection
+    connection.delegate = HandshakeWatcher { [weak self] error in self?.handshakeFailed(error) }
+    connection.startTLS { [self, unowned connection] in
+      securing = nil
+      connection.delegate = nil
+      decide(.success(connection))
+      connection.abortIfUnclaimed()
+    }
+  }
+
+  private func handshakeFailed(_ error: SystemError?) {
+    guard completion != nil else { return }
+    securing = nil
+    let subject = "\(address)" == target ? target : "\(target) (\(address))"
+    guard let error else { return fail(ECONNRESET, "the connection ended during the TLS handshake") }
+    let about = SystemError(
+      call: error.call, subject: subject, code: error.code, detail: error.detail, tls: error.tls)
+    // Whoever answered there is the one that was meant: another address would not make it more trustworthy.
+    fail(about)
+  }
+
+  /// Hears of a connection until its handshake is done.
+  private final class HandshakeWatcher: ConnectionDelegate {
+    private let failed: (SystemError?) -> Void
+    init(_ failed: @escaping (SystemError?) -> Void) { self.failed = failed }
+    func connection(_ connection: Connection, didReceive bytes: inout MutableRawSpan) {}
+    func connectionDidClose(_ connection: Connection, error: SystemError?) { failed(error) }
   }
 
   private func failed(_ code: Int32) {
@@ -157,6 +206,10 @@ public final class ConnectAttempt {
   }
 
   private func stopTrying() {
+    if let securing = securing.take() {
+      securing.delegate = nil
+      securing.abort()
+    }
     watcher?.stop()
     watcher = nil
     timer?.cancel()
@@ -190,30 +243,35 @@ extension Connection {
   /// Connects to one address; call on the loop.
   ///
   /// `completion` comes once, never from within this call, and sets the connection's delegate. Fails for instance with
-  /// `ECONNREFUSED`, `ETIMEDOUT` after `timeout`, or `ENOENT` for a Unix-domain path that is not there.
+  /// `ECONNREFUSED`, `ETIMEDOUT` after `timeout`, or `ENOENT` for a Unix-domain path that is not there. With `tls` it comes
+  /// after the handshake, in which the peer must prove to be `host`, by default the address itself; otherwise it fails with
+  /// an error whose `tls` says why.
   @discardableResult
   public static func connect(
     to address: SocketAddress, on loop: EventLoop, timeout: Duration = .seconds(10),
-    options: ConnectionOptions = ConnectionOptions(),
+    options: ConnectionOptions = ConnectionOptions(), tls: TLSClientContext? = nil, as host: String? = nil,
     _ completion: @escaping (Result<Connection, SystemError>) -> Void
   ) -> ConnectAttempt {
     let attempt = ConnectAttempt(
-      target: "\(address)", on: loop, timeout: timeout, options: options, completion: completion)
+      target: "\(address)", on: loop, timeout: timeout, options: options,
+      tls: tls.map { ConnectAttempt.TLSTarget(context: $0, host: host ?? address.host, port: address.port ?? 0) },
+      completion: completion)
     attempt.begin(with: [address])
     return attempt
   }
 
   /// Resolves `host` off the loop and connects to the first of its addresses that answers; call on the loop.
   ///
-  /// `timeout` covers resolution too. Besides `connect(to:)`'s errors, fails with an `EAI_` code naming the host.
+  /// `timeout` covers resolution too, and so it does the handshake of TLS, which proves that the peer is `host`. Besides `connect(to:)`'s errors, fails with an `EAI_` code naming the host.
   @discardableResult
   public static func connect(
     host: String, port: UInt16, on loop: EventLoop, timeout: Duration = .seconds(10),
-    options: ConnectionOptions = ConnectionOptions(),
+    options: ConnectionOptions = ConnectionOptions(), tls: TLSClientContext? = nil,
     _ completion: @escaping (Result<Connection, SystemError>) -> Void
   ) -> ConnectAttempt {
     let attempt = ConnectAttempt(
-      target: "\(host):\(port)", on: loop, timeout: timeout, options: options, completion: completion)
+      target: "\(host):\(port)", on: loop, timeout: timeout, options: options,
+      tls: tls.map { ConnectAttempt.TLSTarget(context: $0, host: host, port: port) }, completion: completion)
     attempt.startTimer(after: timeout)
     Resolver.resolve(host: host, port: port, on: loop) { result in
       switch result {

@@ -43,6 +43,7 @@ public final class Connection {
     var closeError: SystemError?
     var drainTimer: Timer?
     var drainTimeout: Duration?
+    var tls: TLSSession?
   }
 
   private struct Flags: OptionSet {
@@ -63,6 +64,8 @@ public final class Connection {
     /// The watcher's interest.
     static let watchesReading = Flags(rawValue: 1 << 9)
     static let watchesWriting = Flags(rawValue: 1 << 10)
+    /// Speaks TLS; `extras.tls` is there.
+    static let isSecure = Flags(rawValue: 1 << 11)
   }
 
   private static let nextID = Atomic<UInt64>(1)
@@ -75,7 +78,10 @@ public final class Connection {
   /// So many bytes sent in answer to a read are worth a system call of their own.
   private static let muchBytes = 4 * 1024
 
-  init(descriptor: Int32, remoteAddress: SocketAddress, profile: ConnectionProfile, on loop: EventLoop) {
+  init(
+    descriptor: Int32, remoteAddress: SocketAddress, profile: ConnectionProfile, on loop: EventLoop,
+    tls: TLSSession? = nil
+  ) {
     self.loop = loop
     self.descriptor = descriptor
     self.profile = profile
@@ -92,6 +98,10 @@ public final class Connection {
         $0.loop.runJobs()
         $0.flushIfMuch()
       }
+    }
+    if let tls {
+      flags.insert(.isSecure)
+      withExtras { $0.tls = tls }
     }
   }
 
@@ -130,7 +140,13 @@ public final class Connection {
   public var isOpen: Bool { phase == .open }
 
   /// Bytes sent but not yet taken by the kernel.
-  public var pendingBytes: Int { output?.count ?? 0 }
+  public var pendingBytes: Int {
+    let count = output?.count ?? 0
+    return flags.contains(.isSecure) ? count + (extras?.tls?.ciphertextBytes ?? 0) : count
+  }
+
+  /// What both ends agreed on; nil without TLS and before the handshake is done.
+  public var tlsInfo: TLSInfo? { extras?.tls?.info }
 
   // MARK: Sending
 
@@ -151,7 +167,7 @@ public final class Connection {
     let count = head.byteCount + body.byteCount
     guard count > 0 else { return }
     if !flags.contains(.isWaitingToWrite) {
-      if body.byteCount >= Self.directWriteBytes { return sendDirectly(head, body) }
+      if body.byteCount >= Self.directWriteBytes, !flags.contains(.isSecure) { return sendDirectly(head, body) }
       if pendingBytes + count > Self.coalescingBytes, pendingBytes > 0 {
         writePending()
         guard phase == .open else { return }
@@ -268,6 +284,7 @@ public final class Connection {
   }
 
   private func writePending() {
+    if flags.contains(.isSecure) { return writeSecurely() }
     if let buffer = output {
       while buffer.count > 0 {
         let pending = unsafe buffer.pending
@@ -284,11 +301,14 @@ public final class Connection {
       }
       giveBackEmptyOutput()
     }
-    if flags.contains(.isWaitingToWrite) {
-      flags.remove(.isWaitingToWrite)
-      watch(.watchesWriting, false)
-    }
+    stopWaitingToWrite()
     outputIsFlushed()
+  }
+
+  private func stopWaitingToWrite() {
+    guard flags.contains(.isWaitingToWrite) else { return }
+    flags.remove(.isWaitingToWrite)
+    watch(.watchesWriting, false)
   }
 
   private func giveBackEmptyOutput() {
@@ -370,15 +390,18 @@ public final class Connection {
 
   private func readable() {
     let handler = handler
+    let isSecure = flags.contains(.isSecure)
     var budget = profile.options.readBudgetBytes
     repeat {
       switch unsafe System.receive(descriptor, into: loop.receiveBuffer) {
       case .bytes(let count):
-        if phase == .open { deliver(count, to: handler) }
+        if phase == .open {
+          if isSecure { decrypt(count) } else { deliver(count, to: handler) }
+        }
         // A short read emptied the kernel's buffer; the poll tells when there is more.
         if count < EventLoop.receiveBufferBytes { return }
         budget -= count
-      case .endOfStream: return endOfStream()
+      case .endOfStream: return isSecure ? secureStreamEnded() : endOfStream()
       case .wouldBlock: return
       case .failed(let code): return finish(error("recv", code))
       }
@@ -505,9 +528,135 @@ public final class Connection {
     while budget > 0, descriptor >= 0,
       case .bytes(let count) = unsafe System.receive(descriptor, into: loop.receiveBuffer)
     {
-      deliver(count, to: handler)
+      if flags.contains(.isSecure) { decrypt(count) } else { deliver(count, to: handler) }
       budget -= count
     }
+  }
+
+  // MARK: TLS
+
+  /// Begins the handshake of a connection that we made; `onEstablished` is called once if it succeeds, from within a read.
+  func startTLS(onEstablished: @escaping () -> Void) {
+    guard let tls = extras?.tls else { return }
+    tls.onEstablished = onEstablished
+    tls.lend(&loop.outputPool)
+    if case .failed(let failure) = tls.shakeHands() { return tlsFailed(failure, tls) }
+    markUnflushed()
+  }
+
+  /// Everything that lies in the loop's buffer: more never does than fits, decrypted, into the one for plaintext.
+  private func decrypt(_ count: Int) {
+    guard let tls = extras?.tls else { return }
+    tls.lend(&loop.outputPool)
+    // SAFETY: recv filled the first `count` bytes, and nobody else touches the buffer during this callback.
+    let ciphertext = unsafe UnsafeRawBufferPointer(rebasing: loop.receiveBuffer[..<count])
+    unsafe tls.withInput(ciphertext) {
+      if !tls.isEstablished {
+        switch tls.shakeHands() {
+        case .needsInput: return
+        case .failed(let failure): return tlsFailed(failure, tls)
+        case .done:
+          let onEstablished = tls.onEstablished.take()
+          onEstablished?()
+        }
+      }
+      guard phase == .open || flags.contains(.readsWhatIsLeft) else { return }
+      let plaintext = unsafe loop.plaintextBuffer
+      let (filled, end) = unsafe tls.read(into: plaintext)
+      if filled > 0 {
+        // SAFETY: the session wrote the first `filled` bytes; reads do not nest, so nobody else uses the buffer.
+        var span = unsafe MutableRawSpan(_unsafeBytes: UnsafeMutableRawBufferPointer(rebasing: plaintext[..<filled]))
+        handler?.connection(self, didReceive: &span)
+      }
+      switch end {
+      case .needsInput: break
+      case .closed: if phase == .open { endOfStream() }
+      case .failed(let failure): if phase == .open { tlsFailed(failure, tls) }
+      }
+    }
+    // The handshake's answers, tickets, alerts.
+    if pendingBytes == 0 { tls.giveBack(to: &loop.outputPool) } else if phase == .open { markUnflushed() }
+  }
+
+  /// The peer is told what can be told, and nothing more is read of it; then the delegate hears why.
+  private func tlsFailed(_ failure: TLSFailure, _ tls: TLSSession) {
+    discardOutput()
+    tls.breakOff(saying: failure == .plainHTTP ? Self.answerToPlainHTTP : "")
+    withExtras { $0.closeError = SystemError(tls: failure, with: "\(remoteAddress)") }
+    guard phase == .open else { return }
+    phase = .draining
+    updateReading()
+    markUnflushed()
+  }
+
+  private static let answerToPlainHTTP = """
+    HTTP/1.1 400 Bad Request\r
+    Content-Type: application/json\r
+    Content-Length: 67\r
+    Connection: close\r
+    \r
+    {"error":"this port speaks TLS; use an https:// or wss:// address"}
+    """
+
+  private func secureStreamEnded() {
+    guard let tls = extras?.tls, phase == .open, !tls.sawEnd, !tls.isBroken else { return endOfStream() }
+    flags.insert(.sawEndOfStream)
+    finish(
+      SystemError(tls: tls.isEstablished ? .truncated : .endedDuringHandshake, with: "\(remoteAddress)"))
+  }
+
+  /// As much as is encrypted at a time: it stays in the cache, and memory for it small.
+  private static let encryptedAtOnceBytes = 64 * 1024
+
+  private func writeSecurely() {
+    guard let tls = extras?.tls else { return }
+    tls.lend(&loop.outputPool)
+    while true {
+      guard writeCiphertext(of: tls) else { return }
+      if let buffer = output, buffer.count > 0, tls.isEstablished, !tls.isBroken {
+        let part = unsafe UnsafeRawBufferPointer(rebasing: buffer.pending.prefix(Self.encryptedAtOnceBytes))
+        guard unsafe tls.write(part) else {
+          tlsFailed(.other("encryption failed"), tls)
+          return
+        }
+        buffer.consume(part.count)
+      } else if isOutputEnding, !tls.hasSaidEnd, tls.isEstablished, !tls.isBroken {
+        tls.sayEnd()
+      } else {
+        break
+      }
+    }
+    giveBackEmptyOutput()
+    tls.giveBack(to: &loop.outputPool)
+    stopWaitingToWrite()
+    // What was sent before the handshake waits for it, unless nobody will see its end any more.
+    if phase == .draining, !tls.isEstablished { discardOutput() }
+    if output == nil { outputIsFlushed() }
+  }
+
+  private var isOutputEnding: Bool { flags.contains(.endsOutput) || phase == .draining }
+
+  /// - Returns: whether all of it is with the kernel.
+  private func writeCiphertext(of tls: TLSSession) -> Bool {
+    while tls.ciphertextBytes > 0 {
+      let pending = unsafe tls.ciphertext
+      loop.writeCalls &+= 1
+      switch unsafe System.send(descriptor, pending) {
+      case .bytes(let count):
+        tls.consumeCiphertext(count)
+        guard count == pending.count else {
+          waitToWrite()
+          return false
+        }
+      case .wouldBlock, .endOfStream:
+        waitToWrite()
+        return false
+      case .failed(let code):
+        writeFailed(code)
+        return false
+      }
+    }
+    return true
   }
 
   private func closeDescriptor() {

@@ -31,6 +31,19 @@ public final class EventLoop {
   var drains: [Drain] = []
   /// Shared by all connections and pipes of the loop; its contents are valid during one callback.
   let receiveBuffer: UnsafeMutableRawBufferPointer
+  /// Where TLS connections decrypt to; made when there is the first of them. What lies in a full `receiveBuffer` and what a
+  /// session had kept of an earlier record fit into it.
+  var plaintextBuffer: UnsafeMutableRawBufferPointer {
+    if let buffer = unsafe madePlaintextBuffer { return unsafe buffer }
+    // SAFETY: freed in deinit.
+    let buffer = UnsafeMutableRawBufferPointer.allocate(
+      byteCount: Self.receiveBufferBytes + Self.maxRecordBytes, alignment: 64)
+    unsafe madePlaintextBuffer = buffer
+    return unsafe buffer
+  }
+  private var madePlaintextBuffer: UnsafeMutableRawBufferPointer?
+  /// A record of 16 KiB with all that TLS 1.2 may add to it (RFC 5246 §6.2.3), and some more.
+  private static let maxRecordBytes = 32 * 1024
   @exclusivity(unchecked) private var uncheckedOutputPool = OutputPool()
   /// How often `send(2)` was called on this loop's connections, for tests of coalescing.
   var writeCalls = 0
@@ -93,6 +106,7 @@ public final class EventLoop {
     unsafe ev_loop_destroy(handle)
     unsafe wakeUp.deallocate()
     unsafe receiveBuffer.deallocate()
+    unsafe madePlaintextBuffer?.deallocate()
   }
 
   /// The time of the current turn, read once; outside `run()` the clock itself.

@@ -23,13 +23,14 @@ public struct ListenerOptions: Sendable, Equatable {
 public final class Listener {
   /// Where it listens, with the port that the system chose if port 0 was asked for.
   public let localAddress: SocketAddress
-  /// Connections closed unserved for want of descriptors.
+  /// Connections closed unserved for want of descriptors or memory.
   public var shedConnections: Int { shed }
   /// True while accepting rests because the process or system is out of descriptors or memory.
   public var isPaused: Bool { pauseTimer?.isActive ?? false }
 
   private let loop: EventLoop
   private let options: ListenerOptions
+  private let tls: TLSServerContext?
   private lazy var profile = ConnectionProfile(options.connection, origin: ObjectIdentifier(self))
   private let onAccept: (Connection) -> Void
   private let acceptNext: AcceptCall
@@ -57,16 +58,19 @@ public final class Listener {
   ///
   /// A Unix-domain socket file that nobody listens on is replaced. Fails with `EADDRINUSE` when somebody does,
   /// `EACCES`, `EADDRNOTAVAIL`, `EMFILE`, or `ENAMETOOLONG` for a long path.
+  ///
+  /// With `tls` each connection's delegate hears of plaintext only, once the handshake is done; one that fails closes the
+  /// connection with an error whose `tls` says why. How long a handshake may take is for the delegate to say.
   public static func listen(
     at address: SocketAddress, on loop: EventLoop, options: ListenerOptions = ListenerOptions(),
-    onAccept: @escaping (Connection) -> Void
+    tls: TLSServerContext? = nil, onAccept: @escaping (Connection) -> Void
   ) throws(SystemError) -> Listener {
-    try listen(at: address, on: loop, options: options, acceptNext: Self.accept, onAccept: onAccept)
+    try listen(at: address, on: loop, options: options, tls: tls, acceptNext: Self.accept, onAccept: onAccept)
   }
 
   static func listen(
-    at address: SocketAddress, on loop: EventLoop, options: ListenerOptions, acceptNext: @escaping AcceptCall,
-    onAccept: @escaping (Connection) -> Void
+    at address: SocketAddress, on loop: EventLoop, options: ListenerOptions, tls: TLSServerContext? = nil,
+    acceptNext: @escaping AcceptCall, onAccept: @escaping (Connection) -> Void
   ) throws(SystemError) -> Listener {
     loop.preconditionOnLoop()
     guard !loop.hasEnded else {
@@ -81,18 +85,21 @@ public final class Listener {
       throw SystemError(call: "listen", subject: "\(address)", code: code, detail: System.advice(for: code))
     }
     return Listener(
-      descriptor, SocketAddress.local(of: descriptor) ?? address, socketFile, loop, options, acceptNext, onAccept)
+      descriptor, SocketAddress.local(of: descriptor) ?? address, socketFile, loop, options, tls, acceptNext,
+      onAccept)
   }
 
   private init(
     _ descriptor: Int32, _ localAddress: SocketAddress, _ socketFile: SocketFile?, _ loop: EventLoop,
-    _ options: ListenerOptions, _ acceptNext: @escaping AcceptCall, _ onAccept: @escaping (Connection) -> Void
+    _ options: ListenerOptions, _ tls: TLSServerContext?, _ acceptNext: @escaping AcceptCall,
+    _ onAccept: @escaping (Connection) -> Void
   ) {
     self.descriptor = descriptor
     self.localAddress = localAddress
     self.socketFile = socketFile
     self.loop = loop
     self.options = options
+    self.tls = tls
     self.acceptNext = acceptNext
     self.onAccept = onAccept
     reserve = Self.openReserve()
@@ -148,9 +155,19 @@ public final class Listener {
   }
 
   private func take(_ accepted: Int32, from peer: SocketAddress?) {
+    var session: TLSSession?
+    if let tls {
+      guard let made = tls.makeSession() else {
+        // No memory is left for another one.
+        System.close(accepted)
+        shed += 1
+        return
+      }
+      session = made
+    }
     // TCP_NODELAY is inherited from the listening socket.
     let connection = Connection(
-      descriptor: accepted, remoteAddress: peer ?? .unix(path: ""), profile: profile, on: loop)
+      descriptor: accepted, remoteAddress: peer ?? .unix(path: ""), profile: profile, on: loop, tls: session)
     onAccept(connection)
     connection.abortIfUnclaimed()
   }

@@ -12,12 +12,20 @@ public struct SystemError: Error, Equatable, Sendable, CustomStringConvertible {
   public let code: Int32
   /// What to do, or more about the cause; may be empty.
   public let detail: String
+  /// What went wrong with TLS, where that is the cause; the code is `EPROTO` then.
+  public let tls: TLSFailure?
 
-  public init(call: String, subject: String = "", code: Int32, detail: String = "") {
+  public init(call: String, subject: String = "", code: Int32, detail: String = "", tls: TLSFailure? = nil) {
     self.call = call
     self.subject = subject
     self.code = code
     self.detail = detail
+    self.tls = tls
+  }
+
+  /// A TLS connection that did not come about, or broke.
+  init(tls failure: TLSFailure, with peer: String) {
+    self.init(call: "TLS with", subject: peer, code: EPROTO, detail: "\(failure)", tls: failure)
   }
 
   public var description: String {

@@ -30,10 +30,10 @@ public final class WebSocketServer {
   ///
   /// `accept` decides about each valid upgrade request, and `resources` answers ordinary GET and HEAD requests, which
   /// are refused without it; neither may block. The connection options of `options` are replaced by the configuration's
-  /// limits. Fails as `Listener.listen` does.
+  /// limits. With `tls` the deadline of the handshake covers that of TLS too. Fails as `Listener.listen` does.
   public static func listen(
     at address: SocketAddress, on loop: EventLoop, configuration: WebSocketConfiguration = .init(),
-    options: ListenerOptions = .init(), resources: ((HTTPExchange) -> Void)? = nil,
+    options: ListenerOptions = .init(), tls: TLSServerContext? = nil, resources: ((HTTPExchange) -> Void)? = nil,
     accept: @escaping (UpgradeRequest) -> UpgradeDecision
   ) throws(SystemError) -> WebSocketServer {
     let lobby = Lobby(decide: accept, serve: resources)
@@ -41,7 +41,7 @@ public final class WebSocketServer {
       configuration, compressionPool: loop.compressionPool, servesResources: resources != nil)
     var options = options
     options.connection = configuration.transportOptions
-    let listener = try Listener.listen(at: address, on: loop, options: options) { transport in
+    let listener = try Listener.listen(at: address, on: loop, options: options, tls: tls) { transport in
       lobby.add(WebSocketConnection.accepted(transport, context, lobby: lobby))
     }
     return WebSocketServer(loop, listener, lobby)

@@ -64,17 +64,17 @@ public final class CoordinatorClient {
     public let address: String
     public let problem: String
     public var description: String {
-      "the coordinator's address \(address) is wrong: \(problem); expected ws://HOST:PORT"
+      "the coordinator's address \(address) is wrong: \(problem); expected ws://HOST:PORT or wss://HOST:PORT"
     }
   }
 
-  /// Throws unless `address` is of the form `ws://HOST:PORT`.
+  /// Throws unless `address` is of the form `ws://HOST:PORT` or `wss://HOST:PORT`.
   public static func checkAddress(_ address: String) throws(AddressError) { _ = try url(address) }
 
   private static func url(_ address: String) throws(AddressError) -> WebSocketURL {
     do {
       let base = try WebSocketURL(address)
-      return try WebSocketURL(host: base.host, port: base.port, target: Protocols.clientPath)
+      return try WebSocketURL(host: base.host, port: base.port, target: Protocols.clientPath, isSecure: base.isSecure)
     } catch { throw AddressError(address: address, problem: "\(error)") }
   }
 
@@ -159,7 +159,9 @@ public final class CoordinatorClient {
       opened: { [weak self] in self?.opened($0) }, received: { [weak self] in self?.received($0, $1) },
       closed: { [weak self] in self?.lost($0, "\($1)") })
     self.link = link
-    WebSocketClient.connect(to: url, on: loop, configuration: configuration, delegate: link) { [weak self, weak link] in
+    WebSocketClient.connect(
+      to: url, on: loop, configuration: configuration, tls: settings.tls, delegate: link
+    ) { [weak self, weak link] in
       guard let self, let link, self.link === link, case .failure(let error) = $0 else { return }
       if let cause = error.permanentCause {
         self.onConnectionChange?(cause)

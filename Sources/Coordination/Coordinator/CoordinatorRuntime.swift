@@ -21,6 +21,8 @@ public struct CoordinatorSettings: Sendable {
   /// A WebSocket ping goes out after this much silence, and must be answered within `pingTimeout`.
   public var pingInterval: Duration = .seconds(30)
   public var pingTimeout: Duration = .seconds(10)
+  /// TLS on every connection; `nil`: none. Its certificate may be reloaded at any time.
+  public var tls: TLSServerContext?
 
   public init() {}
 }
@@ -114,8 +116,9 @@ public final class CoordinatorRuntime {
         configuration.pingInterval = settings.pingInterval
         configuration.pingTimeout = settings.pingTimeout
         configuration.subprotocols = [Protocols.session, Protocols.client]
-        server = try WebSocketServer.listen(at: address, on: loop, configuration: configuration) {
-          [weak self] request in
+        server = try WebSocketServer.listen(
+          at: address, on: loop, configuration: configuration, tls: settings.tls
+        ) { [weak self] request in
           self?.decide(request) ?? .reject(status: 503, message: "the coordinator is shutting down")
         }
         timer = loop.makeTimer { [weak self] in self?.feed(.tick) }
@@ -132,10 +135,10 @@ public final class CoordinatorRuntime {
   /// Where it listens.
   public var address: SocketAddress { server?.localAddress ?? .loopback() }
 
-  /// `ws://HOST:PORT`, as workers and clients are told it.
+  /// `ws://HOST:PORT`, or `wss://HOST:PORT`, as workers and clients are told it.
   public var url: String {
     let host = address.host
-    return "ws://\(host.contains(":") ? "[\(host)]" : host):\(address.port ?? 0)"
+    return "\(settings.tls == nil ? "ws" : "wss")://\(host.contains(":") ? "[\(host)]" : host):\(address.port ?? 0)"
   }
 
   /// Closes every connection with a reason, waits for the store, and calls `completion`. Workers keep what they run:

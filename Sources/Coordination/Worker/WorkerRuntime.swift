@@ -44,7 +44,7 @@ public final class WorkerRuntime {
     let url: WebSocketURL
     do {
       let base = try WebSocketURL(settings.coordinator)
-      url = try WebSocketURL(host: base.host, port: base.port, target: path)
+      url = try WebSocketURL(host: base.host, port: base.port, target: path, isSecure: base.isSecure)
     } catch { throw .coordinator("the coordinator's address \(settings.coordinator) is wrong: \(error)") }
     var kinds: [String: any TaskExecutor] = [:]
     for executor in executors {
@@ -221,7 +221,9 @@ public final class WorkerRuntime {
       received: { [weak self] in self?.received($0, $1) },
       closed: { [weak self] in self?.closed($0, $1) })
     socket = link
-    WebSocketClient.connect(to: url, on: loop, configuration: configuration, delegate: link) { [weak self, weak link] in
+    WebSocketClient.connect(
+      to: url, on: loop, configuration: configuration, tls: settings.tls, delegate: link
+    ) { [weak self, weak link] in
       guard let self, let link, case .failure(let error) = $0, self.socket === link else { return }
       self.socket = nil
       self.feed(.connectFailed("\(error)", retryAfter: nil))

@@ -1,3 +1,4 @@
+import Authentication
 public import Primitives
 
 /// The coordinator without its sockets, disk and clock.
@@ -127,7 +128,8 @@ public final class CoordinatorCore {
     self.wall = wall
     swap(&self.effects, &effects)
     switch event {
-    case .connected(let id, let worker, let mode, let address): connected(id, worker, mode, address)
+    case .connected(let id, let worker, let mode, let address, let channel):
+      connected(id, worker, mode, address, channel)
     case .received(let id, let bytes): received(id, bytes)
     case .disconnected(let id): disconnected(id)
     case .committed(let batch): committed(batch)
@@ -141,9 +143,11 @@ public final class CoordinatorCore {
 
   // MARK: Connections
 
-  private func connected(_ id: ConnectionID, _ workerID: WorkerID, _ mode: ConnectionMode, _ address: String) {
+  private func connected(
+    _ id: ConnectionID, _ workerID: WorkerID, _ mode: ConnectionMode, _ address: String, _ channel: ChannelSecret?
+  ) {
     let link = WorkerLink(
-      id, workerID: workerID, mode: mode, openedAt: now, since: wall, remoteAddress: address)
+      id, workerID: workerID, mode: mode, openedAt: now, since: wall, remoteAddress: address, channel: channel)
     links[id] = link
     sendPlain(Message(.welcome, ["worker_id": .string(workerID.text)]), over: link)
   }
@@ -153,7 +157,7 @@ public final class CoordinatorCore {
     guard let link = links[id] else { return }
     let message: Message
     do {
-      message = try Envelope.open(bytes, mode: link.mode)
+      message = try Envelope.open(bytes, mode: link.mode, link.authenticator)
     } catch {
       log(.warning, "message refused", ["connection": "\(id)", "worker": link.workerID.text, "problem": "\(error)"])
       sendPlain(Message(.error, ["message": .string("message refused: \(error)")]), over: link)
@@ -252,10 +256,13 @@ public final class CoordinatorCore {
       effects.append(.send(link.connection, message.body))
     case .session:
       let worker = workers[link.workerID]
-      if link.isRegistered, let bytes = worker?.session?.seal(message.body, sequence: nil) {
+      if link.isRegistered, let bytes = worker?.session?.seal(message.body, sequence: nil, link.authenticator) {
         effects.append(.send(link.connection, bytes))
       } else {
-        effects.append(.send(link.connection, Envelope.seal(message.body, sequence: nil, acknowledgement: 0)))
+        effects.append(
+          .send(
+            link.connection,
+            Envelope.seal(message.body, sequence: nil, acknowledgement: 0, link.authenticator)))
       }
     }
   }
@@ -274,7 +281,7 @@ public final class CoordinatorCore {
       return
     }
     guard let entry = worker.session?.outbox.append(message.body), let link = worker.link, link.isRegistered,
-      let bytes = worker.session?.seal(entry.body, sequence: entry.sequence)
+      let bytes = worker.session?.seal(entry.body, sequence: entry.sequence, link.authenticator)
     else { return }
     effects.append(.send(link.connection, bytes))
   }
@@ -603,7 +610,7 @@ public final class CoordinatorCore {
   /// Sends again what the worker has not acknowledged.
   func replay(to worker: WorkerEntry) {
     guard let link = worker.link else { return }
-    for bytes in worker.session?.replay() ?? [] { effects.append(.send(link.connection, bytes)) }
+    for bytes in worker.session?.replay(link.authenticator) ?? [] { effects.append(.send(link.connection, bytes)) }
   }
 
   // MARK: Requests

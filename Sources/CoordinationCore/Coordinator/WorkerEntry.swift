@@ -1,3 +1,4 @@
+import Authentication
 public import Primitives
 
 /// One connection of a worker, from its upgrade to its end.
@@ -8,11 +9,13 @@ final class WorkerLink {
   let openedAt: Instant
   let since: WallTime
   let remoteAddress: String
+  /// Where both ends have a key.
+  let authenticator: MessageAuthenticator?
   var isRegistered = false
 
   init(
     _ connection: ConnectionID, workerID: WorkerID, mode: ConnectionMode, openedAt: Instant, since: WallTime,
-    remoteAddress: String
+    remoteAddress: String, channel: ChannelSecret?
   ) {
     self.connection = connection
     self.workerID = workerID
@@ -20,6 +23,7 @@ final class WorkerLink {
     self.openedAt = openedAt
     self.since = since
     self.remoteAddress = remoteAddress
+    authenticator = channel.map { MessageAuthenticator($0, .coordinator) }
   }
 }
 

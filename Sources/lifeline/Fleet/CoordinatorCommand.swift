@@ -35,6 +35,15 @@ enum CoordinatorCommand: Subcommand {
     flag: "exclusive-leases",
     "Give an absent worker's tasks to others only once its lease has run out: no task runs twice at a time.")
 
+  private static let tlsCertificate = Option(
+    "tls-certificate", optional: .string, as: "FILE",
+    "Speak TLS, and show this certificate with those between it and its authority (PEM); lifeline certs makes one.")
+  private static let tlsKey = Option(
+    "tls-key", optional: .string, as: "FILE", "The certificate's private key (PEM), which nobody else may read.")
+  private static let tlsClientCA = Option(
+    "tls-client-ca", optional: .string, as: "FILE",
+    "Admit only those that show a certificate which this authority has signed (PEM).")
+
   static let command = ArgumentParsing.Command(
     "coordinator", "keeps the tasks and hands them to workers",
     details: [
@@ -42,7 +51,10 @@ enum CoordinatorCommand: Subcommand {
         + "run and come back to whoever is started next on the same file."
     ],
     options: [host, port, store, LogSink.level, demoTasks, heartbeatInterval, heartbeatTimeout, HistoryOption.file],
-    sections: [OptionSection("Absent workers", [closedGrace, lease, exclusiveLeases])],
+    sections: [
+      OptionSection("Absent workers", [closedGrace, lease, exclusiveLeases]),
+      OptionSection("Security", [tlsCertificate, tlsKey, tlsClientCA]),
+    ],
     examples: [
       Example("lifeline coordinator", "Listen on port 8765 of this machine and keep tasks in lifeline.db."),
       Example(
@@ -67,11 +79,31 @@ enum CoordinatorCommand: Subcommand {
     settings.log = LogSink.make("coordinator", invocation[LogSink.level])
     DescriptorLimit.raise()
     do {
+      settings.tls = try tls(invocation)
       settings.record = try HistoryOption.recorder(invocation)
       return try CoordinatorProcess(settings, demoTasks: invocation[demoTasks]).run()
     } catch {
       Console.standard.complain("lifeline coordinator: \(error)")
       return 1
+    }
+  }
+}
+
+extension CoordinatorCommand {
+  private static func tls(_ invocation: Invocation) throws -> TLSServerContext? {
+    switch (invocation[tlsCertificate], invocation[tlsKey]) {
+    case (let certificate?, let key?):
+      var configuration = TLSServerConfiguration(certificateChainFile: certificate, privateKeyFile: key)
+      configuration.clientCAFile = invocation[tlsClientCA]
+      configuration.applicationProtocols = ["http/1.1"]
+      return try TLSServerContext(configuration)
+    case (nil, nil):
+      guard invocation[tlsClientCA] == nil else {
+        throw invocation.error("--tls-client-ca needs --tls-certificate and --tls-key")
+      }
+      return nil
+    case (_?, nil): throw invocation.error("--tls-certificate needs --tls-key as well")
+    case (nil, _?): throw invocation.error("--tls-key needs --tls-certificate as well")
     }
   }
 }
@@ -101,6 +133,7 @@ private final class CoordinatorProcess {
         stop()
       }
     }
+    try loop.onSignal(SIGHUP) { [self] in reload() }
     CoordinatorRuntime.start(settings, on: loop) { [self] result in
       switch result {
       case .success(let runtime): started(runtime)
@@ -117,6 +150,17 @@ private final class CoordinatorProcess {
     if isStopping { return close() }
     Console.standard.write("listening on \(runtime.url)\n")
     submitDemoTasks(to: runtime)
+  }
+
+  /// Files may have been replaced: those who are connected notice nothing of it.
+  private func reload() {
+    guard let tls = settings.tls else { return }
+    do {
+      try tls.reload()
+      settings.log(LogEntry(.info, "certificate reloaded"))
+    } catch {
+      settings.log(LogEntry(.error, "certificate not reloaded; the old one stays", ["error": "\(error)"]))
+    }
   }
 
   private func stop() {

@@ -55,7 +55,7 @@ enum WorkerCommand: Subcommand {
         [
           heartbeatInterval, heartbeatTimeout, reconnectDelay, maxReconnectDelay, maxReconnectAttempts,
           simulateDisconnect, legacy,
-        ])
+        ]), ClientOptions.security,
     ],
     examples: [
       Example("lifeline worker", "Work for the coordinator on this machine, one task for each processor."),
@@ -87,6 +87,7 @@ enum WorkerCommand: Subcommand {
     }
     do {
       try StateDirectory.create(directory)
+      settings.tls = try ClientOptions.tls(invocation, for: settings.coordinator)
       settings.record = try HistoryOption.recorder(invocation)
       settings.outboxPath = "\(directory)/\(name).outbox"
       return try WorkerProcess(settings, outboxIsForOnce: !hasName).run()
