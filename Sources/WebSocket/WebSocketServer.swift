@@ -100,6 +100,10 @@ final class Lobby {
 extension EventLoop {
   /// The contexts of permessage-deflate that all WebSocket connections of the loop borrow.
   var compressionPool: CompressionPool { attachment { CompressionPool() } }
+
+  /// What permessage-deflate saved on this loop, over all its WebSocket connections, servers' and clients'. Call on the
+  /// loop.
+  public var webSocketCompression: CompressionStatistics { compressionPool.statistics }
 }
 
 @available(*, unavailable) extension WebSocketServer: Sendable {}

@@ -87,6 +87,7 @@ extension HandlerContext {
       worker.unsent = []
       worker.letGo = []
     }
+    core.counted.count(resumed ? .resumed : .opened)
     core.attach(link, to: worker)
     core.renewLease(of: worker)
     guard let session = worker.session else { return }
@@ -118,6 +119,7 @@ extension HandlerContext {
     worker.isDraining = false
     worker.isSynchronised = true
     worker.missingFromHeartbeat = [:]
+    core.counted.count(.legacy)
     core.attach(link, to: worker)
     core.renewLease(of: worker)
     replyNow(.registrationAck, ["worker_id": .string(workerID.text)])
