@@ -310,9 +310,14 @@ public class WebSocketConnection {
 
   // MARK: Time and end
 
+  /// How long a refused peer may take to read the refusal and to hang up.
+  private static let partingTime: Duration = .milliseconds(500)
+
   private final func perform(_ action: ConnectionMachine.TransportAction?) {
     switch action {
     case nil: break
+    // Whoever was never let in may take its answer, but not its time.
+    case .close where !wasOpened: transport.close(within: min(machine.configuration.closeTimeout, Self.partingTime))
     case .close: transport.close()
     case .abort: transport.abort()
     }

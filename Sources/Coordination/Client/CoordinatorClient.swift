@@ -157,7 +157,7 @@ public final class CoordinatorClient {
     configuration.subprotocols = [Protocols.client]
     let link = ClientLink(
       opened: { [weak self] in self?.opened($0) }, received: { [weak self] in self?.received($0, $1) },
-      closed: { [weak self] in self?.lost($0, "\($1)") })
+      closed: { [weak self] in self?.lost($0, "\($1)", retryAfter: $1.retryAfter) })
     self.link = link
     WebSocketClient.connect(
       to: url, on: loop, configuration: configuration, tls: settings.tls, delegate: link
@@ -167,7 +167,7 @@ public final class CoordinatorClient {
         self.onConnectionChange?(cause)
         self.fail(.notACoordinator(address: self.settings.coordinator, cause: cause))
       } else {
-        self.lost(link, "\(error)")
+        self.lost(link, "\(error)", retryAfter: error.retryAfter)
       }
     }
   }
@@ -185,7 +185,7 @@ public final class CoordinatorClient {
     for number in pending.keys.sorted() { send(number) }
   }
 
-  private func lost(_ link: ClientLink, _ cause: String) {
+  private func lost(_ link: ClientLink, _ cause: String, retryAfter: Duration?) {
     guard self.link === link, !isClosed else { return }
     self.link = nil
     lastCause = cause
@@ -200,6 +200,7 @@ public final class CoordinatorClient {
     onConnectionChange?(cause)
     guard !isClosed else { return }
     for number in pending.keys { pending[number]?.isSent = false }
+    if let retryAfter { backoff.serverAsked(toWait: retryAfter) }
     var random = SystemRandomNumberGenerator()
     guard let delay = backoff.nextDelay(using: &random) else { return giveUp() }
     reconnectTimer = loop.schedule(after: delay) { [weak self] in self?.connect() }

@@ -23,6 +23,7 @@ public struct CoordinatorSettings: Sendable {
   public var pingTimeout: Duration = .seconds(10)
   /// TLS on every connection; `nil`: none. Its certificate may be reloaded at any time.
   public var tls: TLSServerContext?
+  public var admission = AdmissionSettings()
 
   public init() {}
 }
@@ -32,6 +33,10 @@ public struct CoordinatorSettings: Sendable {
 public final class CoordinatorRuntime {
   /// Writes waiting for the store above which nothing more is read from anybody.
   static let maxPendingWrites = 200_000
+  /// The same for the bytes that were received for them.
+  static let maxPendingWriteBytes = 256 << 20
+  /// The same for submitted tasks that are looked for in the store.
+  static let maxWaitingSubmissions = 100_000
 
   public let loop: EventLoop
   private let settings: CoordinatorSettings
@@ -42,9 +47,14 @@ public final class CoordinatorRuntime {
   private var effects: [CoordinatorEffect] = []
   private var isPerforming = false
   private var isTurnEndDue = false
-  private var isHeldBack = false
+  /// Nothing is read from anybody until the store has caught up.
+  private(set) var isHeldBack = false
   private var stopping: (() -> Void)?
   private var hasStopped = false
+  private let gatekeeper: Gatekeeper
+  private let slowReaders: SlowReaderWatch
+  private var closing: SpreadClosing?
+  private var pendingWriteBytes = 0
 
   private var workers: [ConnectionID: WorkerSocket] = [:]
   private var clients: [UInt64: ClientSocket] = [:]
@@ -100,6 +110,8 @@ public final class CoordinatorRuntime {
     self.core = core
     self.store = store
     self.loop = loop
+    gatekeeper = Gatekeeper(settings.admission, at: loop.now, log: settings.log)
+    slowReaders = SlowReaderWatch(settings.admission.slowReaders, on: loop, log: settings.log)
   }
 
   private func listen(_ ready: @escaping (Result<CoordinatorRuntime, CoordinatorStartError>) -> Void) {
@@ -116,8 +128,13 @@ public final class CoordinatorRuntime {
         configuration.pingInterval = settings.pingInterval
         configuration.pingTimeout = settings.pingTimeout
         configuration.subprotocols = [Protocols.session, Protocols.client]
+        configuration.maxPendingBytes = AdmissionSettings.maxUnreadBytes
+        var options = ListenerOptions()
+        // A herd or a crowd of drip feeders must not make the kernel drop an honest client's first packet.
+        options.backlog = 4_096
         server = try WebSocketServer.listen(
-          at: address, on: loop, configuration: configuration, tls: settings.tls
+          at: address, on: loop, configuration: configuration, options: options, tls: settings.tls,
+          limits: gatekeeper.limits
         ) { [weak self] request in
           self?.decide(request) ?? .reject(status: 503, message: "the coordinator is shutting down")
         }
@@ -141,11 +158,40 @@ public final class CoordinatorRuntime {
     return "\(settings.tls == nil ? "ws" : "wss")://\(host.contains(":") ? "[\(host)]" : host):\(address.port ?? 0)"
   }
 
+  /// Whether it is about to end: nobody is let in any more, and nothing is given out. Ready for no work, and yet alive.
+  public var isDraining: Bool { closing != nil || hasStopped }
+
+  /// Closes every connection with a hint when to come back, no faster than those that come back can be taken, and then
+  /// stops. Whoever asks to come in meanwhile is told when.
+  /// - Parameter window: within which all connections are closed; a few are closed at once.
+  public func drain(within window: Duration, _ completion: @escaping () -> Void) {
+    drain(within: window, atLeast: DrainPace.minPerStep, completion)
+  }
+
+  func drain(within window: Duration, atLeast perStep: Int, _ completion: @escaping () -> Void) {
+    guard !isDraining else { return stop(completion) }
+    let sockets: [(UInt16, String) -> Void] =
+      workers.sorted { $0.key.number < $1.key.number }.map { $0.value.close }
+      + clients.sorted { $0.key < $1.key }.map { $0.value.close }
+    let pace = DrainPace(connections: sockets.count, within: window, atLeast: perStep)
+    settings.log(
+      LogEntry(
+        .info, "draining", ["connections": "\(sockets.count)", "within": "\(pace.duration.wholeMilliseconds) ms"]))
+    gatekeeper.drains(until: loop.now + pace.duration)
+    feed(.drain)
+    let closes = sockets.map { close in { (reason: String) in close(RetryHint.restart, reason) } }
+    let closing = SpreadClosing(closes, pace, on: loop) { [self] in stop(completion) }
+    self.closing = closing
+    closing.proceed()
+  }
+
   /// Closes every connection with a reason, waits for the store, and calls `completion`. Workers keep what they run:
   /// they come back to whoever is started next on the same store.
   public func stop(_ completion: @escaping () -> Void) {
     guard !hasStopped else { return completion() }
     hasStopped = true
+    closing?.abandon()
+    slowReaders.stop()
     stopping = completion
     server?.stopAccepting()
     for (_, socket) in workers.sorted(by: { $0.key.number < $1.key.number }) {
@@ -218,6 +264,7 @@ public final class CoordinatorRuntime {
     case .send(let id, let bytes): workers[id]?.send(bytes)
     case .close(let id, let code, let reason): workers[id]?.close(code, reason)
     case .commit(let batch, let writes):
+      pendingWriteBytes = 0
       settings.record?(.commitBegun(batch: batch.number, writes.map(StoredChange.init)))
       commit(batch, writes)
     case .findTasks(let id, let ids): find(ids, for: id)
@@ -266,6 +313,7 @@ public final class CoordinatorRuntime {
         case .success(let tasks): runtime.value.feed(.found(request, tasks.map(\.id)))
         case .failure(let error):
           // Without knowing what exists nothing may be submitted; the submitter is told and asks again.
+          runtime.value.feed(.lookupFailed(request))
           runtime.value.requests.removeValue(forKey: request)?(.refused("the store cannot be read: \(error)"))
         }
       }
@@ -273,7 +321,10 @@ public final class CoordinatorRuntime {
   }
 
   private func holdBackIfNeeded() {
-    let shouldHold = core.pendingWrites > Self.maxPendingWrites
+    if core.pendingWrites == 0 { pendingWriteBytes = 0 }
+    let shouldHold =
+      core.pendingWrites > Self.maxPendingWrites || pendingWriteBytes > Self.maxPendingWriteBytes
+      || core.waitingSubmissions > Self.maxWaitingSubmissions
     guard shouldHold != isHeldBack else { return }
     isHeldBack = shouldHold
     for socket in workers.values { socket.holdBack(shouldHold) }
@@ -284,6 +335,7 @@ public final class CoordinatorRuntime {
 
   private func decide(_ request: UpgradeRequest) -> UpgradeDecision {
     guard !hasStopped else { return .reject(status: 503, message: "the coordinator is shutting down") }
+    if let refusal = gatekeeper.refusal(of: request, server: server, at: loop.now) { return refusal }
     let offersSession = request.offeredSubprotocols.contains(Protocols.session)
     switch Endpoint(target: request.target) {
     case .worker(let id): return accept(id, offersSession ? .session : .legacy)
@@ -293,6 +345,7 @@ public final class CoordinatorRuntime {
       guard let id = try? WorkerID(name) else { return .reject(status: 500, message: "no name could be made up") }
       return accept(id, .legacy)
     case .client:
+      gatekeeper.admit(.client, at: loop.now)
       lastConnection += 1
       let client = ClientSocket(number: lastConnection, runtime: self)
       clients[client.number] = client
@@ -313,6 +366,7 @@ public final class CoordinatorRuntime {
       settings.log(
         LogEntry(.warning, "a worker's name was never filled in; all that share it count as one", ["worker": id.text]))
     }
+    gatekeeper.admit(.worker, at: loop.now)
     lastConnection += 1
     let socket = WorkerSocket(ConnectionID(lastConnection), workerID: id, mode: mode, runtime: self)
     return .accept(subprotocol: mode == .session ? Protocols.session : nil, delegate: socket)
@@ -324,16 +378,38 @@ public final class CoordinatorRuntime {
     feed(.connected(socket.id, socket.workerID, socket.mode, remoteAddress: address))
   }
 
-  func received(_ bytes: [UInt8], from socket: WorkerSocket) { feed(.received(socket.id, bytes)) }
+  /// Somebody sent so much, which may have to wait for the store.
+  func took(_ bytes: Int) { pendingWriteBytes += bytes }
+
+  func received(_ bytes: [UInt8], from socket: WorkerSocket) {
+    took(bytes.count)
+    feed(.received(socket.id, bytes))
+  }
+
+  /// More waits for a peer than its connection's high watermark, or it has caught up again.
+  func congested(_ socket: WorkerSocket, _ isCongested: Bool) {
+    slowReaders.set(socket.id.number, isCongested ? socket : nil)
+    feed(.congested(socket.id, isCongested))
+  }
+
+  func congested(_ client: ClientSocket, _ isCongested: Bool) {
+    slowReaders.set(client.number, isCongested ? client : nil)
+  }
 
   func ended(_ socket: WorkerSocket) {
+    slowReaders.set(socket.id.number, nil)
     guard workers.removeValue(forKey: socket.id) != nil else { return }
     feed(.disconnected(socket.id))
   }
 
-  func ended(_ client: ClientSocket) { clients[client.number] = nil }
+  func ended(_ client: ClientSocket) {
+    slowReaders.set(client.number, nil)
+    clients[client.number] = nil
+  }
 
   func log(_ entry: LogEntry) { settings.log(entry) }
+
+  var connectedClients: Int { clients.count }
 
   // MARK: Asking
 

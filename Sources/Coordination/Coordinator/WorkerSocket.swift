@@ -29,8 +29,15 @@ final class WorkerSocket: WebSocketDelegate {
     runtime.received(message.copied, from: self)
   }
 
+  func webSocketDidRiseAboveHighWatermark(_ socket: WebSocketConnection) { runtime.congested(self, true) }
+
+  func webSocketDidDrainBelowLowWatermark(_ socket: WebSocketConnection) { runtime.congested(self, false) }
+
   func webSocketDidClose(_ socket: WebSocketConnection, reason: CloseReason) {
     self.socket = nil
+    if case .outboundOverflow = reason.error {
+      runtime.log(LogEntry(.warning, "a peer that does not read is cut", ["peer": name, "reason": "\(reason)"]))
+    }
     runtime.ended(self)
   }
 
@@ -43,4 +50,10 @@ final class WorkerSocket: WebSocketDelegate {
   func holdBack(_ held: Bool) {
     if held { socket?.pauseReading() } else { socket?.resumeReading() }
   }
+}
+
+extension WorkerSocket: SlowReader {
+  var name: String { "worker \(workerID)" }
+  var pendingBytes: Int { socket?.pendingBytes ?? 0 }
+  func drop(_ reason: String) { close(RetryHint.tryAgainLater, reason) }
 }

@@ -96,6 +96,7 @@ public final class WorkerRuntime {
     configuration.reconnectDelay = settings.reconnectDelay
     configuration.maxReconnectDelay = settings.maxReconnectDelay
     configuration.maxReconnectAttempts = settings.maxReconnectAttempts
+    configuration.drainTimeout = settings.drainTimeout
     configuration.isTraced = settings.record != nil
     core = WorkerCore(configuration: configuration, random: SystemRandomNumberGenerator(), at: loop.now)
     timer = loop.makeTimer { [weak self] in self?.feed(.tick) }
@@ -123,7 +124,8 @@ public final class WorkerRuntime {
   /// Drops the connection, if there is one, and connects again at once.
   public func reconnect() { feed(.reconnect) }
 
-  /// Takes no more tasks, and stops once those that run have ended and been acknowledged.
+  /// Takes no more tasks, and stops once those that run have ended, or were handed back at the end of
+  /// `WorkerSettings.drainTimeout`, and everything was acknowledged.
   public func drain() { feed(.drain) }
 
   /// Ends what runs, and then the worker. Results that were not delivered stay in the outbox file for the next start.
@@ -211,6 +213,8 @@ public final class WorkerRuntime {
     var configuration = WebSocketConfiguration()
     configuration.maxMessageBytes = 4 * Protocols.maxMessageBytes
     configuration.maxFrameBytes = 4 * Protocols.maxMessageBytes
+    // A resumed session sends its whole outbox again, whether or not the coordinator reads it at once.
+    configuration.maxPendingBytes = core.configuration.outbox.maxBytes * 2 + configuration.maxMessageBytes
     configuration.pingInterval = settings.pingInterval
     configuration.pingTimeout = settings.pingTimeout
     // Whoever is silent for the heartbeat timeout is taken for gone; that holds for a handshake as well.
@@ -219,14 +223,14 @@ public final class WorkerRuntime {
     let link = WorkerLinkSocket(
       opened: { [weak self] in self?.opened($0, $1) },
       received: { [weak self] in self?.received($0, $1) },
-      closed: { [weak self] in self?.closed($0, $1) })
+      closed: { [weak self] in self?.closed($0, "\($1)", retryAfter: $1.retryAfter) })
     socket = link
     WebSocketClient.connect(
       to: url, on: loop, configuration: configuration, tls: settings.tls, delegate: link
     ) { [weak self, weak link] in
       guard let self, let link, case .failure(let error) = $0, self.socket === link else { return }
       self.socket = nil
-      self.feed(.connectFailed("\(error)", retryAfter: nil))
+      self.feed(.connectFailed("\(error)", retryAfter: error.retryAfter))
     }
   }
 
@@ -239,10 +243,10 @@ public final class WorkerRuntime {
     if socket === link { feed(.received(bytes)) }
   }
 
-  private func closed(_ link: WorkerLinkSocket, _ reason: String) {
+  private func closed(_ link: WorkerLinkSocket, _ reason: String, retryAfter: Duration?) {
     guard socket === link else { return }
     socket = nil
-    feed(.disconnected(reason))
+    feed(.disconnected(reason, retryAfter: retryAfter))
   }
 
   // MARK: The outbox file
@@ -316,12 +320,12 @@ public final class WorkerRuntime {
 final class WorkerLinkSocket: WebSocketDelegate {
   private let opened: (WorkerLinkSocket, ConnectionMode) -> Void
   private let received: (WorkerLinkSocket, [UInt8]) -> Void
-  private let closed: (WorkerLinkSocket, String) -> Void
+  private let closed: (WorkerLinkSocket, CloseReason) -> Void
   private var socket: WebSocketConnection?
 
   init(
     opened: @escaping (WorkerLinkSocket, ConnectionMode) -> Void,
-    received: @escaping (WorkerLinkSocket, [UInt8]) -> Void, closed: @escaping (WorkerLinkSocket, String) -> Void
+    received: @escaping (WorkerLinkSocket, [UInt8]) -> Void, closed: @escaping (WorkerLinkSocket, CloseReason) -> Void
   ) {
     self.opened = opened
     self.received = received
@@ -339,7 +343,7 @@ final class WorkerLinkSocket: WebSocketDelegate {
 
   func webSocketDidClose(_ socket: WebSocketConnection, reason: CloseReason) {
     self.socket = nil
-    closed(self, "\(reason)")
+    closed(self, reason)
   }
 
   func send(_ bytes: [UInt8]) { socket?.send(text: bytes) }

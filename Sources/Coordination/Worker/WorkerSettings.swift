@@ -22,6 +22,9 @@ public struct WorkerSettings: Sendable {
   /// A WebSocket ping goes out after this much silence, and must be answered within `pingTimeout`.
   public var pingInterval: Duration = .seconds(30)
   public var pingTimeout: Duration = .seconds(10)
+  /// How long a drained worker lets what runs go on before it is asked for a checkpoint, ended and handed back to others;
+  /// `nil`: to its end. Ending and delivering may take four seconds more.
+  public var drainTimeout: Duration?
   /// Cuts the connection once, this long after the start, to see it come back.
   public var simulateDisconnect: Duration?
   /// Offers `lifeline.v1`; without it the worker speaks the reference's protocol.

@@ -26,6 +26,8 @@ public final class CoordinatorCore {
   private var rotation = WorkerRotation()
   private var random: any RandomNumberGenerator
   private var nextSweep: Instant = .zero
+  /// No task is given out or taken back any more.
+  public private(set) var isDraining = false
 
   private(set) var now: Instant = .zero
   private(set) var wall = WallTime(milliseconds: 0)
@@ -34,6 +36,9 @@ public final class CoordinatorCore {
   private var inFlight: Batch?
   private var batches: UInt64 = 0
   private var lookups: [RequestID: Lookup] = [:]
+  /// Submitted tasks that wait until the store has said which of them it knows. The shell stops reading while these are
+  /// many.
+  public private(set) var waitingSubmissions = 0
   private var lookupCount: UInt64 = 0
   /// Tasks that ended, and that a lookup asked for before they were durable may still miss.
   private var lingering: [(tasks: Set<TaskID>, newestLookup: UInt64)] = []
@@ -134,9 +139,12 @@ public final class CoordinatorCore {
       connected(id, worker, mode, address, channel)
     case .received(let id, let bytes): received(id, bytes)
     case .disconnected(let id): disconnected(id)
+    case .congested(let id, let isCongested): congested(id, isCongested)
     case .committed(let batch): committed(batch)
     case .request(let id, let request): perform(request, id)
     case .found(let id, let existing): found(id, existing)
+    case .lookupFailed(let id): forgetLookup(id)
+    case .drain: isDraining = true
     case .tick: sweep()
     case .turnEnded: endTurn()
     }
@@ -169,13 +177,14 @@ public final class CoordinatorCore {
       return
     }
     let worker = link.isRegistered ? workers[link.workerID] : nil
+    let gap = worker.map { now - $0.lastHeard } ?? .zero
     worker?.lastHeard = now
     if link.mode == .session {
       guard message.kind == .registration || worker != nil else {
         counted.count(.unregistered)
         return close(link, SessionCloseCode.brokenSession, "\(message.kind) before registration")
       }
-      if let worker, !accept(message, from: worker, over: link) { return }
+      if let worker, !accept(message, from: worker, over: link) || !reads(worker, gap, link) { return }
     }
     dispatch(message, from: link)
   }
@@ -213,6 +222,29 @@ public final class CoordinatorCore {
       close(link, SessionCloseCode.brokenSession, "a numbered message without a session")
       return false
     }
+  }
+
+  /// Whether a worker takes what it is sent. One that only speaks would hold its tasks for ever.
+  private func reads(_ worker: WorkerEntry, _ gap: Duration, _ link: WorkerLink) -> Bool {
+    worker.unread.heard(
+      after: gap, atMost: configuration.heartbeatInterval * 2,
+      oldestUnacknowledged: worker.session?.outbox.entries.first?.sequence)
+    guard worker.unread.total >= configuration.slowReaderTimeout else { return true }
+    let silence = worker.unread.total.wholeMilliseconds
+    worker.unread.reset()
+    log(
+      .warning, "a worker does not read what it is sent",
+      ["worker": worker.id.text, "unacknowledged": "\(worker.session?.outbox.count ?? 0)", "for": "\(silence) ms"])
+    let reason = RetryHint.reason(.seconds(1), "nothing was acknowledged for \(silence) ms")
+    close(link, RetryHint.tryAgainLater, reason, as: .silent)
+    return false
+  }
+
+  /// The shell says whether a connection's peer keeps up.
+  private func congested(_ id: ConnectionID, _ isCongested: Bool) {
+    guard let link = links[id], let worker = workers[link.workerID], worker.link === link else { return }
+    worker.isCongested = isCongested
+    offer(worker)
   }
 
   private func dispatch(_ message: Message, from link: WorkerLink) {
@@ -388,6 +420,7 @@ public final class CoordinatorCore {
   }
 
   private func giveOutTasks() {
+    guard !isDraining else { return }
     for kind in book.ready.kinds {
       while book.ready.hasReady(kind: kind), let worker = rotation.next(kind: kind) {
         guard let task = book.nextReady(kind: kind) else {
@@ -441,6 +474,16 @@ public final class CoordinatorCore {
         .info, "attempt lost",
         ["task": id.text, "attempt": "\(task.state.attempt)", "worker": worker.id.text, "reason": reason])
       book.lose(task, reason: reason, wall: wall)
+    }
+    release(id, from: worker)
+  }
+
+  /// A worker that is leaving gives back what it was given: nothing was lost, and it costs the task none of its lives.
+  func handBack(_ id: TaskID, from worker: WorkerEntry, reason: String) {
+    if let task = book[id], task.state.workerID == worker.id, task.state.status.isHeld {
+      log(
+        .info, "attempt handed back", ["task": id.text, "attempt": "\(task.state.attempt)", "worker": worker.id.text])
+      book.handBack(task, reason: reason, wall: wall)
     }
     release(id, from: worker)
   }
@@ -519,9 +562,11 @@ public final class CoordinatorCore {
       let silence = (now - worker.lastHeard).wholeMilliseconds
       close(link, SessionCloseCode.silent, "nothing heard for \(silence) ms", as: .silent)
     }
+    // Workers that were sent away are not absent: the next coordinator gives each a whole lease.
+    guard !isDraining else { return }
     let due = workers.values.filter { $0.isKnown && now >= keptUntil($0) }
     if !due.isEmpty { release(due.sorted { $0.id < $1.id }) }
-    forgetOldWorkers()
+    forgetOldWorkers(workers.count - configuration.maxWorkers)
   }
 
   /// Until when a worker's session and its tasks are kept for it.
@@ -591,12 +636,19 @@ public final class CoordinatorCore {
   }
 
   /// Lost workers are remembered for the operator's sake, as long as there is room.
-  private func forgetOldWorkers() {
-    guard workers.count > configuration.maxWorkers else { return }
+  private func forgetOldWorkers(_ count: Int) {
+    guard count > 0 else { return }
     let lost = workers.values.filter { $0.link == nil && $0.session == nil && $0.held.isEmpty }
-    for worker in lost.sorted(by: { $0.lastHeard < $1.lastHeard }).prefix(workers.count - configuration.maxWorkers) {
-      workers[worker.id] = nil
-    }
+    for worker in lost.sorted(by: { $0.lastHeard < $1.lastHeard }).prefix(count) { workers[worker.id] = nil }
+    rotation.forget { [workers] in workers[$0.id] !== $0 }
+  }
+
+  /// Whether one more worker may become known; those that are known already may always come back.
+  func hasRoom(for id: WorkerID) -> Bool {
+    guard workers[id] == nil, workers.count >= configuration.maxWorkers else { return true }
+    // Several at once, so that a full house need not be searched for every guest.
+    forgetOldWorkers(1 + configuration.maxWorkers / 100)
+    return workers.count < configuration.maxWorkers
   }
 
   /// The connection becomes the worker's own; an older one is told why it ends.
@@ -610,6 +662,8 @@ public final class CoordinatorCore {
     link.isRegistered = true
     worker.lastHeard = now
     worker.absence = nil
+    worker.isCongested = false
+    worker.unread.reset()
     if link.mode == .session {
       if worker.detector == nil { worker.detector = configuration.detector(at: now) }
       worker.detector?.resumed(at: now)
@@ -643,6 +697,7 @@ public final class CoordinatorCore {
         submit(submissions, except: [], id)
       } else {
         lookupCount += 1
+        waitingSubmissions += submissions.count
         lookups[id] = Lookup(number: lookupCount, submissions: submissions)
         effects.append(.findTasks(id, named))
       }
@@ -659,8 +714,15 @@ public final class CoordinatorCore {
   }
 
   private func found(_ id: RequestID, _ existing: [TaskID]) {
-    guard let lookup = lookups.removeValue(forKey: id) else { return }
+    // Those that ended meanwhile are remembered until the submission has been judged.
+    guard let lookup = lookups[id] else { return }
     submit(lookup.submissions, except: Set(existing), id)
+    forgetLookup(id)
+  }
+
+  private func forgetLookup(_ id: RequestID) {
+    guard let lookup = lookups.removeValue(forKey: id) else { return }
+    waitingSubmissions -= lookup.submissions.count
     if let oldest = lookups.values.lazy.map(\.number).min() {
       lingering.removeAll { $0.newestLookup < oldest }
     } else {

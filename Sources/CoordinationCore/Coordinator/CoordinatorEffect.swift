@@ -114,10 +114,16 @@ public enum CoordinatorEvent: Equatable, Sendable {
   /// A text message, already known to be UTF-8.
   case received(ConnectionID, [UInt8])
   case disconnected(ConnectionID)
+  /// More waits in a worker's connection than it has read, or no longer does: it is given nothing meanwhile.
+  case congested(ConnectionID, Bool)
   case committed(BatchID)
   case request(RequestID, CoordinatorRequest)
   /// Which of the tasks asked for exist.
   case found(RequestID, [TaskID])
+  /// The store could not say; the request is forgotten, and whoever made it has been told.
+  case lookupFailed(RequestID)
+  /// The coordinator is about to end: no task is given out or taken back any more. Whoever is started next decides.
+  case drain
   /// Time has passed; see `CoordinatorCore.nextDeadline`.
   case tick
   /// The loop's turn is over: give out tasks, cut a batch, acknowledge.

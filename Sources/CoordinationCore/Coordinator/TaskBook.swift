@@ -160,6 +160,19 @@ struct TaskBook {
     }
   }
 
+  /// A worker that is leaving gave the attempt back in order: it counts against nobody.
+  mutating func handBack(_ task: LiveTask, reason: String, wall: WallTime) {
+    guard task.state.status.isHeld else { return }
+    end(attemptOf: task, .lost, exitCode: nil, reason: AttemptRecord.handedBackReason(reason), wall: wall)
+    // Whatever its former worker may still say of it: nobody holds it, and nobody can go on with it.
+    task.state.workerID = nil
+    if task.state.isCancelRequested {
+      finish(task, .cancelled, reason: "cancelled; its worker left meanwhile", wall: wall)
+    } else {
+      requeue(task)
+    }
+  }
+
   // MARK: What workers say
 
   /// Whether `attempt` of a task, spoken for by `worker`, may still write.

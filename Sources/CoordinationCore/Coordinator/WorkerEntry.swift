@@ -58,6 +58,9 @@ final class WorkerEntry {
   /// Knows the rhythm of its heartbeats; legacy workers have none that could be relied on.
   var detector: PhiAccrualDetector?
   var isDraining = false
+  /// More waits in its connection than the high watermark.
+  var isCongested = false
+  var unread = UnreadTime()
   /// The kinds for which it stands in the dispatcher's rotation.
   var rotations: Set<String> = []
   var owesAcknowledgement = false
@@ -84,9 +87,8 @@ final class WorkerEntry {
   }
 
   var canTakeTasks: Bool {
-    guard let link, link.isRegistered, isSynchronised, !isDraining, held.count < slots, unsent.isEmpty else {
-      return false
-    }
+    guard let link, link.isRegistered, isSynchronised, !isDraining, !isCongested, held.count < slots, unsent.isEmpty
+    else { return false }
     return session?.outbox.hasRoom ?? true
   }
 

@@ -13,6 +13,11 @@ public struct RegistrationHandler: MessageHandler {
     switch message.kind {
     case .goodbye: context.worker == nil ? () : context.leave()
     default:
+      guard context.core.hasRoom(for: context.workerID) else {
+        let text = "\(context.configuration.maxWorkers) workers are known, and no more are taken (maxWorkers)"
+        context.replyNow(.error, ["message": .string(text)])
+        return context.close(RetryHint.tryAgainLater, RetryHint.reason(.seconds(30), text))
+      }
       let capabilities = try WorkerCapabilities(message.reader, maxSlots: context.configuration.maxSlots)
       switch context.mode {
       case .legacy: context.registerLegacy(capabilities)

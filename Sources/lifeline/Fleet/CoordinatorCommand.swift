@@ -47,13 +47,15 @@ enum CoordinatorCommand: Subcommand {
   static let command = ArgumentParsing.Command(
     "coordinator", "keeps the tasks and hands them to workers",
     details: [
-      "The first line on standard output says where it listens. SIGTERM or Ctrl-C stops it; workers go on with what they "
-        + "run and come back to whoever is started next on the same file."
+      "The first line on standard output says where it listens. SIGTERM or Ctrl-C stops it: everyone is sent away with a "
+        + "hint when to come back, and a second time ends it at once. Workers go on with what they run and come back to "
+        + "whoever is started next on the same file."
     ],
     options: [host, port, store, LogSink.level, demoTasks, heartbeatInterval, heartbeatTimeout, HistoryOption.file],
     sections: [
       OptionSection("Absent workers", [closedGrace, lease, exclusiveLeases]),
       OptionSection("Security", [tlsCertificate, tlsKey, tlsClientCA]),
+      OptionSection("Overload", OverloadOptions.all),
     ],
     examples: [
       Example("lifeline coordinator", "Listen on port 8765 of this machine and keep tasks in lifeline.db."),
@@ -77,11 +79,13 @@ enum CoordinatorCommand: Subcommand {
       throw invocation.error("--heartbeat-timeout must be longer than --heartbeat-interval")
     }
     settings.log = LogSink.make("coordinator", invocation[LogSink.level])
-    DescriptorLimit.raise()
+    OverloadOptions.apply(invocation, to: &settings)
     do {
       settings.tls = try tls(invocation)
       settings.record = try HistoryOption.recorder(invocation)
-      return try CoordinatorProcess(settings, demoTasks: invocation[demoTasks]).run()
+      return try CoordinatorProcess(
+        settings, demoTasks: invocation[demoTasks], drainTimeout: invocation[OverloadOptions.drainTimeout]
+      ).run()
     } catch {
       Console.standard.complain("lifeline coordinator: \(error)")
       return 1
@@ -116,14 +120,16 @@ private final class CoordinatorProcess {
   private let loop: EventLoop
   private let settings: CoordinatorSettings
   private let demoTasks: Int
+  private let drainTimeout: Duration
   private var runtime: CoordinatorRuntime?
   private var status: Int32 = 0
   private var isStopping = false
 
-  init(_ settings: CoordinatorSettings, demoTasks: Int) throws(SystemError) {
+  init(_ settings: CoordinatorSettings, demoTasks: Int, drainTimeout: Duration) throws(SystemError) {
     loop = try EventLoop()
     self.settings = settings
     self.demoTasks = demoTasks
+    self.drainTimeout = drainTimeout
   }
 
   func run() throws(SystemError) -> Int32 {
@@ -169,8 +175,8 @@ private final class CoordinatorProcess {
   }
 
   private func close() {
-    settings.log(LogEntry(.info, "stopping"))
-    runtime?.stop { [self] in loop.drain(within: Self.drainTime) { [self] in loop.stop() } }
+    settings.log(LogEntry(.info, "stopping; a second signal ends it at once"))
+    runtime?.drain(within: drainTimeout) { [self] in loop.drain(within: Self.drainTime) { [self] in loop.stop() } }
   }
 
   private func end(_ status: Int32, _ problem: String) {
