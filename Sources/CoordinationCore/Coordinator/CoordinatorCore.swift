@@ -19,6 +19,8 @@ public final class CoordinatorCore {
   private var registry: HandlerRegistry
   var book: TaskBook
   var workers: [WorkerID: WorkerEntry] = [:]
+  /// What is counted, but for the tasks.
+  var counted = CoordinatorStatistics()
   private var links: [ConnectionID: WorkerLink] = [:]
   private var rotation = WorkerRotation()
   private var random: any RandomNumberGenerator
@@ -166,6 +168,7 @@ public final class CoordinatorCore {
     do {
       message = try open(bytes, of: link)
     } catch {
+      counted.count(MessageRefusal(error))
       log(.warning, "message refused", ["connection": "\(id)", "worker": link.workerID.text, "problem": "\(error)"])
       sendPlain(Message(.error, ["message": .string("message refused: \(error)")]), over: link)
       // In a session the bytes were sealed by our own kind: they changed on the way, and what they said is replayed.
@@ -177,6 +180,7 @@ public final class CoordinatorCore {
     worker?.lastHeard = now
     if link.mode == .session {
       guard message.kind == .registration || worker != nil else {
+        counted.count(.unregistered)
         return close(link, SessionCloseCode.brokenSession, "\(message.kind) before registration")
       }
       if let worker, !accept(message, from: worker, over: link) || !reads(worker, gap, link) { return }
@@ -196,6 +200,7 @@ public final class CoordinatorCore {
   private func accept(_ message: Message, from worker: WorkerEntry, over link: WorkerLink) -> Bool {
     if let acknowledgement = message.acknowledgement {
       guard worker.session?.outbox.acknowledge(upTo: acknowledgement) == true else {
+        counted.count(.sequence)
         close(link, SessionCloseCode.brokenSession, "acknowledges \(acknowledgement), which was never sent")
         return false
       }
@@ -211,12 +216,15 @@ public final class CoordinatorCore {
       }
       return true
     case .duplicate:
+      counted.duplicates += 1
       owe(worker)
       return false
     case .gap(let expected):
+      counted.count(.sequence)
       close(link, SessionCloseCode.brokenSession, "message \(sequence) where \(expected) was due")
       return false
     case nil:
+      counted.count(.sequence)
       close(link, SessionCloseCode.brokenSession, "a numbered message without a session")
       return false
     }
@@ -249,10 +257,12 @@ public final class CoordinatorCore {
     let context = HandlerContext(core: self, link: link)
     do {
       if try registry.handle(message, in: context) { return }
+      counted.unknownMessages += 1
       workers[link.workerID]?.unknownMessages += 1
       context.log(.warning, "unknown message type", ["type": message.kind.name])
       context.reply(.error, ["message": .string("unknown message type \(message.kind)")])
     } catch {
+      counted.count(.rejected)
       context.log(.warning, "message refused", ["type": message.kind.name, "problem": "\(error)"])
       context.reply(.error, ["message": .string("\(message.kind): \(error)")])
     }
@@ -589,6 +599,7 @@ public final class CoordinatorCore {
         letGo(of: worker, reason: reason)
       }
       worker.absence = nil
+      counted.workersLost += 1
       promise(.workerLost(worker.id))
     }
     if spared > 0 {
@@ -649,6 +660,7 @@ public final class CoordinatorCore {
   /// The connection becomes the worker's own; an older one is told why it ends.
   func attach(_ link: WorkerLink, to worker: WorkerEntry) {
     if let old = worker.link, old !== link {
+      counted.takeovers += 1
       worker.link = nil
       close(old, SessionCloseCode.takenOver, "a newer connection of worker \(worker.id) took over")
     }
@@ -664,7 +676,9 @@ public final class CoordinatorCore {
     } else {
       worker.detector = nil
     }
+    worker.lastHeartbeat = nil
     worker.registrations += 1
+    if worker.registrations > 1 { counted.reconnections += 1 }
   }
 
   /// Sends again what the worker has not acknowledged.
