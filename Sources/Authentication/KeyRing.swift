@@ -5,7 +5,7 @@ import Primitives
 ///
 /// As text, one key on each line, and comments after `#`:
 ///
-///     NAME ROLE[,ROLE…] scram-sha-256$SALT$STORED-KEY [legacy$DIGEST]
+///     NAME ROLE[,ROLE…] scram-sha-256$SALT$STORED-KEY
 public struct KeyRing: Equatable, Sendable {
   public private(set) var records: [KeyRecord]
 
@@ -66,7 +66,6 @@ public struct KeyRing: Equatable, Sendable {
       let roles = record.roles.map(\.rawValue).sorted().joined(separator: ",")
       text += "\(record.name) \(roles) \(Self.method)$\(Base64.encodeURL(record.salt))$"
       text += Base64.encodeURL(record.storedKey.bytes)
-      if let digest = record.legacyDigest { text += " legacy$\(digest)" }
       text += "\n"
     }
     return text
@@ -88,7 +87,7 @@ public struct KeyRing: Equatable, Sendable {
   private struct LineProblem: Error { let text: String }
 
   private static func record(_ words: [String]) throws(LineProblem) -> KeyRecord {
-    guard (3...4).contains(words.count) else {
+    guard words.count == 3 else {
       throw LineProblem(text: "expected NAME ROLES \(method)$SALT$STORED-KEY, found \(words.count) words")
     }
     guard APIKey.isName(words[0]) else {
@@ -106,13 +105,6 @@ public struct KeyRing: Equatable, Sendable {
     guard parts.count == 3, parts[0] == method, let salt = Base64.decodeURL(parts[1]), salt.count == APIKey.saltBytes,
       let stored = Base64.decodeURL(parts[2]).flatMap({ SHA256Digest($0) })
     else { throw LineProblem(text: "the third word is not \(method)$SALT$STORED-KEY") }
-    var legacy: String?
-    if words.count == 4 {
-      guard words[3].hasPrefix("legacy$"), Base64.decode(String(words[3].dropFirst(7)))?.count == 32 else {
-        throw LineProblem(text: "the fourth word is not legacy$DIGEST")
-      }
-      legacy = String(words[3].dropFirst(7))
-    }
-    return KeyRecord(name: words[0], roles: roles, salt: salt, storedKey: stored, legacyDigest: legacy)
+    return KeyRecord(name: words[0], roles: roles, salt: salt, storedKey: stored)
   }
 }
