@@ -8,6 +8,8 @@ import Primitives
 ///     NAME ROLE[,ROLE…] scram-sha-256$SALT$STORED-KEY
 public struct KeyRing: Equatable, Sendable {
   public private(set) var records: [KeyRecord]
+  /// Where each name's records are: a file is read on the coordinator's loop, and must not be searched for each line.
+  private var placesOfName: [String: [Int]] = [:]
 
   /// Keys that one name may have at a time.
   public static let maxRecordsPerName = 4
@@ -25,17 +27,25 @@ public struct KeyRing: Equatable, Sendable {
     }
   }
 
-  public init(_ records: [KeyRecord] = []) { self.records = records }
+  public init(_ records: [KeyRecord] = []) {
+    self.records = records
+    findPlaces()
+  }
+
+  private mutating func findPlaces() {
+    placesOfName = Dictionary(grouping: records.indices) { records[$0].name }
+  }
 
   public var isEmpty: Bool { records.isEmpty }
 
-  func records(named name: String) -> [KeyRecord] { records.filter { $0.name == name } }
+  func records(named name: String) -> [KeyRecord] { (placesOfName[name] ?? []).map { records[$0] } }
 
   public mutating func add(_ record: KeyRecord) throws(Problem) {
     guard records.count < Self.maxRecords else { throw .tooMany("there are \(Self.maxRecords) keys already") }
     guard records(named: record.name).count < Self.maxRecordsPerName else {
       throw .tooMany("\(record.name) has \(Self.maxRecordsPerName) keys already; remove one first")
     }
+    placesOfName[record.name, default: []].append(records.count)
     records.append(record)
   }
 
@@ -44,6 +54,7 @@ public struct KeyRing: Equatable, Sendable {
   public mutating func remove(name: String, fingerprint: String? = nil) -> Int {
     let before = records.count
     records.removeAll { $0.name == name && (fingerprint == nil || $0.fingerprint == fingerprint) }
+    findPlaces()
     return before - records.count
   }
 
@@ -52,6 +63,7 @@ public struct KeyRing: Equatable, Sendable {
     guard let newest = records.last(where: { $0.name == name }) else { return 0 }
     let before = records.count
     records.removeAll { $0.name == name && $0 != newest }
+    findPlaces()
     return before - records.count
   }
 
@@ -73,12 +85,14 @@ public struct KeyRing: Equatable, Sendable {
 
   public init(text: String) throws(Problem) {
     records = []
-    for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+    for (index, line) in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated() {
       let words = line.prefix { $0 != "#" }.split(whereSeparator: \.isWhitespace).map(String.init)
       guard !words.isEmpty else { continue }
       do throws(LineProblem) {
         let record = try Self.record(words)
-        guard !records.contains(record) else { throw LineProblem(text: "this key is there already") }
+        guard !records(named: record.name).contains(record) else {
+          throw LineProblem(text: "this key is there already")
+        }
         do { try add(record) } catch { throw LineProblem(text: "\(error)") }
       } catch { throw .line(index + 1, error.text) }
     }
