@@ -354,6 +354,7 @@ extension CoordinatorEvent {
     case .found(let id, _): id.number << 3 | 5
     case .tick: 6
     case .turnEnded: 7
+    case .sendingHeldBack(let id, let isHeldBack): id.number << 4 | (isHeldBack ? 14 : 15)
     }
   }
 }

@@ -114,6 +114,7 @@ public final class CoordinatorRuntime {
         configuration.pingInterval = settings.pingInterval
         configuration.pingTimeout = settings.pingTimeout
         configuration.subprotocols = [Protocols.session, Protocols.client]
+        configuration.limitQueuedBytes()
         server = try WebSocketServer.listen(at: address, on: loop, configuration: configuration) {
           [weak self] request in
           self?.decide(request) ?? .reject(status: 503, message: "the coordinator is shutting down")
@@ -323,6 +324,8 @@ public final class CoordinatorRuntime {
 
   func received(_ bytes: [UInt8], from socket: WorkerSocket) { feed(.received(socket.id, bytes)) }
 
+  func heldBack(_ socket: WorkerSocket, _ isHeldBack: Bool) { feed(.sendingHeldBack(socket.id, isHeldBack)) }
+
   func ended(_ socket: WorkerSocket) {
     guard workers.removeValue(forKey: socket.id) != nil else { return }
     feed(.disconnected(socket.id))
@@ -341,6 +344,11 @@ public final class CoordinatorRuntime {
     requests[id] = answer
     feed(.request(id, request))
   }
+
+  /// Tasks that wait for a worker, by their priority.
+  public var taskQueueStatus: QueueStatus { core.taskQueueStatus }
+  /// Messages that wait to be sent to workers, by their priority.
+  public var messageQueueStatus: QueueStatus { core.messageQueueStatus }
 
   /// Every worker known, in order of their ids.
   public var workerSummaries: [WorkerSummary] { core.workerSummaries }

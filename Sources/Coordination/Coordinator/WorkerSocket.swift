@@ -9,6 +9,7 @@ final class WorkerSocket: WebSocketDelegate {
   let mode: ConnectionMode
   private let runtime: CoordinatorRuntime
   private var socket: WebSocketConnection?
+  private var backpressure = Backpressure()
 
   init(_ id: ConnectionID, workerID: WorkerID, mode: ConnectionMode, runtime: CoordinatorRuntime) {
     self.id = id
@@ -34,7 +35,15 @@ final class WorkerSocket: WebSocketDelegate {
     runtime.ended(self)
   }
 
-  func send(_ bytes: [UInt8]) { socket?.send(text: bytes) }
+  func webSocketDidDrainBelowLowWatermark(_ socket: WebSocketConnection) {
+    if backpressure.drained() { runtime.heldBack(self, false) }
+  }
+
+  func send(_ bytes: [UInt8]) {
+    guard let socket else { return }
+    socket.send(text: bytes)
+    if backpressure.sent(socket) { runtime.heldBack(self, true) }
+  }
 
   func close(_ code: UInt16, _ reason: String) {
     socket?.close(code: CloseCode(rawValue: code), reason: reason)

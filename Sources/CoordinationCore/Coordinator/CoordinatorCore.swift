@@ -73,7 +73,9 @@ public final class CoordinatorCore {
     self.random = random
     self.now = now
     registry = try HandlerRegistry(Self.standardHandlers + handlers)
-    book = TaskBook(checkpointsKept: configuration.checkpointsKept)
+    book = TaskBook(
+      checkpointsKept: configuration.checkpointsKept, aging: configuration.priorityAging,
+      isPrioritized: configuration.usesPriorities)
     for unfinished in unfinished {
       book.restore(unfinished)
       let state = unfinished.task.state
@@ -130,6 +132,7 @@ public final class CoordinatorCore {
     case .connected(let id, let worker, let mode, let address): connected(id, worker, mode, address)
     case .received(let id, let bytes): received(id, bytes)
     case .disconnected(let id): disconnected(id)
+    case .sendingHeldBack(let id, let isHeldBack): sendingHeldBack(id, isHeldBack)
     case .committed(let batch): committed(batch)
     case .request(let id, let request): perform(request, id)
     case .found(let id, let existing): found(id, existing)
@@ -215,6 +218,8 @@ public final class CoordinatorCore {
       context.reply(.error, ["message": .string("\(message.kind): \(error)")])
     }
   }
+
+  func link(_ id: ConnectionID) -> WorkerLink? { links[id] }
 
   private func disconnected(_ id: ConnectionID) {
     guard let link = links.removeValue(forKey: id) else { return }
@@ -373,7 +378,7 @@ public final class CoordinatorCore {
   private func giveOutTasks() {
     for kind in book.ready.kinds {
       while book.ready.hasReady(kind: kind), let worker = rotation.next(kind: kind) {
-        guard let task = book.nextReady(kind: kind) else {
+        guard let task = book.nextReady(kind: kind, wall: wall) else {
           rotation.putBack(worker, kind: kind)
           break
         }
@@ -392,7 +397,8 @@ public final class CoordinatorCore {
     // It has a new session by now and says what it holds; what it does not name is taken back, this task as well.
     guard worker.isSynchronised else { return }
     let mode: ConnectionMode = worker.session == nil ? .legacy : .session
-    if mode == .session, worker.session?.outbox.hasRoom != true || !worker.unsent.isEmpty {
+    let mustWait = worker.session?.outbox.hasRoom != true || worker.link?.isHeldBack == true || !worker.unsent.isEmpty
+    if mode == .session, mustWait {
       return worker.unsent.append((task: id, attempt: attempt))
     }
     sendReliable(Assignment(task).message(mode), to: worker)
@@ -402,7 +408,7 @@ public final class CoordinatorCore {
 
   func sendWaitingAssignments(to worker: WorkerEntry) {
     guard !worker.unsent.isEmpty else { return }
-    let waiting = worker.unsent
+    let waiting = inOrderOfPriority(worker.unsent)
     worker.unsent = []
     for (id, attempt) in waiting {
       sendAssignment(id, attempt: attempt, to: worker.id)

@@ -24,6 +24,9 @@ final class LiveTask {
     self.attempt = attempt
   }
 
+  /// Whether it may be given out.
+  var isReady: Bool { state.status == .queued && !state.isPauseRequested }
+
   var record: TaskRecord {
     TaskRecord(id: id, specification: specification, submittedAt: submittedAt, state: state)
   }
@@ -76,7 +79,9 @@ public enum AttemptVerdict: Equatable, Sendable {
 /// attempt is checked against it in `standing(of:)`. Each change is appended to `writes`, to be committed with the turn.
 struct TaskBook {
   private(set) var tasks: [TaskID: LiveTask] = [:]
-  private(set) var ready = ReadyQueue()
+  private(set) var ready: ReadyQueue
+  /// How many tasks of each priority are queued.
+  private var queued = Array(repeating: 0, count: Priority.allCases.count)
   /// What the store must be told; taken by whoever cuts the batch.
   var writes: [StoreWrite] = []
   /// Tasks that changed since this was last taken, each as it then was, for whoever watches.
@@ -85,8 +90,10 @@ struct TaskBook {
   var ended: Set<TaskID> = []
   let checkpointsKept: Int
 
-  init(checkpointsKept: Int) {
+  /// - Parameter aging: how long a task is queued before it is overdue; `nil`: it never is.
+  init(checkpointsKept: Int, aging: Duration? = nil, isPrioritized: Bool = true) {
     self.checkpointsKept = checkpointsKept
+    ready = ReadyQueue(aging: aging, isPrioritized: isPrioritized)
   }
 
   subscript(id: TaskID) -> LiveTask? { tasks[id] }
@@ -95,7 +102,9 @@ struct TaskBook {
   mutating func restore(_ unfinished: UnfinishedTask) {
     let task = LiveTask(unfinished.task, checkpoint: unfinished.checkpoint, attempt: unfinished.attempt)
     tasks[task.id] = task
-    if task.state.status == .queued { enqueue(task, atFront: false) }
+    guard task.state.status == .queued else { return }
+    queued[task.specification.priority.rawValue] += 1
+    enqueue(task, atFront: false)
   }
 
   // MARK: Submitting
@@ -107,6 +116,7 @@ struct TaskBook {
     tasks[id] = task
     writes.append(.submit(task.record))
     changes.append(task.record)
+    queued[specification.priority.rawValue] += 1
     enqueue(task, atFront: false)
     return true
   }
@@ -114,19 +124,31 @@ struct TaskBook {
   // MARK: Giving out and taking back
 
   /// The next task of `kind` that may be given out; the caller must assign it or put it back.
-  mutating func nextReady(kind: String) -> LiveTask? {
-    while let id = ready.pop(kind: kind) {
+  mutating func nextReady(kind: String, wall: WallTime) -> LiveTask? {
+    ready.pop(kind: kind, at: wall) { [tasks] id in
       // An entry outlives its task's stay in the queue (cancelled, held back): it is simply skipped.
-      guard let task = tasks[id] else { continue }
+      guard let task = tasks[id] else { return nil }
       task.isInLine = false
-      if task.state.status == .queued, !task.state.isPauseRequested { return task }
+      return task.isReady ? task : nil
     }
-    return nil
+  }
+
+  /// How many tasks are queued, and since when the oldest of those that could be given out was submitted.
+  func status(at wall: WallTime) -> QueueStatus {
+    var status = QueueStatus()
+    for priority in Priority.allCases where queued[priority.rawValue] > 0 {
+      status[priority].waiting = queued[priority.rawValue]
+      let oldest = ready.oldest(of: priority) { id in
+        tasks[id].map { $0.specification.priority == priority && $0.isReady } ?? false
+      }
+      status[priority].oldest = oldest.map { .milliseconds(max(0, wall.milliseconds - $0)) }
+    }
+    return status
   }
 
   mutating func assign(_ task: LiveTask, to worker: WorkerID, wall: WallTime) {
     precondition(task.state.status == .queued, "only a queued task can be assigned")
-    task.state.status = .assigned
+    change(task, to: .assigned)
     task.state.attempt += 1
     task.state.workerID = worker
     task.state.progress = task.state.attempt == 1 ? nil : task.state.progress
@@ -244,7 +266,7 @@ struct TaskBook {
   /// A worker kept an attempt that this coordinator had taken back and not given to anyone else: it may go on.
   mutating func readopt(_ task: LiveTask, wall: WallTime) {
     precondition(task.state.status == .queued && task.attempt?.outcome == .lost)
-    task.state.status = .running
+    change(task, to: .running)
     task.state.lostAttempts -= 1
     task.attempt?.outcome = .running
     task.attempt?.reason = ""
@@ -290,12 +312,22 @@ struct TaskBook {
   private mutating func enqueue(_ task: LiveTask, atFront: Bool) {
     guard !task.isInLine else { return }
     task.isInLine = true
-    ready.push(task.id, kind: task.specification.work.kind, priority: task.specification.priority, atFront: atFront)
+    ready.push(
+      task.id, kind: task.specification.work.kind, priority: task.specification.priority, since: task.submittedAt,
+      atFront: atFront)
+  }
+
+  /// Whatever takes a task into the queue or out of it comes here.
+  private mutating func change(_ task: LiveTask, to status: TaskStatus) {
+    let priority = task.specification.priority.rawValue
+    if task.state.status == .queued { queued[priority] -= 1 }
+    if status == .queued { queued[priority] += 1 }
+    task.state.status = status
   }
 
   /// Back in line, ahead of what was never started: it has waited once already.
   private mutating func requeue(_ task: LiveTask) {
-    task.state.status = .queued
+    change(task, to: .queued)
     enqueue(task, atFront: true)
     note(task)
   }
@@ -313,7 +345,7 @@ struct TaskBook {
   }
 
   private mutating func finish(_ task: LiveTask, _ status: TaskStatus, reason: String?, wall: WallTime) {
-    task.state.status = status
+    change(task, to: status)
     task.state.reason = reason
     task.state.finishedAt = wall
     if status == .completed { task.state.progress = 1 }

@@ -9,6 +9,8 @@ final class WorkerLink {
   let since: WallTime
   let remoteAddress: String
   var isRegistered = false
+  /// It has as much to write as it should: only what is urgent is sent.
+  var isHeldBack = false
 
   init(
     _ connection: ConnectionID, workerID: WorkerID, mode: ConnectionMode, openedAt: Instant, since: WallTime,
@@ -41,7 +43,8 @@ final class WorkerEntry {
   var held: Set<TaskID> = []
   /// Attempts that others may take over since it was away for too long. It keeps its session, and those that nobody took.
   var letGo: Set<AttemptKey> = []
-  /// Durable assignments that wait for room in the session's outbox.
+  /// Durable assignments that wait for room in the session's outbox, or for its connection to take more; no more than the
+  /// worker has slots.
   var unsent: [(task: TaskID, attempt: Int)] = []
   /// How often in a row a legacy worker's heartbeat left out a task it was given.
   var missingFromHeartbeat: [TaskID: Int] = [:]
@@ -78,7 +81,8 @@ final class WorkerEntry {
   }
 
   var canTakeTasks: Bool {
-    guard let link, link.isRegistered, isSynchronised, !isDraining, held.count < slots, unsent.isEmpty else {
+    guard let link, link.isRegistered, !link.isHeldBack, isSynchronised, !isDraining, held.count < slots, unsent.isEmpty
+    else {
       return false
     }
     return session?.outbox.hasRoom ?? true
