@@ -88,6 +88,9 @@ public final class Connection {
     peer = CompactAddress(remoteAddress)
     id = Self.nextID.wrappingAdd(1, ordering: .relaxed).oldValue
     if let bytes = profile.options.sendBufferBytes { System.setOption(descriptor, SOL_SOCKET, SO_SNDBUF, bytes) }
+    if let bytes = profile.options.maxUnsentKernelBytes, remoteAddress.isInternet {
+      System.setOption(descriptor, Int32(IPPROTO_TCP), TCP_NOTSENT_LOWAT, bytes)
+    }
     slot = -1
     watcher = loop.watchers.lend()
     slot = Int32(truncatingIfNeeded: loop.connections.insert(self))

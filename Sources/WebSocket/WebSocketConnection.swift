@@ -388,6 +388,7 @@ extension WebSocketConfiguration {
     options.lowWatermarkBytes = lowWatermarkBytes
     options.maxPendingBytes = maxPendingBytes
     options.drainTimeout = closeTimeout
+    options.maxUnsentKernelBytes = maxUnsentKernelBytes.map { Int32(clamping: $0) }
     return options
   }
 }

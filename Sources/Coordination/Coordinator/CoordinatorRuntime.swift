@@ -140,6 +140,7 @@ public final class CoordinatorRuntime {
         configuration.pingTimeout = settings.pingTimeout
         configuration.subprotocols = [Protocols.session, Protocols.client]
         configuration.maxPendingBytes = AdmissionSettings.maxUnreadBytes
+        configuration.limitQueuedBytes()
         var options = ListenerOptions()
         // A herd or a crowd of drip feeders must not make the kernel drop an honest client's first packet.
         options.backlog = 4_096
@@ -422,7 +423,7 @@ public final class CoordinatorRuntime {
   /// More waits for a peer than its connection's high watermark, or it has caught up again.
   func congested(_ socket: WorkerSocket, _ isCongested: Bool) {
     slowReaders.set(socket.id.number, isCongested ? socket : nil)
-    feed(.congested(socket.id, isCongested))
+    feed(.sendingHeldBack(socket.id, isCongested))
   }
 
   func congested(_ client: ClientSocket, _ isCongested: Bool) {
@@ -453,6 +454,11 @@ public final class CoordinatorRuntime {
     requests[id] = answer
     feed(.request(id, request))
   }
+
+  /// Tasks that wait for a worker, by their priority.
+  public var taskQueueStatus: QueueStatus { core.taskQueueStatus }
+  /// Messages that wait to be sent to workers, by their priority.
+  public var messageQueueStatus: QueueStatus { core.messageQueueStatus }
 
   /// Every worker known, in order of their ids.
   public var workerSummaries: [WorkerSummary] { core.workerSummaries }

@@ -123,6 +123,8 @@ public final class WorkerRuntime {
   public var statistics: WorkerStatistics { core.statistics }
   public var sessionID: SessionID? { core.sessionID }
   public var activeAttempts: [AttemptKey] { core.activeAttempts }
+  /// Messages that wait to be sent, by their priority.
+  public var queueStatus: QueueStatus { core.queueStatus }
 
   /// Drops the connection, if there is one, and connects again at once.
   public func reconnect() { feed(.reconnect) }
@@ -181,6 +183,7 @@ public final class WorkerRuntime {
     switch effect {
     case .connect: connect()
     case .send(let bytes): socket?.send(bytes)
+    case .reportBackpressure: feed(.sendingHeldBack(socket?.isHeldBack ?? false))
     case .close(let code, let reason):
       let old = socket
       socket = nil
@@ -223,9 +226,11 @@ public final class WorkerRuntime {
     // Whoever is silent for the heartbeat timeout is taken for gone; that holds for a handshake as well.
     configuration.handshakeTimeout = min(configuration.handshakeTimeout, settings.heartbeatTimeout)
     configuration.subprotocols = settings.offersSession ? [Protocols.session] : []
+    configuration.limitQueuedBytes()
     let link = WorkerLinkSocket(
       opened: { [weak self] in self?.opened($0, $1, $2) },
       received: { [weak self] in self?.received($0, $1) },
+      heldBack: { [weak self] in self?.heldBack($0, $1) },
       closed: { [weak self] in self?.closed($0, "\($1)", retryAfter: $1.retryAfter) })
     socket = link
     WebSocketClient.connect(
@@ -265,6 +270,10 @@ public final class WorkerRuntime {
 
   private func received(_ link: WorkerLinkSocket, _ bytes: [UInt8]) {
     if socket === link { feed(.received(bytes)) }
+  }
+
+  private func heldBack(_ link: WorkerLinkSocket, _ isHeldBack: Bool) {
+    if socket === link { feed(.sendingHeldBack(isHeldBack)) }
   }
 
   private func closed(_ link: WorkerLinkSocket, _ reason: String, retryAfter: Duration?) {
@@ -339,38 +348,3 @@ public final class WorkerRuntime {
 }
 
 @available(*, unavailable) extension WorkerRuntime: Sendable {}
-
-/// One connection to the coordinator.
-final class WorkerLinkSocket: WebSocketDelegate {
-  private let opened: (WorkerLinkSocket, ConnectionMode, HTTPHeaders) -> Void
-  private let received: (WorkerLinkSocket, [UInt8]) -> Void
-  private let closed: (WorkerLinkSocket, CloseReason) -> Void
-  private var socket: WebSocketConnection?
-
-  init(
-    opened: @escaping (WorkerLinkSocket, ConnectionMode, HTTPHeaders) -> Void,
-    received: @escaping (WorkerLinkSocket, [UInt8]) -> Void, closed: @escaping (WorkerLinkSocket, CloseReason) -> Void
-  ) {
-    self.opened = opened
-    self.received = received
-    self.closed = closed
-  }
-
-  func webSocketDidOpen(_ socket: WebSocketConnection) {
-    self.socket = socket
-    opened(self, socket.subprotocol == Protocols.session ? .session : .legacy, socket.responseHeaders)
-  }
-
-  func webSocket(_ socket: WebSocketConnection, didReceive message: RawSpan, kind: WebSocketCore.MessageKind) {
-    if kind == .text { received(self, message.copied) }
-  }
-
-  func webSocketDidClose(_ socket: WebSocketConnection, reason: CloseReason) {
-    self.socket = nil
-    closed(self, reason)
-  }
-
-  func send(_ bytes: [UInt8]) { socket?.send(text: bytes) }
-
-  func leave(_ code: UInt16, _ reason: String) { socket?.close(code: CloseCode(rawValue: code), reason: reason) }
-}
