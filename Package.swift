@@ -44,6 +44,7 @@ let package = Package(
     .library(name: "Reactor", targets: ["Reactor"]),
     .library(name: "WebSocketCore", targets: ["WebSocketCore"]),
     .library(name: "WebSocket", targets: ["WebSocket"]),
+    .library(name: "Metrics", targets: ["Metrics"]),
     .library(name: "CoordinationCore", targets: ["CoordinationCore"]),
     .library(name: "Storage", targets: ["Storage"]),
     .library(name: "Coordination", targets: ["Coordination"]),
@@ -62,6 +63,9 @@ let package = Package(
     library("Primitives", [], linker: [.linkedLibrary("m")]),
     library("WebSocketCore", ["Primitives", "COpenSSL", "CZlib"], exclude: ["README.md"]),
     library("CoordinationCore", ["Primitives", "Cryptography", "Authentication", "CZlib"]),
+
+    // Counters, gauges and histograms that a loop owns, and the text that shows them.
+    library("Metrics", ["Primitives"]),
 
     // OpenSSL's hashes, codes and keys as values; nothing else computes any.
     library("Cryptography", ["COpenSSL"]),
@@ -86,7 +90,7 @@ let package = Package(
     library(
       "Coordination",
       [
-        "Primitives", "Locking", "Cryptography", "Authentication", "Reactor", "WebSocket", "WebSocketCore",
+        "Primitives", "Locking", "Cryptography", "Authentication", "Metrics", "Reactor", "WebSocket", "WebSocketCore",
         "CoordinationCore", "Storage", "History",
       ],
       exclude: ["README.md"]),
@@ -132,7 +136,7 @@ let package = Package(
     .target(
       name: "LifelineBenchmarks",
       dependencies: [
-        "Primitives", "Reactor", "WebSocketCore", "WebSocket", "CoordinationCore", "Storage", "Coordination",
+        "Primitives", "Metrics", "Reactor", "WebSocketCore", "WebSocket", "CoordinationCore", "Storage", "Coordination",
         "Certificates", "Terminal",
       ],
       path: "Benchmarks/LifelineBenchmarks", swiftSettings: common),
@@ -156,6 +160,7 @@ let package = Package(
       path: "Tests/TestSupport",
       swiftSettings: common),
     tests("PrimitivesTests", ["Primitives"]),
+    tests("MetricsTests", ["Primitives", "Metrics"]),
     tests("CryptographyTests", ["Cryptography"]),
     tests("CertificatesTests", ["Primitives", "Reactor", "Certificates"]),
     tests("AuthenticationTests", ["Primitives", "Cryptography", "Authentication"]),

@@ -111,6 +111,10 @@ public final class CapacityRun {
         fleet.isReachable = false
         for worker in fleet.workers { worker.link?.isBlackHole = true }
         fleet.schedule(at: fleet.now + options.outage) { [unowned fleet] in fleet.isReachable = true }
+      case .refuse: fleet.refuseEveryone(for: options.outage)
+      case .drainCoordinator:
+        fleet.drainCoordinator(within: options.outage) { [outage = options.outage] in $0.startCoordinator(after: outage)
+        }
       default: break
       }
     }
@@ -122,7 +126,7 @@ public final class CapacityRun {
 
   private func disturb(_ worker: SimulatedWorker, _ kind: FaultKind) {
     switch kind {
-    case .killCoordinator, .freezeCoordinator, .unreachable, .clock: break
+    case .killCoordinator, .freezeCoordinator, .drainCoordinator, .unreachable, .refuse, .clock: break
     case .cut: worker.link?.cut()
     case .blackHole: worker.link?.isBlackHole = true
     case .oneWay: worker.link?.losesUp = true
@@ -133,6 +137,9 @@ public final class CapacityRun {
     case .killWorker, .killBoth:
       worker.kill()
       fleet.schedule(at: fleet.now + options.outage) { worker.start() }
+    case .drainWorker:
+      worker.handles(.drain)
+      fleet.schedule(at: fleet.now + options.outage + fleet.options.drainTimeout) { worker.start() }
     case .freezeWorker:
       worker.freeze()
       fleet.schedule(at: fleet.now + options.outage) { worker.thaw() }

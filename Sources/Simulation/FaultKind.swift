@@ -26,6 +26,12 @@ public enum FaultKind: String, CaseIterable, Sendable {
   case freezeCoordinator = "freeze-coordinator"
   /// Nobody reaches the coordinator.
   case unreachable
+  /// Everyone is cut off, and told to come back later.
+  case refuse
+  /// A worker is asked to leave, hands back what it does not finish in time, and is started again.
+  case drainWorker = "drain-worker"
+  /// The coordinator sends everyone away, one after the other, and ends in order; another follows.
+  case drainCoordinator = "drain-coordinator"
   /// The wall clock steps by an hour, back or forth.
   case clock
 }

@@ -98,7 +98,7 @@ public struct SeededRun {
     }
     let outcomes = entry.attempts.values.map(\.outcome)
     if state.status.isTerminal, outcomes.contains(.running) { problems.append("\(id) ended; an attempt of it runs") }
-    if outcomes.count(where: { $0 == .lost }) > state.lostAttempts {
+    if entry.attempts.values.count(where: { $0.outcome == .lost && !$0.isHandedBack }) > state.lostAttempts {
       problems.append("\(id): \(outcomes) and \(state.lostAttempts) lost")
     }
     if outcomes.count(where: { $0 == .failed }) != state.failedAttempts {
@@ -202,6 +202,12 @@ public struct SeededRun {
         for worker in fleet.workers { worker.link?.isBlackHole = true }
         fleet.schedule(at: fleet.now + pause) { [unowned fleet] in fleet.isReachable = true }
       }
+    case .refuse: at("everyone is refused for \(pause / 2)") { $0.refuseEveryone(for: pause / 2) }
+    case .drainWorker: at("drain \(name)") { Self.drain(index, $0) }
+    case .drainCoordinator:
+      at("drain the coordinator within \(pause / 4), and start another \(pause / 2) later") { fleet in
+        fleet.drainCoordinator(within: pause / 4) { $0.startCoordinator(after: pause / 2) }
+      }
     case .clock:
       at("the wall clock steps \(coin ? "back" : "forth") by an hour") {
         $0.wallStep += .seconds(coin ? -3_600 : 3_600)
@@ -212,6 +218,19 @@ public struct SeededRun {
   private static func kill(_ index: Int, _ fleet: SimulatedFleet, silently: Bool, for pause: Duration) {
     fleet.workers[index].kill(silently: silently, bringsBackForgotten: silently)
     fleet.schedule(at: fleet.now + pause) { [unowned fleet] in fleet.workers[index].start() }
+  }
+
+  /// Whatever ends it, and whenever that is, it is started again.
+  private static func drain(_ index: Int, _ fleet: SimulatedFleet) {
+    let run = fleet.workers[index].run
+    fleet.workers[index].handles(.drain)
+    func look() {
+      let worker = fleet.workers[index]
+      guard !worker.isRunning || worker.run == run else { return }
+      worker.start()
+      fleet.schedule(at: fleet.now + .milliseconds(200), look)
+    }
+    look()
   }
 
   private static func crash(_ fleet: SimulatedFleet, for pause: Duration) {

@@ -23,6 +23,8 @@ final class SimulatedFleet {
   private(set) var starts: [AttemptKey: (worker: WorkerID, checkpoint: CheckpointKey?)] = [:]
   let probes = ProbeLog()
   var isReachable = true
+  /// Until then whoever connects is told to come back after it.
+  private var refusesUntil: Instant = .zero
   /// How far the wall clock is from where it should be.
   var wallStep: Duration = .zero
   private(set) var load = FleetLoad()
@@ -136,18 +138,51 @@ final class SimulatedFleet {
   }
 
   /// `kill -9`: what was not committed is gone, unless the disk was just done with it.
-  func crashCoordinator() {
+  func crashCoordinator() { endCoordinator(inOrder: false) }
+
+  private func endCoordinator(inOrder: Bool) {
     guard coordinator != nil else { return }
     coordinator = nil
     coordinatorRun += 1
     isFrozen = false
     inbox = []
-    let reached = Int.random(in: 0...commits.count, using: &random)
+    let reached = inOrder ? commits.count : Int.random(in: 0...commits.count, using: &random)
     for commit in commits.prefix(reached) { store.apply(commit.writes) }
     commits = []
     committedAt = now
     for link in links.values.sorted(by: { $0.id.number < $1.id.number }) { link.cut() }
     links = [:]
+  }
+
+  /// Everyone is cut off and refused for a while.
+  func refuseEveryone(for time: Duration) {
+    refusesUntil = max(refusesUntil, now + time)
+    for link in links.values.sorted(by: { $0.id.number < $1.id.number }) { link.cut() }
+  }
+
+  /// SIGTERM: connections are closed one after the other with a hint, and then the process ends.
+  func drainCoordinator(within window: Duration, ended: @escaping (SimulatedFleet) -> Void) {
+    guard coordinator != nil, !isFrozen else { return }
+    coordinatorHandles(.drain)
+    refusesUntil = max(refusesUntil, now + window)
+    let run = coordinatorRun
+    let open = links.values.sorted { $0.id.number < $1.id.number }
+    for (index, link) in open.enumerated() {
+      schedule(at: now + window * index / max(1, open.count)) { [unowned self] in
+        guard run == coordinatorRun, links.removeValue(forKey: link.id) != nil else { return }
+        link.closeByCoordinator("restarting", retryAfter: window)
+        coordinatorHandles(.disconnected(link.id))
+      }
+    }
+    schedule(at: now + window) { [unowned self] in
+      guard run == coordinatorRun else { return }
+      endCoordinator(inOrder: true)
+      ended(self)
+    }
+  }
+
+  func startCoordinator(after pause: Duration) {
+    schedule(at: now + pause) { [unowned self] in startCoordinator() }
   }
 
   /// The process stands still; what is sent to it waits.
@@ -210,7 +245,8 @@ final class SimulatedFleet {
       links[id]?.sendDown(bytes)
     case .close(let id, let code, let reason):
       if options.checks { closes.append((code: code, reason: reason)) }
-      links.removeValue(forKey: id)?.closeByCoordinator(reason)
+      links.removeValue(forKey: id)?.closeByCoordinator(
+        reason, retryAfter: RetryHint.delay(ofClose: code, reason: reason))
     case .commit(let id, let writes): commit(id, writes)
     case .findTasks(let request, let ids):
       let run = coordinatorRun
@@ -252,6 +288,9 @@ final class SimulatedFleet {
       guard worker.run == run else { return }
       guard coordinator != nil, isReachable else {
         return worker.handles(.connectFailed("refused", retryAfter: nil))
+      }
+      guard now >= refusesUntil else {
+        return worker.handles(.connectFailed("503", retryAfter: refusesUntil - now))
       }
       nextLink += 1
       let link = SimulatedLink(ConnectionID(nextLink), worker, self)
@@ -352,6 +391,9 @@ extension CoordinatorEvent {
     case .committed(let id): id.number << 3 | 3
     case .request(let id, _): id.number << 3 | 4
     case .found(let id, _): id.number << 3 | 5
+    case .congested(let id, let isCongested): id.number << 4 | (isCongested ? 9 : 8)
+    case .drain: 15
+    case .lookupFailed(let id): id.number << 4 | 10
     case .tick: 6
     case .turnEnded: 7
     }

@@ -86,11 +86,11 @@ final class SimulatedLink {
     fleet.schedule(at: lastUp) { [self] in if !losesUp { tellCoordinator() } }
   }
 
-  func closeByCoordinator(_ reason: String) {
+  func closeByCoordinator(_ reason: String, retryAfter: Duration? = nil) {
     guard coordinatorSideIsOpen else { return }
     coordinatorSideIsOpen = false
     lastDown = max(lastDown, fleet.now + fleet.draw(fleet.options.latency))
-    fleet.schedule(at: lastDown) { [self] in if !losesDown { tellWorker(reason) } }
+    fleet.schedule(at: lastDown) { [self] in if !losesDown { tellWorker(reason, retryAfter: retryAfter) } }
   }
 
   /// What is in flight is lost, the rest of a message that was half sent as well, and both ends hear of it.
@@ -116,10 +116,10 @@ final class SimulatedLink {
     fleet.coordinatorHandles(.disconnected(id))
   }
 
-  private func tellWorker(_ reason: String) {
+  private func tellWorker(_ reason: String, retryAfter: Duration? = nil) {
     guard reachesWorker else { return }
     workerSideIsOpen = false
     worker.link = nil
-    worker.handles(.disconnected(reason))
+    worker.handles(.disconnected(reason, retryAfter: retryAfter))
   }
 }

@@ -15,6 +15,7 @@ public struct SimulationOptions: Sendable {
   public var workerOutbox = Outbox.Limits()
   public var reconnectDelay: Duration = .milliseconds(100)
   public var maxReconnectDelay: Duration = .seconds(1)
+  public var drainTimeout: Duration = .milliseconds(700)
   /// Whether everything that happens is written down, for people.
   public var traces = false
   /// Whether the history is checked as it happens; without it only load and times are of interest.
@@ -38,6 +39,7 @@ public struct SimulationOptions: Sendable {
     configuration.heartbeatTimeout = coordinator.heartbeatTimeout
     configuration.reconnectDelay = reconnectDelay
     configuration.maxReconnectDelay = maxReconnectDelay
+    configuration.drainTimeout = drainTimeout
     configuration.outbox = workerOutbox
     configuration.isTraced = checks
     return configuration

@@ -56,4 +56,13 @@ enum TextFile {
     }
     return nil
   }
+
+  /// How many descriptors this process may have open; `nil` when the system does not say.
+  static var descriptorLimit: Int? {
+    guard let bytes = read("/proc/self/limits") else { return nil }
+    for line in String(decoding: bytes, as: UTF8.self).split(separator: "\n") where line.hasPrefix("Max open files") {
+      return line.split(whereSeparator: { !$0.isNumber }).first.flatMap { Int($0) }
+    }
+    return nil
+  }
 }

@@ -253,6 +253,7 @@ public class WebSocketConnection {
       machine.recycle(&piece)
     case .pong: handler?.webSocketDidReceivePong(self)
     case .upgradeRequested(let request): answer(request)
+    case .resourceRequested(let request): lobby?.serve?(HTTPExchange(request, self))
     case .opened(let response): opened(response)
     case .transport(let action): perform(action)
     }
@@ -285,6 +286,13 @@ public class WebSocketConnection {
     }
   }
 
+  final func respond(_ response: HTTPResponse) {
+    var output: [UInt8] = []
+    let action = machine.answer(response, into: &output)
+    transport.send(output)
+    perform(action)
+  }
+
   private final func opened(_ response: HandshakeResponse) {
     let completion = extras?.completion.take()
     extras?.subprotocol = response.subprotocol
@@ -304,9 +312,14 @@ public class WebSocketConnection {
 
   // MARK: Time and end
 
+  /// How long a refused peer may take to read the refusal and to hang up.
+  private static let partingTime: Duration = .milliseconds(500)
+
   private final func perform(_ action: ConnectionMachine.TransportAction?) {
     switch action {
     case nil: break
+    // Whoever was never let in may take its answer, but not its time.
+    case .close where !wasOpened: transport.close(within: min(machine.configuration.closeTimeout, Self.partingTime))
     case .close: transport.close()
     case .abort: transport.abort()
     }

@@ -10,6 +10,8 @@ struct AbsenceTests {
   private func fleet(_ count: Int, exclusive: Bool = false) throws -> CoordinatorBench {
     var configuration = CoordinatorConfiguration()
     configuration.exclusiveLeases = exclusive
+    // These workers speak and never acknowledge anything.
+    configuration.slowReaderTimeout = .seconds(86_400)
     let bench = try CoordinatorBench(configuration)
     for number in 1...count {
       bench.admit(UInt64(number), "w\(number)", slots: 1)

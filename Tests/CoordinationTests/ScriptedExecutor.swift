@@ -95,6 +95,7 @@ final class ScriptedWorker: Sendable {
 
   func checkpoint(_ key: AttemptKey, _ data: JSONValue) { onLoop { $1.byKey[key]?.checkpointed(data) } }
   func reconnect() { onLoop { runtime, _ in runtime.reconnect() } }
+  func drain() { onLoop { runtime, _ in runtime.drain() } }
   var statistics: WorkerStatistics { onLoop { runtime, _ in runtime.statistics } }
   var sessionID: SessionID? { onLoop { runtime, _ in runtime.sessionID } }
 

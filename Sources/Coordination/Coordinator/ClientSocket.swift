@@ -1,3 +1,4 @@
+import Authentication
 import CoordinationCore
 import Storage
 import WebSocket
@@ -8,23 +9,44 @@ final class ClientSocket: WebSocketDelegate {
   /// Bytes a watcher may leave unread before it is closed; it starts over with a list.
   private static let maxUnreadBytes = 8 << 20
   private static let maxTasksPerSubmit = 1_000
+  /// Requests of one client that are worked on at once; what follows waits unread.
+  static let maxRequestsInFlight = 64
+  /// What had been read already and waits here, in bytes; a read's worth, or the client did not stop when it should.
+  private static let maxQueuedBytes = 4 << 20
 
   let number: UInt64
+  /// With which key it came; `nil` while nobody needs one.
+  let identity: Identity?
   private let runtime: CoordinatorRuntime
   private var socket: WebSocketConnection?
   /// The number of this client's watch among the runtime's observers.
   private var watch: UInt64?
+  private var requestsInFlight = 0
+  private var queue: [[UInt8]] = []
+  private var queuedBytes = 0
+  private var isWorking = false
+  private var isHeldBack = false
+  /// More waits for it than it has read.
+  private var isCongested = false
 
-  init(number: UInt64, runtime: CoordinatorRuntime) {
+  init(number: UInt64, identity: Identity?, runtime: CoordinatorRuntime) {
     self.number = number
+    self.identity = identity
     self.runtime = runtime
   }
 
-  func webSocketDidOpen(_ socket: WebSocketConnection) { self.socket = socket }
+  func webSocketDidOpen(_ socket: WebSocketConnection) {
+    self.socket = socket
+    holdBack(runtime.isHeldBack)
+  }
 
   func webSocketDidClose(_ socket: WebSocketConnection, reason: CloseReason) {
     self.socket = nil
+    queue = []
     stopWatching()
+    if case .outboundOverflow = reason.error {
+      runtime.log(LogEntry(.warning, "a peer that does not read is cut", ["peer": name, "reason": "\(reason)"]))
+    }
     runtime.ended(self)
   }
 
@@ -33,9 +55,63 @@ final class ClientSocket: WebSocketDelegate {
     guard kind == .text else {
       return socket.close(code: .unsupportedData, reason: "messages are JSON text")
     }
+    runtime.took(message.byteCount)
+    guard canWork, queue.isEmpty else { return keep(message.copied) }
+    work(message.copied)
+  }
+
+  func webSocketDidRiseAboveHighWatermark(_ socket: WebSocketConnection) {
+    isCongested = true
+    runtime.congested(self, true)
+    updateReading()
+  }
+
+  func webSocketDidDrainBelowLowWatermark(_ socket: WebSocketConnection) {
+    isCongested = false
+    runtime.congested(self, false)
+    workOn()
+  }
+
+  // MARK: Pacing
+
+  private var canWork: Bool { requestsInFlight < Self.maxRequestsInFlight && !isCongested }
+
+  private func keep(_ message: [UInt8]) {
+    queuedBytes += message.count
+    guard queuedBytes <= Self.maxQueuedBytes else {
+      return close(CloseCode.policyViolation.rawValue, "more requests than are answered; wait for answers")
+    }
+    queue.append(message)
+    updateReading()
+  }
+
+  private func answered() {
+    requestsInFlight -= 1
+    if !isWorking { workOn() }
+  }
+
+  /// Takes up what waits, as far as it may.
+  private func workOn() {
+    var index = 0
+    while index < queue.count, canWork {
+      queuedBytes -= queue[index].count
+      work(queue[index])
+      index += 1
+    }
+    queue.removeFirst(min(index, queue.count))
+    updateReading()
+  }
+
+  private func updateReading() {
+    if isHeldBack || !canWork || !queue.isEmpty { socket?.pauseReading() } else { socket?.resumeReading() }
+  }
+
+  private func work(_ message: [UInt8]) {
+    isWorking = true
+    requestsInFlight += 1
     var requestID = JSONValue.null
     do {
-      let request = try Envelope.open(message.copied, mode: .legacy)
+      let request = try Envelope.open(message, mode: .legacy)
       requestID = request.fields["request_id"] ?? .null
       var fields = request.fields
       fields["request_id"] = nil
@@ -43,17 +119,23 @@ final class ClientSocket: WebSocketDelegate {
     } catch {
       fail(requestID, "bad_request", "\(error)")
     }
+    isWorking = false
   }
 
   func close(_ code: UInt16, _ reason: String) { socket?.close(code: CloseCode(rawValue: code), reason: reason) }
 
   func holdBack(_ held: Bool) {
-    if held { socket?.pauseReading() } else { socket?.resumeReading() }
+    isHeldBack = held
+    updateReading()
   }
 
   // MARK: Requests
 
   private func handle(_ request: Message, _ id: JSONValue) throws(MessageError) {
+    guard Self.access(of: request.kind.name).isGranted(to: identity?.roles ?? [.admin]) else {
+      return fail(
+        id, "forbidden", "the key \(identity?.name ?? "") may see tasks and workers, and not \(request.kind.name)")
+    }
     switch request.kind.name {
     case "submit": try submit(request.reader, id)
     case "list_tasks":
@@ -83,6 +165,13 @@ final class ClientSocket: WebSocketDelegate {
     case "checkpoint_task": control(.checkpoint(try request.reader.taskID()), id)
     case "watch": try startWatching(request.reader, id)
     default: fail(id, "bad_request", "unknown request type \(request.kind)")
+    }
+  }
+
+  private static func access(of request: String) -> Access {
+    switch request {
+    case "submit", "cancel_task", "pause_task", "resume_task", "checkpoint_task": .change
+    default: .read
     }
   }
 
@@ -193,7 +282,9 @@ final class ClientSocket: WebSocketDelegate {
     guard let socket else { return }
     guard socket.pendingBytes < Self.maxUnreadBytes else {
       stopWatching()
-      return close(1013, "events were not read fast enough; list the tasks and watch again")
+      return close(
+        RetryHint.tryAgainLater,
+        RetryHint.reason(.seconds(1), "events were not read fast enough; list the tasks and watch again"))
     }
     socket.send(text: Message(kind, fields).body)
   }
@@ -213,10 +304,21 @@ final class ClientSocket: WebSocketDelegate {
     var object: JSONObject = ["request_id": id]
     for member in fields.members { object[member.key] = member.value }
     socket?.send(text: Message("reply", object).body)
+    answered()
   }
 
   private func fail(_ id: JSONValue, _ code: String, _ text: String) {
     socket?.send(
       text: Message("error", ["request_id": id, "code": .string(code), "message": .string(text)]).body)
+    answered()
+  }
+}
+
+extension ClientSocket: SlowReader {
+  var name: String { "client \(number)" }
+  var pendingBytes: Int { socket?.pendingBytes ?? 0 }
+  func drop(_ reason: String) {
+    stopWatching()
+    close(RetryHint.tryAgainLater, reason)
   }
 }

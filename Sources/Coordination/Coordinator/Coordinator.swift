@@ -61,6 +61,16 @@ public final class Coordinator: Sendable {
     throw CancellationError()
   }
 
+  /// Sends everyone away with a hint when to come back, spread over `window` if they are many, and stops.
+  public func drain(within window: Duration = .seconds(5)) async {
+    await withCheckedContinuation { continuation in
+      let runtime = self.runtime
+      let posted = thread.mailbox.post { runtime.value.drain(within: window) { continuation.resume() } }
+      if !posted { continuation.resume() }
+    }
+    await stop()
+  }
+
   /// Runs `body` on the coordinator's loop, and returns what it hands to its second argument.
   private func ask<Value: Sendable>(
     _ body: @escaping @Sendable (CoordinatorRuntime, @escaping (Result<Value, RequestError>) -> Void) -> Void

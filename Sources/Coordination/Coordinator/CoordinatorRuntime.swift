@@ -1,3 +1,4 @@
+public import Authentication
 public import CoordinationCore
 public import History
 import Primitives
@@ -23,6 +24,8 @@ public struct CoordinatorSettings: Sendable {
   public var pingTimeout: Duration = .seconds(10)
   /// TLS on every connection; `nil`: none. Its certificate may be reloaded at any time.
   public var tls: TLSServerContext?
+  public var admission = AdmissionSettings()
+  public var security = SecuritySettings()
 
   public init() {}
 }
@@ -32,6 +35,10 @@ public struct CoordinatorSettings: Sendable {
 public final class CoordinatorRuntime {
   /// Writes waiting for the store above which nothing more is read from anybody.
   static let maxPendingWrites = 200_000
+  /// The same for the bytes that were received for them.
+  static let maxPendingWriteBytes = 256 << 20
+  /// The same for submitted tasks that are looked for in the store.
+  static let maxWaitingSubmissions = 100_000
 
   public let loop: EventLoop
   private let settings: CoordinatorSettings
@@ -42,10 +49,16 @@ public final class CoordinatorRuntime {
   private var effects: [CoordinatorEffect] = []
   private var isPerforming = false
   private var isTurnEndDue = false
-  private var isHeldBack = false
+  /// Nothing is read from anybody until the store has caught up.
+  private(set) var isHeldBack = false
   private var stopping: (() -> Void)?
   private var hasStopped = false
+  private let gatekeeper: Gatekeeper
+  private let slowReaders: SlowReaderWatch
+  private var closing: SpreadClosing?
+  private var pendingWriteBytes = 0
 
+  private let upgradeGuard: UpgradeGuard
   private var workers: [ConnectionID: WorkerSocket] = [:]
   private var clients: [UInt64: ClientSocket] = [:]
   private var lastConnection: UInt64 = 0
@@ -97,9 +110,12 @@ public final class CoordinatorRuntime {
 
   private init(_ settings: CoordinatorSettings, core: CoordinatorCore, store: any TaskStore, on loop: EventLoop) {
     self.settings = settings
+    upgradeGuard = UpgradeGuard(settings.security, log: settings.log)
     self.core = core
     self.store = store
     self.loop = loop
+    gatekeeper = Gatekeeper(settings.admission, at: loop.now, log: settings.log)
+    slowReaders = SlowReaderWatch(settings.admission.slowReaders, on: loop, log: settings.log)
   }
 
   private func listen(_ ready: @escaping (Result<CoordinatorRuntime, CoordinatorStartError>) -> Void) {
@@ -110,14 +126,26 @@ public final class CoordinatorRuntime {
         guard let address = addresses.first else {
           throw SystemError(call: "getaddrinfo", subject: host, code: 0, detail: "no address")
         }
+        if let problem = ListeningRule.problem(
+          host: host, isLoopback: address.isLoopback, hasTLS: settings.tls != nil,
+          hasKeys: settings.security.keys != nil, isInsecure: settings.security.isInsecure)
+        {
+          store.close {}
+          return ready(.failure(.address(problem)))
+        }
         var configuration = WebSocketConfiguration()
         configuration.maxMessageBytes = Protocols.maxMessageBytes
         configuration.maxFrameBytes = Protocols.maxMessageBytes
         configuration.pingInterval = settings.pingInterval
         configuration.pingTimeout = settings.pingTimeout
         configuration.subprotocols = [Protocols.session, Protocols.client]
+        configuration.maxPendingBytes = AdmissionSettings.maxUnreadBytes
+        var options = ListenerOptions()
+        // A herd or a crowd of drip feeders must not make the kernel drop an honest client's first packet.
+        options.backlog = 4_096
         server = try WebSocketServer.listen(
-          at: address, on: loop, configuration: configuration, tls: settings.tls
+          at: address, on: loop, configuration: configuration, options: options, tls: settings.tls,
+          limits: gatekeeper.limits
         ) { [weak self] request in
           self?.decide(request) ?? .reject(status: 503, message: "the coordinator is shutting down")
         }
@@ -141,11 +169,40 @@ public final class CoordinatorRuntime {
     return "\(settings.tls == nil ? "ws" : "wss")://\(host.contains(":") ? "[\(host)]" : host):\(address.port ?? 0)"
   }
 
+  /// Whether it is about to end: nobody is let in any more, and nothing is given out. Ready for no work, and yet alive.
+  public var isDraining: Bool { closing != nil || hasStopped }
+
+  /// Closes every connection with a hint when to come back, no faster than those that come back can be taken, and then
+  /// stops. Whoever asks to come in meanwhile is told when.
+  /// - Parameter window: within which all connections are closed; a few are closed at once.
+  public func drain(within window: Duration, _ completion: @escaping () -> Void) {
+    drain(within: window, atLeast: DrainPace.minPerStep, completion)
+  }
+
+  func drain(within window: Duration, atLeast perStep: Int, _ completion: @escaping () -> Void) {
+    guard !isDraining else { return stop(completion) }
+    let sockets: [(UInt16, String) -> Void] =
+      workers.sorted { $0.key.number < $1.key.number }.map { $0.value.close }
+      + clients.sorted { $0.key < $1.key }.map { $0.value.close }
+    let pace = DrainPace(connections: sockets.count, within: window, atLeast: perStep)
+    settings.log(
+      LogEntry(
+        .info, "draining", ["connections": "\(sockets.count)", "within": "\(pace.duration.wholeMilliseconds) ms"]))
+    gatekeeper.drains(until: loop.now + pace.duration)
+    feed(.drain)
+    let closes = sockets.map { close in { (reason: String) in close(RetryHint.restart, reason) } }
+    let closing = SpreadClosing(closes, pace, on: loop) { [self] in stop(completion) }
+    self.closing = closing
+    closing.proceed()
+  }
+
   /// Closes every connection with a reason, waits for the store, and calls `completion`. Workers keep what they run:
   /// they come back to whoever is started next on the same store.
   public func stop(_ completion: @escaping () -> Void) {
     guard !hasStopped else { return completion() }
     hasStopped = true
+    closing?.abandon()
+    slowReaders.stop()
     stopping = completion
     server?.stopAccepting()
     for (_, socket) in workers.sorted(by: { $0.key.number < $1.key.number }) {
@@ -218,6 +275,7 @@ public final class CoordinatorRuntime {
     case .send(let id, let bytes): workers[id]?.send(bytes)
     case .close(let id, let code, let reason): workers[id]?.close(code, reason)
     case .commit(let batch, let writes):
+      pendingWriteBytes = 0
       settings.record?(.commitBegun(batch: batch.number, writes.map(StoredChange.init)))
       commit(batch, writes)
     case .findTasks(let id, let ids): find(ids, for: id)
@@ -266,6 +324,7 @@ public final class CoordinatorRuntime {
         case .success(let tasks): runtime.value.feed(.found(request, tasks.map(\.id)))
         case .failure(let error):
           // Without knowing what exists nothing may be submitted; the submitter is told and asks again.
+          runtime.value.feed(.lookupFailed(request))
           runtime.value.requests.removeValue(forKey: request)?(.refused("the store cannot be read: \(error)"))
         }
       }
@@ -273,7 +332,10 @@ public final class CoordinatorRuntime {
   }
 
   private func holdBackIfNeeded() {
-    let shouldHold = core.pendingWrites > Self.maxPendingWrites
+    if core.pendingWrites == 0 { pendingWriteBytes = 0 }
+    let shouldHold =
+      core.pendingWrites > Self.maxPendingWrites || pendingWriteBytes > Self.maxPendingWriteBytes
+      || core.waitingSubmissions > Self.maxWaitingSubmissions
     guard shouldHold != isHeldBack else { return }
     isHeldBack = shouldHold
     for socket in workers.values { socket.holdBack(shouldHold) }
@@ -284,20 +346,30 @@ public final class CoordinatorRuntime {
 
   private func decide(_ request: UpgradeRequest) -> UpgradeDecision {
     guard !hasStopped else { return .reject(status: 503, message: "the coordinator is shutting down") }
+    if let refusal = gatekeeper.refusal(of: request, server: server, at: loop.now) { return refusal }
+    let endpoint = Endpoint(target: request.target)
+    switch upgradeGuard.judge(request.handshake, from: request.remoteAddress, for: endpoint.access, at: loop.now) {
+    case .admitted(let pass): return admit(request, to: endpoint, pass)
+    case .refused(let rejection): return .reject(rejection)
+    }
+  }
+
+  private func admit(_ request: UpgradeRequest, to endpoint: Endpoint, _ pass: UpgradeGuard.Pass) -> UpgradeDecision {
     let offersSession = request.offeredSubprotocols.contains(Protocols.session)
-    switch Endpoint(target: request.target) {
-    case .worker(let id): return accept(id, offersSession ? .session : .legacy)
+    switch endpoint {
+    case .worker(let id): return accept(id, offersSession ? .session : .legacy, pass)
     case .anonymousWorker:
       let suffix = String(UInt32.random(in: .min ... .max), radix: 16)
       let name = "worker-" + String(repeating: "0", count: 8 - suffix.count) + suffix
       guard let id = try? WorkerID(name) else { return .reject(status: 500, message: "no name could be made up") }
-      return accept(id, .legacy)
+      return accept(id, .legacy, pass)
     case .client:
+      gatekeeper.admit(.client, at: loop.now)
       lastConnection += 1
-      let client = ClientSocket(number: lastConnection, runtime: self)
+      let client = ClientSocket(number: lastConnection, identity: pass.identity, runtime: self)
       clients[client.number] = client
       let chosen = request.offeredSubprotocols.contains(Protocols.client) ? Protocols.client : nil
-      return .accept(subprotocol: chosen, delegate: client)
+      return .accept(subprotocol: chosen, headers: pass.headers, delegate: client)
     case .badWorkerID(let problem): return .reject(status: 400, message: problem)
     case .unknown:
       let text =
@@ -307,33 +379,70 @@ public final class CoordinatorRuntime {
     }
   }
 
-  private func accept(_ id: WorkerID, _ mode: ConnectionMode) -> UpgradeDecision {
+  private func accept(_ id: WorkerID, _ mode: ConnectionMode, _ pass: UpgradeGuard.Pass) -> UpgradeDecision {
     if mode == .legacy, id.text.contains("{"), !knowsLegacyName {
       knowsLegacyName = true
       settings.log(
         LogEntry(.warning, "a worker's name was never filled in; all that share it count as one", ["worker": id.text]))
     }
+    gatekeeper.admit(.worker, at: loop.now)
     lastConnection += 1
-    let socket = WorkerSocket(ConnectionID(lastConnection), workerID: id, mode: mode, runtime: self)
-    return .accept(subprotocol: mode == .session ? Protocols.session : nil, delegate: socket)
+    let socket = WorkerSocket(ConnectionID(lastConnection), workerID: id, mode: mode, pass, runtime: self)
+    return .accept(
+      subprotocol: mode == .session ? Protocols.session : nil, headers: pass.headers, delegate: socket)
+  }
+
+  /// Lets in by other keys from now on. Whoever came with one that is not there any more is sent away; nobody else notices.
+  public func replace(keys: KeyRing) {
+    upgradeGuard.replace(keys: keys)
+    let text = "the key was withdrawn"
+    for (_, socket) in workers.sorted(by: { $0.key.number < $1.key.number })
+    where !upgradeGuard.stillKnows(socket.identity) {
+      socket.close(1008, text)
+    }
+    for (_, client) in clients.sorted(by: { $0.key < $1.key }) where !upgradeGuard.stillKnows(client.identity) {
+      client.close(1008, text)
+    }
   }
 
   func opened(_ socket: WorkerSocket, from address: String) {
     workers[socket.id] = socket
     if isHeldBack { socket.holdBack(true) }
-    feed(.connected(socket.id, socket.workerID, socket.mode, remoteAddress: address))
+    feed(.connected(socket.id, socket.workerID, socket.mode, remoteAddress: address, security: socket.security))
   }
 
-  func received(_ bytes: [UInt8], from socket: WorkerSocket) { feed(.received(socket.id, bytes)) }
+  /// Somebody sent so much, which may have to wait for the store.
+  func took(_ bytes: Int) { pendingWriteBytes += bytes }
+
+  func received(_ bytes: [UInt8], from socket: WorkerSocket) {
+    took(bytes.count)
+    feed(.received(socket.id, bytes))
+  }
+
+  /// More waits for a peer than its connection's high watermark, or it has caught up again.
+  func congested(_ socket: WorkerSocket, _ isCongested: Bool) {
+    slowReaders.set(socket.id.number, isCongested ? socket : nil)
+    feed(.congested(socket.id, isCongested))
+  }
+
+  func congested(_ client: ClientSocket, _ isCongested: Bool) {
+    slowReaders.set(client.number, isCongested ? client : nil)
+  }
 
   func ended(_ socket: WorkerSocket) {
+    slowReaders.set(socket.id.number, nil)
     guard workers.removeValue(forKey: socket.id) != nil else { return }
     feed(.disconnected(socket.id))
   }
 
-  func ended(_ client: ClientSocket) { clients[client.number] = nil }
+  func ended(_ client: ClientSocket) {
+    slowReaders.set(client.number, nil)
+    clients[client.number] = nil
+  }
 
   func log(_ entry: LogEntry) { settings.log(entry) }
+
+  var connectedClients: Int { clients.count }
 
   // MARK: Asking
 

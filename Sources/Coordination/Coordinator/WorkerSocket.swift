@@ -1,3 +1,4 @@
+import Authentication
 import CoordinationCore
 import WebSocket
 import WebSocketCore
@@ -7,13 +8,26 @@ final class WorkerSocket: WebSocketDelegate {
   let id: ConnectionID
   let workerID: WorkerID
   let mode: ConnectionMode
+  /// With which key it came; `nil` while nobody needs one.
+  let identity: Identity?
+  /// What its messages must carry.
+  let security: LinkSecurity
   private let runtime: CoordinatorRuntime
   private var socket: WebSocketConnection?
 
-  init(_ id: ConnectionID, workerID: WorkerID, mode: ConnectionMode, runtime: CoordinatorRuntime) {
+  init(
+    _ id: ConnectionID, workerID: WorkerID, mode: ConnectionMode, _ pass: UpgradeGuard.Pass, runtime: CoordinatorRuntime
+  ) {
     self.id = id
     self.workerID = workerID
     self.mode = mode
+    identity = pass.identity
+    // The reference's workers have no codes of ours, whatever they proved; ours have none of the reference's.
+    security =
+      switch pass.security {
+      case .signed where mode == .legacy, .signedAsReference where mode == .session: .open
+      case let security: security
+      }
     self.runtime = runtime
   }
 
@@ -29,8 +43,15 @@ final class WorkerSocket: WebSocketDelegate {
     runtime.received(message.copied, from: self)
   }
 
+  func webSocketDidRiseAboveHighWatermark(_ socket: WebSocketConnection) { runtime.congested(self, true) }
+
+  func webSocketDidDrainBelowLowWatermark(_ socket: WebSocketConnection) { runtime.congested(self, false) }
+
   func webSocketDidClose(_ socket: WebSocketConnection, reason: CloseReason) {
     self.socket = nil
+    if case .outboundOverflow = reason.error {
+      runtime.log(LogEntry(.warning, "a peer that does not read is cut", ["peer": name, "reason": "\(reason)"]))
+    }
     runtime.ended(self)
   }
 
@@ -43,4 +64,10 @@ final class WorkerSocket: WebSocketDelegate {
   func holdBack(_ held: Bool) {
     if held { socket?.pauseReading() } else { socket?.resumeReading() }
   }
+}
+
+extension WorkerSocket: SlowReader {
+  var name: String { "worker \(workerID)" }
+  var pendingBytes: Int { socket?.pendingBytes ?? 0 }
+  func drop(_ reason: String) { close(RetryHint.tryAgainLater, reason) }
 }

@@ -101,7 +101,7 @@ final class CommandAttempt {
   func leaseRenewed(until deadline: Instant) { send(.lease(until: deadline)) }
 
   func stop(_ reason: StopReason) {
-    let isPolite = reason == .cancelled
+    let isPolite = reason == .cancelled || reason == .draining
     // Being asked again is news only when it must end at once now.
     guard stopReason == nil || !isPolite else { return }
     stopReason = reason

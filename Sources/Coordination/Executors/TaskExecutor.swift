@@ -12,7 +12,8 @@ public protocol TaskExecutor: AnyObject {
   func start(_ assignment: Assignment, reporter: AttemptReporter, on loop: EventLoop)
 
   /// Asks an attempt to stand still, to go on, or to end; the outcome is reported. An attempt that is unknown or has
-  /// ended is ignored. Anything but `.cancelled` means that it must end at once.
+  /// ended is ignored. Anything but `.cancelled` and `.draining` means that it must end at once, even if it was asked to
+  /// end politely before.
   func pause(_ key: AttemptKey)
   func resume(_ key: AttemptKey)
   func stop(_ key: AttemptKey, _ reason: StopReason)

@@ -73,7 +73,8 @@ public final class Worker: Sendable {
   /// - Parameter reliably: numbered, and replayed until it is acknowledged.
   public func send(_ message: Message, reliably: Bool = true) { post { $0.send(message, reliably: reliably) } }
 
-  /// Takes no more tasks, waits until those that run have ended and been acknowledged, and stops.
+  /// Takes no more tasks, waits until those that run have ended, or were handed back at the end of
+  /// `WorkerSettings.drainTimeout`, and stops once everything was acknowledged.
   public func drain() async {
     post { $0.drain() }
     await finished()

@@ -1,3 +1,4 @@
+import Authentication
 public import CoordinationCore
 import History
 import Primitives
@@ -15,6 +16,7 @@ public final class WorkerRuntime {
   private let url: WebSocketURL
   private let core: WorkerCore
   private var bootID: String { core.configuration.bootID }
+  private let signer: UpgradeSigner?
   private let executors: [any TaskExecutor]
   private let executorOfKind: [String: any TaskExecutor]
   private let outbox: OutboxWriter?
@@ -84,6 +86,7 @@ public final class WorkerRuntime {
     workerID = id
     self.settings = settings
     self.url = url
+    signer = settings.apiKey.map(UpgradeSigner.init)
     self.executors = executors
     executorOfKind = kinds
     self.outbox = outbox
@@ -96,6 +99,7 @@ public final class WorkerRuntime {
     configuration.reconnectDelay = settings.reconnectDelay
     configuration.maxReconnectDelay = settings.maxReconnectDelay
     configuration.maxReconnectAttempts = settings.maxReconnectAttempts
+    configuration.drainTimeout = settings.drainTimeout
     configuration.isTraced = settings.record != nil
     core = WorkerCore(configuration: configuration, random: SystemRandomNumberGenerator(), at: loop.now)
     timer = loop.makeTimer { [weak self] in self?.feed(.tick) }
@@ -123,7 +127,8 @@ public final class WorkerRuntime {
   /// Drops the connection, if there is one, and connects again at once.
   public func reconnect() { feed(.reconnect) }
 
-  /// Takes no more tasks, and stops once those that run have ended and been acknowledged.
+  /// Takes no more tasks, and stops once those that run have ended, or were handed back at the end of
+  /// `WorkerSettings.drainTimeout`, and everything was acknowledged.
   public func drain() { feed(.drain) }
 
   /// Ends what runs, and then the worker. Results that were not delivered stay in the outbox file for the next start.
@@ -211,38 +216,61 @@ public final class WorkerRuntime {
     var configuration = WebSocketConfiguration()
     configuration.maxMessageBytes = 4 * Protocols.maxMessageBytes
     configuration.maxFrameBytes = 4 * Protocols.maxMessageBytes
+    // A resumed session sends its whole outbox again, whether or not the coordinator reads it at once.
+    configuration.maxPendingBytes = core.configuration.outbox.maxBytes * 2 + configuration.maxMessageBytes
     configuration.pingInterval = settings.pingInterval
     configuration.pingTimeout = settings.pingTimeout
     // Whoever is silent for the heartbeat timeout is taken for gone; that holds for a handshake as well.
     configuration.handshakeTimeout = min(configuration.handshakeTimeout, settings.heartbeatTimeout)
     configuration.subprotocols = settings.offersSession ? [Protocols.session] : []
     let link = WorkerLinkSocket(
-      opened: { [weak self] in self?.opened($0, $1) },
+      opened: { [weak self] in self?.opened($0, $1, $2) },
       received: { [weak self] in self?.received($0, $1) },
-      closed: { [weak self] in self?.closed($0, $1) })
+      closed: { [weak self] in self?.closed($0, "\($1)", retryAfter: $1.retryAfter) })
     socket = link
     WebSocketClient.connect(
-      to: url, on: loop, configuration: configuration, tls: settings.tls, delegate: link
+      to: url, on: loop, configuration: configuration, tls: settings.tls, headers: credentials, delegate: link
     ) { [weak self, weak link] in
       guard let self, let link, case .failure(let error) = $0, self.socket === link else { return }
       self.socket = nil
-      self.feed(.connectFailed("\(error)", retryAfter: nil))
+      let problem = error.admissionProblem(hasKey: self.signer != nil)
+      // A key may be about to be added, and a certificate to be renewed; until then this only costs both sides.
+      let patience = problem.map { _ in min(self.settings.maxReconnectDelay, Self.admissionRetry) }
+      self.feed(.connectFailed(problem ?? "\(error)", retryAfter: error.retryAfter ?? patience))
     }
   }
 
-  private func opened(_ link: WorkerLinkSocket, _ mode: ConnectionMode) {
+  private static let admissionRetry: Duration = .seconds(10)
+
+  private var credentials: HTTPHeaders {
+    guard let signer else { return [:] }
+    return settings.offersSession
+      ? signer.headers(target: url.target, subprotocols: [Protocols.session]) : signer.legacyHeaders()
+  }
+
+  private func opened(_ link: WorkerLinkSocket, _ mode: ConnectionMode, _ answer: HTTPHeaders) {
     guard socket === link else { return link.leave(1000, "no longer wanted") }
-    feed(.connected(mode))
+    guard let signer, settings.offersSession else { return feed(.connected(mode)) }
+    // Whoever cannot sign may be anybody: nothing of what runs here is told, and nothing run for it.
+    guard mode == .session, let secret = signer.secret(answered: answer) else {
+      socket = nil
+      link.leave(1008, "this worker has an API key, and the coordinator did not prove to know it")
+      let text =
+        "whoever answers at \(settings.coordinator) asks for no API key, so it is not the coordinator that this worker's "
+        + "key is for; give the coordinator its keys, or the worker none"
+      return feed(.connectFailed(text, retryAfter: nil))
+    }
+    feed(.connected(mode, channel: secret))
   }
 
   private func received(_ link: WorkerLinkSocket, _ bytes: [UInt8]) {
     if socket === link { feed(.received(bytes)) }
   }
 
-  private func closed(_ link: WorkerLinkSocket, _ reason: String) {
+  private func closed(_ link: WorkerLinkSocket, _ reason: String, retryAfter: Duration?) {
     guard socket === link else { return }
     socket = nil
-    feed(.disconnected(reason))
+    feed(.disconnected(reason, retryAfter: retryAfter))
   }
 
   // MARK: The outbox file
@@ -314,14 +342,14 @@ public final class WorkerRuntime {
 
 /// One connection to the coordinator.
 final class WorkerLinkSocket: WebSocketDelegate {
-  private let opened: (WorkerLinkSocket, ConnectionMode) -> Void
+  private let opened: (WorkerLinkSocket, ConnectionMode, HTTPHeaders) -> Void
   private let received: (WorkerLinkSocket, [UInt8]) -> Void
-  private let closed: (WorkerLinkSocket, String) -> Void
+  private let closed: (WorkerLinkSocket, CloseReason) -> Void
   private var socket: WebSocketConnection?
 
   init(
-    opened: @escaping (WorkerLinkSocket, ConnectionMode) -> Void,
-    received: @escaping (WorkerLinkSocket, [UInt8]) -> Void, closed: @escaping (WorkerLinkSocket, String) -> Void
+    opened: @escaping (WorkerLinkSocket, ConnectionMode, HTTPHeaders) -> Void,
+    received: @escaping (WorkerLinkSocket, [UInt8]) -> Void, closed: @escaping (WorkerLinkSocket, CloseReason) -> Void
   ) {
     self.opened = opened
     self.received = received
@@ -330,7 +358,7 @@ final class WorkerLinkSocket: WebSocketDelegate {
 
   func webSocketDidOpen(_ socket: WebSocketConnection) {
     self.socket = socket
-    opened(self, socket.subprotocol == Protocols.session ? .session : .legacy)
+    opened(self, socket.subprotocol == Protocols.session ? .session : .legacy, socket.responseHeaders)
   }
 
   func webSocket(_ socket: WebSocketConnection, didReceive message: RawSpan, kind: WebSocketCore.MessageKind) {
@@ -339,7 +367,7 @@ final class WorkerLinkSocket: WebSocketDelegate {
 
   func webSocketDidClose(_ socket: WebSocketConnection, reason: CloseReason) {
     self.socket = nil
-    closed(self, "\(reason)")
+    closed(self, reason)
   }
 
   func send(_ bytes: [UInt8]) { socket?.send(text: bytes) }

@@ -1,3 +1,4 @@
+public import Authentication
 public import CoordinationCore
 public import History
 public import Reactor
@@ -22,6 +23,9 @@ public struct WorkerSettings: Sendable {
   /// A WebSocket ping goes out after this much silence, and must be answered within `pingTimeout`.
   public var pingInterval: Duration = .seconds(30)
   public var pingTimeout: Duration = .seconds(10)
+  /// How long a drained worker lets what runs go on before it is asked for a checkpoint, ended and handed back to others;
+  /// `nil`: to its end. Ending and delivering may take four seconds more.
+  public var drainTimeout: Duration?
   /// Cuts the connection once, this long after the start, to see it come back.
   public var simulateDisconnect: Duration?
   /// Offers `lifeline.v1`; without it the worker speaks the reference's protocol.
@@ -29,6 +33,9 @@ public struct WorkerSettings: Sendable {
   /// How the coordinator of a `wss` address is verified; `nil`: by the system's authorities. Workers of one process share
   /// one, and with it the sessions that make reconnecting cheap.
   public var tls: TLSClientContext?
+  /// What to prove to the coordinator, which must prove to know it too; `nil`: nothing. Never sent, except to a coordinator
+  /// that speaks the reference's protocol, where `offersSession` is false.
+  public var apiKey: APIKey?
   public var log: @Sendable (LogEntry) -> Void = { _ in }
   /// Called on the worker's loop with everything that a history must know, before the coordinator can hear of it.
   public var record: (@Sendable (HistoryEvent) -> Void)?

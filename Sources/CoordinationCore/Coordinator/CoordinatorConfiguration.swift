@@ -23,8 +23,10 @@ public struct CoordinatorConfiguration: Sendable {
   public var maxCheckpointBytes = 256 << 10
   /// The longest output kept of each stream of an attempt, in bytes.
   public var maxOutputBytes = 192 << 10
-  /// What may wait for a worker's acknowledgement.
-  public var outbox = Outbox.Limits()
+  /// What may wait for a worker's acknowledgement. Less than a worker's own, because there are many workers.
+  public var outbox = Outbox.Limits(maxBytes: 4 << 20)
+  /// A worker that speaks and acknowledges nothing for this long does not read: its connection is closed.
+  public var slowReaderTimeout: Duration = .seconds(30)
   /// The most slots a worker may claim.
   public var maxSlots = 4_096
   /// The most workers known at once, connected or not.

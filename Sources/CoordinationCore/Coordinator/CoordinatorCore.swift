@@ -1,4 +1,3 @@
-import Authentication
 public import Primitives
 
 /// The coordinator without its sockets, disk and clock.
@@ -20,10 +19,14 @@ public final class CoordinatorCore {
   private var registry: HandlerRegistry
   var book: TaskBook
   var workers: [WorkerID: WorkerEntry] = [:]
+  /// What is counted, but for the tasks.
+  var counted = CoordinatorStatistics()
   private var links: [ConnectionID: WorkerLink] = [:]
   private var rotation = WorkerRotation()
   private var random: any RandomNumberGenerator
   private var nextSweep: Instant = .zero
+  /// No task is given out or taken back any more.
+  public private(set) var isDraining = false
 
   private(set) var now: Instant = .zero
   private(set) var wall = WallTime(milliseconds: 0)
@@ -32,6 +35,9 @@ public final class CoordinatorCore {
   private var inFlight: Batch?
   private var batches: UInt64 = 0
   private var lookups: [RequestID: Lookup] = [:]
+  /// Submitted tasks that wait until the store has said which of them it knows. The shell stops reading while these are
+  /// many.
+  public private(set) var waitingSubmissions = 0
   private var lookupCount: UInt64 = 0
   /// Tasks that ended, and that a lookup asked for before they were durable may still miss.
   private var lingering: [(tasks: Set<TaskID>, newestLookup: UInt64)] = []
@@ -128,13 +134,16 @@ public final class CoordinatorCore {
     self.wall = wall
     swap(&self.effects, &effects)
     switch event {
-    case .connected(let id, let worker, let mode, let address, let channel):
-      connected(id, worker, mode, address, channel)
+    case .connected(let id, let worker, let mode, let address, let security):
+      connected(id, worker, mode, address, security)
     case .received(let id, let bytes): received(id, bytes)
     case .disconnected(let id): disconnected(id)
+    case .congested(let id, let isCongested): congested(id, isCongested)
     case .committed(let batch): committed(batch)
     case .request(let id, let request): perform(request, id)
     case .found(let id, let existing): found(id, existing)
+    case .lookupFailed(let id): forgetLookup(id)
+    case .drain: isDraining = true
     case .tick: sweep()
     case .turnEnded: endTurn()
     }
@@ -144,10 +153,10 @@ public final class CoordinatorCore {
   // MARK: Connections
 
   private func connected(
-    _ id: ConnectionID, _ workerID: WorkerID, _ mode: ConnectionMode, _ address: String, _ channel: ChannelSecret?
+    _ id: ConnectionID, _ workerID: WorkerID, _ mode: ConnectionMode, _ address: String, _ security: LinkSecurity
   ) {
     let link = WorkerLink(
-      id, workerID: workerID, mode: mode, openedAt: now, since: wall, remoteAddress: address, channel: channel)
+      id, workerID: workerID, mode: mode, openedAt: now, since: wall, remoteAddress: address, security: security)
     links[id] = link
     sendPlain(Message(.welcome, ["worker_id": .string(workerID.text)]), over: link)
   }
@@ -157,8 +166,9 @@ public final class CoordinatorCore {
     guard let link = links[id] else { return }
     let message: Message
     do {
-      message = try Envelope.open(bytes, mode: link.mode, link.authenticator)
+      message = try open(bytes, of: link)
     } catch {
+      counted.count(MessageRefusal(error))
       log(.warning, "message refused", ["connection": "\(id)", "worker": link.workerID.text, "problem": "\(error)"])
       sendPlain(Message(.error, ["message": .string("message refused: \(error)")]), over: link)
       // In a session the bytes were sealed by our own kind: they changed on the way, and what they said is replayed.
@@ -166,14 +176,23 @@ public final class CoordinatorCore {
       return
     }
     let worker = link.isRegistered ? workers[link.workerID] : nil
+    let gap = worker.map { now - $0.lastHeard } ?? .zero
     worker?.lastHeard = now
     if link.mode == .session {
       guard message.kind == .registration || worker != nil else {
+        counted.count(.unregistered)
         return close(link, SessionCloseCode.brokenSession, "\(message.kind) before registration")
       }
-      if let worker, !accept(message, from: worker, over: link) { return }
+      if let worker, !accept(message, from: worker, over: link) || !reads(worker, gap, link) { return }
     }
     dispatch(message, from: link)
+  }
+
+  private func open(_ bytes: [UInt8], of link: WorkerLink) throws(MessageError) -> Message {
+    guard link.mode == .legacy else { return try Envelope.open(bytes, mode: .session, link.authenticator) }
+    let text = try LegacyText.unwrapped(bytes, limit: Protocols.maxMessageBytes)
+    if let digest = link.legacyDigest { try LegacyText.verify(text, digest: digest) }
+    return try Envelope.open(text, mode: .legacy)
   }
 
   /// The session's bookkeeping.
@@ -181,6 +200,7 @@ public final class CoordinatorCore {
   private func accept(_ message: Message, from worker: WorkerEntry, over link: WorkerLink) -> Bool {
     if let acknowledgement = message.acknowledgement {
       guard worker.session?.outbox.acknowledge(upTo: acknowledgement) == true else {
+        counted.count(.sequence)
         close(link, SessionCloseCode.brokenSession, "acknowledges \(acknowledgement), which was never sent")
         return false
       }
@@ -196,25 +216,53 @@ public final class CoordinatorCore {
       }
       return true
     case .duplicate:
+      counted.duplicates += 1
       owe(worker)
       return false
     case .gap(let expected):
+      counted.count(.sequence)
       close(link, SessionCloseCode.brokenSession, "message \(sequence) where \(expected) was due")
       return false
     case nil:
+      counted.count(.sequence)
       close(link, SessionCloseCode.brokenSession, "a numbered message without a session")
       return false
     }
+  }
+
+  /// Whether a worker takes what it is sent. One that only speaks would hold its tasks for ever.
+  private func reads(_ worker: WorkerEntry, _ gap: Duration, _ link: WorkerLink) -> Bool {
+    worker.unread.heard(
+      after: gap, atMost: configuration.heartbeatInterval * 2,
+      oldestUnacknowledged: worker.session?.outbox.entries.first?.sequence)
+    guard worker.unread.total >= configuration.slowReaderTimeout else { return true }
+    let silence = worker.unread.total.wholeMilliseconds
+    worker.unread.reset()
+    log(
+      .warning, "a worker does not read what it is sent",
+      ["worker": worker.id.text, "unacknowledged": "\(worker.session?.outbox.count ?? 0)", "for": "\(silence) ms"])
+    let reason = RetryHint.reason(.seconds(1), "nothing was acknowledged for \(silence) ms")
+    close(link, RetryHint.tryAgainLater, reason, as: .silent)
+    return false
+  }
+
+  /// The shell says whether a connection's peer keeps up.
+  private func congested(_ id: ConnectionID, _ isCongested: Bool) {
+    guard let link = links[id], let worker = workers[link.workerID], worker.link === link else { return }
+    worker.isCongested = isCongested
+    offer(worker)
   }
 
   private func dispatch(_ message: Message, from link: WorkerLink) {
     let context = HandlerContext(core: self, link: link)
     do {
       if try registry.handle(message, in: context) { return }
+      counted.unknownMessages += 1
       workers[link.workerID]?.unknownMessages += 1
       context.log(.warning, "unknown message type", ["type": message.kind.name])
       context.reply(.error, ["message": .string("unknown message type \(message.kind)")])
     } catch {
+      counted.count(.rejected)
       context.log(.warning, "message refused", ["type": message.kind.name, "problem": "\(error)"])
       context.reply(.error, ["message": .string("\(message.kind): \(error)")])
     }
@@ -378,6 +426,7 @@ public final class CoordinatorCore {
   }
 
   private func giveOutTasks() {
+    guard !isDraining else { return }
     for kind in book.ready.kinds {
       while book.ready.hasReady(kind: kind), let worker = rotation.next(kind: kind) {
         guard let task = book.nextReady(kind: kind) else {
@@ -431,6 +480,16 @@ public final class CoordinatorCore {
         .info, "attempt lost",
         ["task": id.text, "attempt": "\(task.state.attempt)", "worker": worker.id.text, "reason": reason])
       book.lose(task, reason: reason, wall: wall)
+    }
+    release(id, from: worker)
+  }
+
+  /// A worker that is leaving gives back what it was given: nothing was lost, and it costs the task none of its lives.
+  func handBack(_ id: TaskID, from worker: WorkerEntry, reason: String) {
+    if let task = book[id], task.state.workerID == worker.id, task.state.status.isHeld {
+      log(
+        .info, "attempt handed back", ["task": id.text, "attempt": "\(task.state.attempt)", "worker": worker.id.text])
+      book.handBack(task, reason: reason, wall: wall)
     }
     release(id, from: worker)
   }
@@ -509,9 +568,11 @@ public final class CoordinatorCore {
       let silence = (now - worker.lastHeard).wholeMilliseconds
       close(link, SessionCloseCode.silent, "nothing heard for \(silence) ms", as: .silent)
     }
+    // Workers that were sent away are not absent: the next coordinator gives each a whole lease.
+    guard !isDraining else { return }
     let due = workers.values.filter { $0.isKnown && now >= keptUntil($0) }
     if !due.isEmpty { release(due.sorted { $0.id < $1.id }) }
-    forgetOldWorkers()
+    forgetOldWorkers(workers.count - configuration.maxWorkers)
   }
 
   /// Until when a worker's session and its tasks are kept for it.
@@ -538,6 +599,7 @@ public final class CoordinatorCore {
         letGo(of: worker, reason: reason)
       }
       worker.absence = nil
+      counted.workersLost += 1
       promise(.workerLost(worker.id))
     }
     if spared > 0 {
@@ -580,17 +642,25 @@ public final class CoordinatorCore {
   }
 
   /// Lost workers are remembered for the operator's sake, as long as there is room.
-  private func forgetOldWorkers() {
-    guard workers.count > configuration.maxWorkers else { return }
+  private func forgetOldWorkers(_ count: Int) {
+    guard count > 0 else { return }
     let lost = workers.values.filter { $0.link == nil && $0.session == nil && $0.held.isEmpty }
-    for worker in lost.sorted(by: { $0.lastHeard < $1.lastHeard }).prefix(workers.count - configuration.maxWorkers) {
-      workers[worker.id] = nil
-    }
+    for worker in lost.sorted(by: { $0.lastHeard < $1.lastHeard }).prefix(count) { workers[worker.id] = nil }
+    rotation.forget { [workers] in workers[$0.id] !== $0 }
+  }
+
+  /// Whether one more worker may become known; those that are known already may always come back.
+  func hasRoom(for id: WorkerID) -> Bool {
+    guard workers[id] == nil, workers.count >= configuration.maxWorkers else { return true }
+    // Several at once, so that a full house need not be searched for every guest.
+    forgetOldWorkers(1 + configuration.maxWorkers / 100)
+    return workers.count < configuration.maxWorkers
   }
 
   /// The connection becomes the worker's own; an older one is told why it ends.
   func attach(_ link: WorkerLink, to worker: WorkerEntry) {
     if let old = worker.link, old !== link {
+      counted.takeovers += 1
       worker.link = nil
       close(old, SessionCloseCode.takenOver, "a newer connection of worker \(worker.id) took over")
     }
@@ -598,13 +668,17 @@ public final class CoordinatorCore {
     link.isRegistered = true
     worker.lastHeard = now
     worker.absence = nil
+    worker.isCongested = false
+    worker.unread.reset()
     if link.mode == .session {
       if worker.detector == nil { worker.detector = configuration.detector(at: now) }
       worker.detector?.resumed(at: now)
     } else {
       worker.detector = nil
     }
+    worker.lastHeartbeat = nil
     worker.registrations += 1
+    if worker.registrations > 1 { counted.reconnections += 1 }
   }
 
   /// Sends again what the worker has not acknowledged.
@@ -629,6 +703,7 @@ public final class CoordinatorCore {
         submit(submissions, except: [], id)
       } else {
         lookupCount += 1
+        waitingSubmissions += submissions.count
         lookups[id] = Lookup(number: lookupCount, submissions: submissions)
         effects.append(.findTasks(id, named))
       }
@@ -645,8 +720,15 @@ public final class CoordinatorCore {
   }
 
   private func found(_ id: RequestID, _ existing: [TaskID]) {
-    guard let lookup = lookups.removeValue(forKey: id) else { return }
+    // Those that ended meanwhile are remembered until the submission has been judged.
+    guard let lookup = lookups[id] else { return }
     submit(lookup.submissions, except: Set(existing), id)
+    forgetLookup(id)
+  }
+
+  private func forgetLookup(_ id: RequestID) {
+    guard let lookup = lookups.removeValue(forKey: id) else { return }
+    waitingSubmissions -= lookup.submissions.count
     if let oldest = lookups.values.lazy.map(\.number).min() {
       lingering.removeAll { $0.newestLookup < oldest }
     } else {

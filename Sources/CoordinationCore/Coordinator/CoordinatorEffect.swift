@@ -1,5 +1,3 @@
-public import Authentication
-
 /// One connection of this process, numbered by whoever accepted it.
 public struct ConnectionID: Hashable, Sendable, CustomStringConvertible {
   public let number: UInt64
@@ -109,15 +107,21 @@ public enum CoordinatorTrace: Equatable, Sendable {
 
 /// What happens to the core.
 public enum CoordinatorEvent: Equatable, Sendable {
-  /// A worker's upgrade is done; with a key of its messages' codes where it proved to have one of ours.
-  case connected(ConnectionID, WorkerID, ConnectionMode, remoteAddress: String, channel: ChannelSecret? = nil)
+  /// A worker's upgrade is done.
+  case connected(ConnectionID, WorkerID, ConnectionMode, remoteAddress: String, security: LinkSecurity = .open)
   /// A text message, already known to be UTF-8.
   case received(ConnectionID, [UInt8])
   case disconnected(ConnectionID)
+  /// More waits in a worker's connection than it has read, or no longer does: it is given nothing meanwhile.
+  case congested(ConnectionID, Bool)
   case committed(BatchID)
   case request(RequestID, CoordinatorRequest)
   /// Which of the tasks asked for exist.
   case found(RequestID, [TaskID])
+  /// The store could not say; the request is forgotten, and whoever made it has been told.
+  case lookupFailed(RequestID)
+  /// The coordinator is about to end: no task is given out or taken back any more. Whoever is started next decides.
+  case drain
   /// Time has passed; see `CoordinatorCore.nextDeadline`.
   case tick
   /// The loop's turn is over: give out tasks, cut a batch, acknowledge.

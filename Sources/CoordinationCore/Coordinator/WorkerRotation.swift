@@ -4,6 +4,14 @@ struct WorkerRotation {
     var workers: [WorkerEntry] = []
     var head = 0
 
+    var isEmpty: Bool { head == workers.count }
+
+    mutating func remove(_ isGone: (WorkerEntry) -> Bool) {
+      workers.removeFirst(head)
+      head = 0
+      workers.removeAll(where: isGone)
+    }
+
     mutating func pop() -> WorkerEntry? {
       guard head < workers.count else { return nil }
       defer {
@@ -20,8 +28,26 @@ struct WorkerRotation {
   private var rings: [String: Ring] = [:]
 
   mutating func add(_ worker: WorkerEntry) {
+    if worker.rotations.count > worker.kinds.count { leaveOthers(worker) }
     for kind in worker.kinds where worker.rotations.insert(kind).inserted {
       rings[kind, default: Ring()].workers.append(worker)
+    }
+  }
+
+  /// A worker that came back with other kinds stands in no line for the old ones, where nothing may ever call it up.
+  private mutating func leaveOthers(_ worker: WorkerEntry) {
+    for kind in worker.rotations.subtracting(worker.kinds) {
+      rings[kind]?.remove { $0 === worker }
+      if rings[kind]?.isEmpty == true { rings[kind] = nil }
+      worker.rotations.remove(kind)
+    }
+  }
+
+  /// Takes out those that are not known any more.
+  mutating func forget(_ isForgotten: (WorkerEntry) -> Bool) {
+    for kind in rings.keys {
+      rings[kind]?.remove(isForgotten)
+      if rings[kind]?.isEmpty == true { rings[kind] = nil }
     }
   }
 

@@ -105,9 +105,15 @@ public struct HandlerContext {
     if let entry { core.takeBack(id, from: entry, reason: reason) }
   }
 
+  /// The worker is leaving and gave an attempt back: another follows, at once, and nothing counts as lost.
+  public func handBack(_ id: TaskID, reason: String) {
+    if let entry { core.handBack(id, from: entry, reason: reason) }
+  }
+
   /// Reports a late word from an attempt that may no longer write. The worker is told to stop that attempt.
   public func refuse(_ kind: MessageKind, _ id: TaskID, attempt: Int, _ verdict: AttemptVerdict) {
     entry?.refusedWrites += 1
+    core.counted.refusedWrites += 1
     let reason =
       switch verdict {
       case .stale(let newest):

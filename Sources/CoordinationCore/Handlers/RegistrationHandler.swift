@@ -13,6 +13,11 @@ public struct RegistrationHandler: MessageHandler {
     switch message.kind {
     case .goodbye: context.worker == nil ? () : context.leave()
     default:
+      guard context.core.hasRoom(for: context.workerID) else {
+        let text = "\(context.configuration.maxWorkers) workers are known, and no more are taken (maxWorkers)"
+        context.replyNow(.error, ["message": .string(text)])
+        return context.close(RetryHint.tryAgainLater, RetryHint.reason(.seconds(30), text))
+      }
       let capabilities = try WorkerCapabilities(message.reader, maxSlots: context.configuration.maxSlots)
       switch context.mode {
       case .legacy: context.registerLegacy(capabilities)
@@ -87,6 +92,7 @@ extension HandlerContext {
       worker.unsent = []
       worker.letGo = []
     }
+    core.counted.count(resumed ? .resumed : .opened)
     core.attach(link, to: worker)
     core.renewLease(of: worker)
     guard let session = worker.session else { return }
@@ -118,6 +124,7 @@ extension HandlerContext {
     worker.isDraining = false
     worker.isSynchronised = true
     worker.missingFromHeartbeat = [:]
+    core.counted.count(.legacy)
     core.attach(link, to: worker)
     core.renewLease(of: worker)
     replyNow(.registrationAck, ["worker_id": .string(workerID.text)])

@@ -94,7 +94,14 @@ public struct StateSyncHandler: MessageHandler {
       (try? AttemptEnding(message.reader, outcome: .cancelled, maxOutputBytes: limit)) ?? AttemptEnding(.cancelled)
     if let task = context.task(id), !task.state.isCancelRequested, task.state.attempt == attempt {
       // The worker stopped it for a reason of its own; the task itself goes on elsewhere.
-      context.takeBack(id, reason: ending.reason ?? "worker \(context.workerID) gave it up")
+      let reason = ending.reason ?? "worker \(context.workerID) gave it up"
+      if try message.reader.optionalBool("draining") ?? false {
+        // It is given nothing more, so that nothing is handed to and fro.
+        context.entry?.isDraining = true
+        context.handBack(id, reason: reason)
+      } else {
+        context.takeBack(id, reason: reason)
+      }
     } else {
       let verdict = context.end(id, attempt: attempt, ending)
       if !verdict.isAccepted, context.mode == .session { context.refuse(message.kind, id, attempt: attempt, verdict) }

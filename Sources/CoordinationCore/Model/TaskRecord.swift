@@ -102,6 +102,12 @@ public struct AttemptRecord: Equatable, Sendable {
     outcome = .running
     reason = ""
   }
+
+  private static let handedBack = "handed back: "
+  /// The reason of a lost attempt that its worker gave back because it was leaving: it does not count as lost.
+  static func handedBackReason(_ reason: String) -> String { handedBack + reason }
+  /// Whether it was given back in order, and not lost with its worker.
+  public var isHandedBack: Bool { outcome == .lost && reason.hasPrefix(Self.handedBack) }
 }
 
 /// A checkpoint's place in a task's history: attempts in order, then the checkpoints of each.

@@ -64,6 +64,7 @@ public final class WorkerCore {
   private var leaseEnds: Instant = .distantFuture
   private var lease: Duration = .seconds(30)
   private var ending = Ending.none
+  private var handover = Handover()
   private var backoff: Backoff
   /// When the first of the failures in a row was.
   private var awaySince: Instant = .zero
@@ -113,6 +114,8 @@ public final class WorkerCore {
     case .registering(_, let since): deadline = since + Self.registrationTimeout
     case .registered: deadline = min(nextHeartbeat, detector.suspectAt)
     }
+    // Only what is left can be handed back, or be waited for.
+    if state != .shutdown, hasRunningAttempts || owes { deadline = min(deadline, handover.deadline) }
     // Attempts that are being stopped already have nothing more to fear from the lease.
     return hasUnstoppedAttempts ? min(deadline, leaseEnds) : deadline
   }
@@ -131,6 +134,8 @@ public final class WorkerCore {
   private var hasRunningAttempts: Bool {
     held.values.contains { if case .finished = $0.phase { false } else { true } }
   }
+  /// Whether there is anything that the coordinator has not acknowledged.
+  private var owes: Bool { waitingCount > 0 || outboxCount > 0 || !unacknowledged.isEmpty }
 
   public func handle(_ event: WorkerEvent, at now: Instant, wall: WallTime, into effects: inout [WorkerEffect]) {
     self.now = max(now, self.now)
@@ -146,7 +151,7 @@ public final class WorkerCore {
       register(mode)
     case .connectFailed(let reason, let delay): if case .connecting = link { connectFailed(reason, delay) }
     case .received(let bytes): received(bytes)
-    case .disconnected(let reason): disconnected(reason)
+    case .disconnected(let reason, let delay): disconnected(reason, delay)
     case .restored(let key, let body): restored(key, body)
     case .persisted(let key): persisted(key)
     case .attemptStarted(let key): started(key)
@@ -204,7 +209,7 @@ public final class WorkerCore {
     retryLater()
   }
 
-  private func disconnected(_ reason: String) {
+  private func disconnected(_ reason: String, _ delay: Duration? = nil) {
     switch link {
     case .registered(_, let since):
       statistics.disconnections += 1
@@ -216,12 +221,13 @@ public final class WorkerCore {
     case .none, .waiting, .ended: return
     }
     log(.warning, "disconnected", ["reason": reason])
+    if let delay { backoff.serverAsked(toWait: delay) }
     heartbeatsSent = []
     retryLater()
   }
 
   private func retryLater() {
-    if ending != .none, !hasRunningAttempts { return finish() }
+    if ending != .none, !hasRunningAttempts, !(handover.mayDeliver && owes) { return finish() }
     if backoff.failures == 0 { awaySince = now }
     // Small draws use up the doublings: without this, a few of thousands would wait many times as long as the
     // coordinator was away. Half of it still makes the waits grow exponentially.
@@ -509,6 +515,7 @@ public final class WorkerCore {
   }
 
   private func tick() {
+    while let step = handover.next(at: now) { handOver(step) }
     switch link {
     case .none, .connecting, .ended: break
     case .waiting(let until): if now >= until { connect() }
@@ -542,12 +549,26 @@ public final class WorkerCore {
     let key = AttemptKey(assignment.taskID, assignment.attempt)
     // A legacy coordinator may repeat itself; an attempt is started once.
     guard held[key] == nil else { return }
-    guard ending == .none else { return decline(key, StopReason.stopping.rawValue) }
+    guard ending == .none else { return handBack(key) }
     // It waited in a buffer while this process stood still; by now someone else may have been given it.
     guard now < leaseEnds else { return decline(key, StopReason.leaseExpired.rawValue) }
+    guard hasRoomForAttempt else { return decline(key, "the worker holds \(held.count) attempts and takes no more") }
     held[key] = Held(phase: .running, newestCheckpoint: assignment.checkpoint?.data)
     effects.append(.startAttempt(assignment))
     effects.append(.leaseRenewed(until: leaseEnds))
+  }
+
+  /// A coordinator that knows the worker's slots never gives more than these, besides what is just being stopped. Nor may
+  /// results pile up that a legacy coordinator never acknowledges.
+  private var hasRoomForAttempt: Bool {
+    let limit = 4 * configuration.capabilities.slots + 16
+    guard unacknowledged.count < Self.maxWaiting else { return false }
+    return held.count < limit || held.values.count { if case .finished = $0.phase { false } else { true } } < limit
+  }
+
+  /// Unstarted, because its assignment crossed with the news that this worker is leaving.
+  private func handBack(_ key: AttemptKey) {
+    report(.taskCancelled, key, ["reason": .string(StopReason.draining.rawValue), "draining": true])
   }
 
   private func decline(_ key: AttemptKey, _ reason: String) {
@@ -628,7 +649,11 @@ public final class WorkerCore {
   }
 
   private func checkpointed(_ key: AttemptKey, _ data: JSONValue) {
-    guard case .running? = held[key]?.phase else { return }
+    switch held[key]?.phase {
+    // One that is asked to end for a drain may well say how far it came.
+    case .running, .stopping(.draining): break
+    case .stopping, .finished, nil: return
+    }
     let bytes = data.text.utf8.count
     guard bytes <= configuration.maxCheckpointBytes else {
       let limit = configuration.maxCheckpointBytes
@@ -644,6 +669,8 @@ public final class WorkerCore {
     let number = held[key]?.checkpoints ?? 1
     let name = ParcelKey(attempt: key, checkpoint: number).text
     persist(name, message(.checkpoint, key, ["number": .integer(Int64(number)), "data": data]))
+    // That was all it was still waited for.
+    if handover.hasAskedForCheckpoints { stopRunning(key, .draining) }
   }
 
   /// A newer checkpoint makes an older one that was not sent yet pointless.
@@ -664,6 +691,12 @@ public final class WorkerCore {
     case .stopping(.superseded):
       // Nobody waits for it, and reporting it would only be refused.
       held[key] = nil
+    case .stopping(.draining) where ending.outcome != .completed:
+      // By way of the disk, so that it follows the checkpoint that the next attempt is to start from.
+      held[key]?.phase = .finished
+      let reason = StopReason.draining.rawValue
+      persist(
+        ParcelKey(attempt: key).text, message(.taskCancelled, key, ["reason": .string(reason), "draining": true]))
     case .stopping(let reason) where reason != .cancelled && ending.outcome != .completed:
       held[key] = nil
       report(.taskCancelled, key, ["reason": .string(reason.rawValue)])
@@ -804,17 +837,41 @@ public final class WorkerCore {
   private func drain() {
     guard ending == .none else { return }
     ending = .draining
+    handover.begin(at: now, timeout: configuration.drainTimeout)
     beat()
+  }
+
+  private func handOver(_ step: Handover.Step) {
+    switch step {
+    case .askForCheckpoints:
+      guard hasUnstoppedAttempts else { return }
+      log(.info, "the time to drain is over: asking for checkpoints", ["attempts": "\(held.count)"])
+      for key in activeAttempts { if case .running? = held[key]?.phase { effects.append(.requestCheckpoint(key)) } }
+    case .askToEnd: for key in activeAttempts { stopRunning(key, .draining) }
+    case .end: endStopping()
+    case .leave:
+      guard owes else { return }
+      log(.warning, "leaving with messages not delivered", ["messages": "\(waitingCount + outboxCount)"])
+    }
+  }
+
+  /// What was asked to end politely has to end now.
+  private func endStopping() {
+    for key in activeAttempts {
+      if case .stopping(.draining)? = held[key]?.phase { effects.append(.stopAttempt(key, .stopping)) }
+    }
   }
 
   private func stop() {
     ending = .stopping
+    handover.abandon()
     beat()
     for key in activeAttempts { stopRunning(key, .stopping) }
+    endStopping()
   }
 
   private func endTurn() {
-    if ending != .none, state != .shutdown, !hasRunningAttempts, persisting.isEmpty {
+    if ending != .none, state != .shutdown, !hasRunningAttempts, persisting.isEmpty || handover.isOver {
       switch link {
       case .registered(let mode, _):
         let isDelivered =
@@ -824,9 +881,11 @@ public final class WorkerCore {
           effects.append(.close(code: 1000, reason: "the worker is stopping"))
           return finish()
         }
+        if handover.isOver { return finish() }
+      case .waiting where handover.mayDeliver && owes: break
       case .none, .waiting, .ended: return finish()
       // An attempt to connect, or to register, is under way: what waits may still be delivered.
-      case .connecting, .registering: break
+      case .connecting, .registering: if handover.isOver { return finish() }
       }
     }
     guard owesAcknowledgement else { return }

@@ -16,6 +16,8 @@ public struct WorkerCoreConfiguration: Sendable {
   public var maxReconnectAttempts = 0
   /// A session that lasted this long was useful work, and the backoff starts over.
   public var usefulSession: Duration = .seconds(5)
+  /// How long a draining worker lets what runs go on before it is handed back; `nil`: to its end.
+  public var drainTimeout: Duration?
   /// What may wait for the coordinator's acknowledgement.
   public var outbox = Outbox.Limits()
   /// The longest checkpoint sent, in bytes of JSON text.

@@ -20,6 +20,8 @@ public enum StopReason: String, Sendable {
   case superseded = "the coordinator gave the task to someone else"
   case leaseExpired = "the lease ran out"
   case stopping = "the worker is stopping"
+  /// Politely: the attempt may write a last checkpoint. It is handed back for others to go on.
+  case draining = "the worker is draining"
 }
 
 /// What happens to a worker's core.
@@ -30,7 +32,8 @@ public enum WorkerEvent: Equatable, Sendable {
   /// - Parameter retryAfter: the coordinator's own wish, when it gave one.
   case connectFailed(String, retryAfter: Duration?)
   case received([UInt8])
-  case disconnected(String)
+  /// - Parameter retryAfter: the coordinator's own wish, when it gave one.
+  case disconnected(String, retryAfter: Duration? = nil)
   /// What the coordinator must get, and has not acknowledged, found on disk when the worker started; oldest first.
   case restored(key: String, body: [UInt8])
   /// What `WorkerEffect.persist` asked for is on the disk.
@@ -47,7 +50,8 @@ public enum WorkerEvent: Equatable, Sendable {
   case send(Message, reliably: Bool)
   /// Drop the connection and connect again now.
   case reconnect
-  /// Take no more tasks; stop once those that run have ended and been acknowledged.
+  /// Take no more tasks; stop once those that run have ended and been acknowledged. Those that still run after
+  /// `WorkerCoreConfiguration.drainTimeout` are asked for a checkpoint, ended and handed back.
   case drain
   /// Stop what runs and then the worker.
   case stop

@@ -44,7 +44,8 @@ final class RollingDrain: Scenario {
         isMet: restarted >= 2),
       TrialReport.Criterion(
         "leaving costs no attempt that had started", expected: "0 lost",
-        measured: "\(lost) lost, \(evidence.lostAttempts - lost) handed back unstarted", isMet: lost == 0),
+        measured: "\(lost) lost, \(evidence.handedBackAttempts) handed back unstarted",
+        isMet: lost == 0 && evidence.lostAttempts == 0),
     ]
   }
 }

@@ -92,16 +92,17 @@ final class Evidence {
   func count(_ isWanted: (HistoryEvent) -> Bool) -> Int { history.count { isWanted($0.event) } }
 
   var coordinatorStarts: Int { count { if case .coordinatorStarted(_) = $0 { true } else { false } } }
-  /// Attempts that were taken from their workers.
+  /// Attempts that had started and were taken from their workers.
   var lostStartedAttempts: Int {
-    tasks.values.reduce(0) { count, detail in
-      count
-        + detail.attempts.count {
-          $0.outcome == .lost && journal.starts[AttemptKey($0.taskID, $0.attempt)] != nil
-        }
-    }
+    count { $0.outcome == .lost && journal.starts[AttemptKey($0.taskID, $0.attempt)] != nil }
   }
-  /// The same, and those that were given to a worker and handed back before they started.
+  /// Attempts that workers gave back in order because they were leaving.
+  var handedBackAttempts: Int { count(\.isHandedBack) }
+
+  private func count(_ matches: (AttemptRecord) -> Bool) -> Int {
+    tasks.values.reduce(0) { $0 + $1.attempts.count(where: matches) }
+  }
+  /// Attempts that count towards the bound of their tasks.
   var lostAttempts: Int { tasks.values.reduce(0) { $0 + $1.task.state.lostAttempts } }
 }
 

@@ -36,9 +36,17 @@ struct HeadReader: Sendable {
         matched = 0
       }
     }
+    makeRoom(for: end - start)
     bytes.append(contentsOf: source.extracting(start..<end))
     offset = end
     return matched == 4
+  }
+
+  /// Grows by doubling as an array does, but never beyond the limit: a head that comes byte by byte holds no more than it
+  /// may ever need.
+  private mutating func makeRoom(for count: Int) {
+    let needed = bytes.count + count
+    if needed > bytes.capacity { bytes.reserveCapacity(min(limit, max(needed, 2 * bytes.capacity, 64))) }
   }
 
   private var matchedOfEnd: Int {

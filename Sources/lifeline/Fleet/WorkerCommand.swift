@@ -37,17 +37,25 @@ enum WorkerCommand: Subcommand {
   private static let maxReconnectAttempts = Option(
     "max-reconnect-attempts", .integer(0...1_000_000), default: 0, as: "N",
     "Give up after so many attempts in a row; 0: never.")
+  private static let drainTimeout = Option(
+    "drain-timeout", .duration(.zero ... .seconds(7 * 86_400)), default: .seconds(25),
+    "After SIGTERM, how long what runs may go on before it is asked for a checkpoint, ended, and handed to other workers."
+  )
   private static let legacy = Option(
     flag: "legacy", "Speak the original protocol, which numbers and checks nothing.")
 
   static let command = ArgumentParsing.Command(
     "worker", "runs tasks on this machine",
     details: [
-      "SIGTERM or Ctrl-C: takes nothing new and leaves once what runs has ended. A second time: ends what runs, which "
-        + "other workers then take over."
+      "SIGTERM or Ctrl-C: takes nothing new and leaves once what runs has ended. What still runs after --drain-timeout gets "
+        + "SIGTERM, two seconds to write a last checkpoint, and is handed to other workers. A second time: ends what runs "
+        + "at once.",
+      "The default of --drain-timeout fits into the 30 seconds that Kubernetes gives; four more are needed at most. Raise "
+        + "both for tasks that are long and write no checkpoints.",
     ],
     options: [
-      workerID, ClientOptions.coordinator, host, port, slots, stateDirectory, LogSink.level, HistoryOption.file,
+      workerID, ClientOptions.coordinator, host, port, slots, stateDirectory, drainTimeout, LogSink.level,
+      HistoryOption.file,
     ],
     sections: [
       OptionSection(
@@ -77,7 +85,9 @@ enum WorkerCommand: Subcommand {
     settings.maxReconnectDelay = invocation[maxReconnectDelay]
     settings.maxReconnectAttempts = invocation[maxReconnectAttempts]
     settings.simulateDisconnect = invocation[simulateDisconnect]
+    settings.drainTimeout = invocation[drainTimeout]
     settings.offersSession = !invocation[legacy]
+    settings.apiKey = try KeyOptions.key(invocation)
     settings.log = LogSink.make("worker", invocation[LogSink.level])
     guard settings.heartbeatInterval < settings.heartbeatTimeout else {
       throw invocation.error("--heartbeat-timeout must be longer than --heartbeat-interval")

@@ -32,6 +32,8 @@ enum TrialShow {
 
   /// Runs one trial to its verdict, and writes its report into `folder`.
   static func perform(_ plan: TrialPlan, in folder: String) throws -> TrialReport {
+    // Some scenarios are thousands of connections themselves.
+    DescriptorLimit.raise()
     let loop = try EventLoop()
     let run = try TrialRun(plan.name, plan.options(in: folder), on: loop)
     let display = TrialDisplay()

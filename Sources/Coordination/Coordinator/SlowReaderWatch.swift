@@ -1,0 +1,54 @@
+import CoordinationCore
+import Primitives
+import Reactor
+
+/// A connection that can be found slow.
+protocol SlowReader: AnyObject {
+  /// What is logged of it.
+  var name: String { get }
+  var pendingBytes: Int { get }
+  /// Says so to the peer; what waits is given up when it does not answer.
+  func drop(_ reason: String)
+}
+
+/// Drops peers that do not read what they are sent, by the rules of `SlowReaders`.
+final class SlowReaderWatch {
+  private static let interval: Duration = .seconds(1)
+  /// What a dropped peer is told to wait: it comes back, and starts over.
+  private static let retryAfter: Duration = .seconds(5)
+
+  private let loop: EventLoop
+  private let log: (LogEntry) -> Void
+  private var readers: SlowReaders<UInt64>
+  private var peers: [UInt64: any SlowReader] = [:]
+  private lazy var timer = loop.makeTimer { [weak self] in self?.look() }
+  private(set) var dropped = 0
+
+  init(_ limits: SlowReaders<UInt64>.Limits, on loop: EventLoop, log: @escaping (LogEntry) -> Void) {
+    readers = SlowReaders(limits)
+    self.loop = loop
+    self.log = log
+  }
+
+  /// The peer of a connection is slow from now on; `nil`: no longer, or it is gone.
+  func set(_ number: UInt64, _ peer: (any SlowReader)?) {
+    guard peer != nil || peers[number] != nil else { return }
+    peers[number] = peer
+    if peer == nil { readers.drained(number) } else { readers.rose(number, at: loop.now) }
+    if !peers.isEmpty, !timer.isActive { timer.start(after: min(Self.interval, readers.limits.timeout)) }
+  }
+
+  func stop() { timer.cancel() }
+
+  private func look() {
+    for (number, cause) in readers.due(at: loop.now, pending: { peers[$0]?.pendingBytes ?? 0 }) {
+      guard let peer = peers.removeValue(forKey: number) else { continue }
+      dropped += 1
+      log(LogEntry(.warning, "a peer that does not read is dropped", ["peer": peer.name, "reason": "\(cause)"]))
+      peer.drop(RetryHint.reason(Self.retryAfter, "\(cause)"))
+    }
+    if !peers.isEmpty { timer.start(after: min(Self.interval, readers.limits.timeout)) }
+  }
+}
+
+@available(*, unavailable) extension SlowReaderWatch: Sendable {}
