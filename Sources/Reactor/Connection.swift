@@ -503,7 +503,8 @@ public final class Connection {
   private func finish(_ error: SystemError?) {
     guard phase.rawValue < Phase.finishing.rawValue else { return }
     phase = .finishing
-    if let error { withExtras { $0.closeError = error } }
+    // What was found first stays: a peer that was refused may well answer with a reset.
+    if let error, extras?.closeError == nil { withExtras { $0.closeError = error } }
     watch(.watchesReading, false)
     watch(.watchesWriting, false)
     extras?.drainTimer?.cancel()
