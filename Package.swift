@@ -69,6 +69,7 @@ let package = Package(
 
     // OpenSSL's hashes, codes and keys as values; nothing else computes any.
     library("Cryptography", ["COpenSSL"]),
+    library("Certificates", ["Primitives", "COpenSSL"]),
 
     // Who may come in: keys, proofs, roles.
     library("Authentication", ["Primitives", "Cryptography"]),
@@ -115,7 +116,7 @@ let package = Package(
       "lifeline",
       [
         "Primitives", "Authentication", "ArgumentParsing", "Terminal", "StructuredLog", "Reactor", "CoordinationCore",
-        "Coordination",
+        "Coordination", "Certificates",
         "FaultProxy", "WebSocket", "Simulation", "Storage", "History", "Trials", "TrialReport",
       ]),
     program("websocket-echo", ["ArgumentParsing", "Terminal", "Reactor", "WebSocket"]),
@@ -155,11 +156,13 @@ let package = Package(
       path: "Benchmarks/ws-load", swiftSettings: common),
 
     .target(
-      name: "TestSupport", dependencies: ["Primitives", "Reactor", "FaultProxy"], path: "Tests/TestSupport",
+      name: "TestSupport", dependencies: ["Primitives", "Reactor", "FaultProxy", "Certificates"],
+      path: "Tests/TestSupport",
       swiftSettings: common),
     tests("PrimitivesTests", ["Primitives"]),
     tests("MetricsTests", ["Primitives", "Metrics"]),
     tests("CryptographyTests", ["Cryptography"]),
+    tests("CertificatesTests", ["Primitives", "Reactor", "Certificates"]),
     tests("AuthenticationTests", ["Primitives", "Cryptography", "Authentication"]),
     tests("ArgumentParsingTests", ["Primitives", "ArgumentParsing"]),
     tests("TerminalTests", ["Primitives", "Terminal"]),
@@ -185,7 +188,7 @@ let package = Package(
         "lifeline",
       ]),
     tests("FaultProxyTests", ["Primitives", "Reactor", "FaultProxy"]),
-    tests("LifelineTests", ["Reactor", "CoordinationCore", "lifeline"]),
+    tests("LifelineTests", ["Reactor", "CoordinationCore", "Certificates", "lifeline"]),
     tests(
       "EndToEndTests",
       [

@@ -1,3 +1,4 @@
+public import Authentication
 public import CoordinationCore
 public import Primitives
 public import Reactor
@@ -15,6 +16,8 @@ public struct ClientSettings: Sendable {
 
   /// How the coordinator of a `wss` address is verified; `nil`: by the system's authorities.
   public var tls: TLSClientContext?
+  /// What to prove to the coordinator; never sent.
+  public var apiKey: APIKey?
 
   public init() {}
 }

@@ -1,3 +1,4 @@
+import Authentication
 public import CoordinationCore
 import Primitives
 public import Reactor
@@ -28,6 +29,7 @@ public final class CoordinatorClient {
   public let loop: EventLoop
   private let settings: ClientSettings
   private let url: WebSocketURL
+  private let signer: UpgradeSigner?
   private var link: ClientLink?
   private var isOpen = false
   private var openedAt = Instant.zero
@@ -52,6 +54,7 @@ public final class CoordinatorClient {
   public init(_ settings: ClientSettings, on loop: EventLoop) throws(AddressError) {
     url = try Self.url(settings.coordinator)
     self.settings = settings
+    signer = settings.apiKey.map(UpgradeSigner.init)
     self.loop = loop
     backoff = Backoff(settings.backoff)
     outageBegan = loop.now
@@ -160,10 +163,14 @@ public final class CoordinatorClient {
       closed: { [weak self] in self?.lost($0, "\($1)", retryAfter: $1.retryAfter) })
     self.link = link
     WebSocketClient.connect(
-      to: url, on: loop, configuration: configuration, tls: settings.tls, delegate: link
+      to: url, on: loop, configuration: configuration, tls: settings.tls,
+      headers: signer?.headers(target: url.target, subprotocols: configuration.subprotocols) ?? [:], delegate: link
     ) { [weak self, weak link] in
       guard let self, let link, self.link === link, case .failure(let error) = $0 else { return }
-      if let cause = error.permanentCause {
+      if let cause = error.admissionProblem(hasKey: self.signer != nil) {
+        self.onConnectionChange?(cause)
+        self.fail(.notAdmitted(address: self.settings.coordinator, cause: cause))
+      } else if let cause = error.permanentCause {
         self.onConnectionChange?(cause)
         self.fail(.notACoordinator(address: self.settings.coordinator, cause: cause))
       } else {
@@ -174,6 +181,12 @@ public final class CoordinatorClient {
 
   private func opened(_ link: ClientLink) {
     guard self.link === link else { return link.leave() }
+    guard signer == nil || signer?.secret(answered: link.answer) != nil else {
+      return fail(
+        .notAdmitted(
+          address: settings.coordinator,
+          cause: "it asks for no API key, so it is not the coordinator that this key is for"))
+    }
     guard link.speaksClientProtocol else {
       return fail(.notACoordinator(address: settings.coordinator, cause: "it does not speak \(Protocols.client)"))
     }
@@ -286,6 +299,8 @@ private final class ClientLink: WebSocketDelegate {
     self.received = received
     self.closed = closed
   }
+
+  var answer: HTTPHeaders { socket?.responseHeaders ?? [:] }
 
   var speaksClientProtocol: Bool { socket?.subprotocol == Protocols.client }
 

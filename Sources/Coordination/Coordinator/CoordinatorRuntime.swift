@@ -1,3 +1,4 @@
+public import Authentication
 public import CoordinationCore
 public import History
 import Metrics
@@ -25,6 +26,7 @@ public struct CoordinatorSettings: Sendable {
   /// TLS on every connection; `nil`: none. Its certificate may be reloaded at any time.
   public var tls: TLSServerContext?
   public var admission = AdmissionSettings()
+  public var security = SecuritySettings()
 
   public init() {}
 }
@@ -64,6 +66,7 @@ public final class CoordinatorRuntime {
   /// When the commit under way began, its repetitions included.
   private(set) var commitBegan: Instant?
 
+  private let upgradeGuard: UpgradeGuard
   private var workers: [ConnectionID: WorkerSocket] = [:]
   private var clients: [UInt64: ClientSocket] = [:]
   private var lastConnection: UInt64 = 0
@@ -115,6 +118,7 @@ public final class CoordinatorRuntime {
 
   private init(_ settings: CoordinatorSettings, core: CoordinatorCore, store: any TaskStore, on loop: EventLoop) {
     self.settings = settings
+    upgradeGuard = UpgradeGuard(settings.security, log: settings.log)
     self.core = core
     self.store = store
     self.loop = loop
@@ -129,6 +133,13 @@ public final class CoordinatorRuntime {
         let addresses = try result.get()
         guard let address = addresses.first else {
           throw SystemError(call: "getaddrinfo", subject: host, code: 0, detail: "no address")
+        }
+        if let problem = ListeningRule.problem(
+          host: host, isLoopback: address.isLoopback, hasTLS: settings.tls != nil,
+          hasKeys: settings.security.keys != nil, isInsecure: settings.security.isInsecure)
+        {
+          store.close {}
+          return ready(.failure(.address(problem)))
         }
         var configuration = WebSocketConfiguration()
         configuration.maxMessageBytes = Protocols.maxMessageBytes
@@ -359,22 +370,30 @@ public final class CoordinatorRuntime {
   private func decide(_ request: UpgradeRequest) -> UpgradeDecision {
     guard !hasStopped else { return .reject(status: 503, message: "the coordinator is shutting down") }
     if let refusal = gatekeeper.refusal(of: request, server: server, at: loop.now) { return refusal }
+    let endpoint = Endpoint(target: request.target)
+    switch upgradeGuard.judge(request.handshake, from: request.remoteAddress, for: endpoint.access, at: loop.now) {
+    case .admitted(let pass): return admit(request, to: endpoint, pass)
+    case .refused(let rejection): return .reject(rejection)
+    }
+  }
+
+  private func admit(_ request: UpgradeRequest, to endpoint: Endpoint, _ pass: UpgradeGuard.Pass) -> UpgradeDecision {
     let offersSession = request.offeredSubprotocols.contains(Protocols.session)
-    switch Endpoint(target: request.target) {
-    case .worker(let id): return accept(id, offersSession ? .session : .legacy)
+    switch endpoint {
+    case .worker(let id): return accept(id, offersSession ? .session : .legacy, pass)
     case .anonymousWorker:
       let suffix = String(UInt32.random(in: .min ... .max), radix: 16)
       let name = "worker-" + String(repeating: "0", count: 8 - suffix.count) + suffix
       guard let id = try? WorkerID(name) else { return .reject(status: 500, message: "no name could be made up") }
-      return accept(id, .legacy)
+      return accept(id, .legacy, pass)
     case .client:
       gatekeeper.admit(.client, at: loop.now)
       lastConnection += 1
-      let client = ClientSocket(number: lastConnection, runtime: self)
+      let client = ClientSocket(number: lastConnection, identity: pass.identity, runtime: self)
       clients[client.number] = client
       metrics.accepted[.client].add()
       let chosen = request.offeredSubprotocols.contains(Protocols.client) ? Protocols.client : nil
-      return .accept(subprotocol: chosen, delegate: client)
+      return .accept(subprotocol: chosen, headers: pass.headers, delegate: client)
     case .badWorkerID(let problem): return .reject(status: 400, message: problem)
     case .unknown:
       let text =
@@ -384,7 +403,7 @@ public final class CoordinatorRuntime {
     }
   }
 
-  private func accept(_ id: WorkerID, _ mode: ConnectionMode) -> UpgradeDecision {
+  private func accept(_ id: WorkerID, _ mode: ConnectionMode, _ pass: UpgradeGuard.Pass) -> UpgradeDecision {
     if mode == .legacy, id.text.contains("{"), !knowsLegacyName {
       knowsLegacyName = true
       settings.log(
@@ -392,15 +411,29 @@ public final class CoordinatorRuntime {
     }
     gatekeeper.admit(.worker, at: loop.now)
     lastConnection += 1
-    let socket = WorkerSocket(ConnectionID(lastConnection), workerID: id, mode: mode, runtime: self)
-    return .accept(subprotocol: mode == .session ? Protocols.session : nil, delegate: socket)
+    let socket = WorkerSocket(ConnectionID(lastConnection), workerID: id, mode: mode, pass, runtime: self)
+    return .accept(
+      subprotocol: mode == .session ? Protocols.session : nil, headers: pass.headers, delegate: socket)
+  }
+
+  /// Lets in by other keys from now on. Whoever came with one that is not there any more is sent away; nobody else notices.
+  public func replace(keys: KeyRing) {
+    upgradeGuard.replace(keys: keys)
+    let text = "the key was withdrawn"
+    for (_, socket) in workers.sorted(by: { $0.key.number < $1.key.number })
+    where !upgradeGuard.stillKnows(socket.identity) {
+      socket.close(1008, text)
+    }
+    for (_, client) in clients.sorted(by: { $0.key < $1.key }) where !upgradeGuard.stillKnows(client.identity) {
+      client.close(1008, text)
+    }
   }
 
   func opened(_ socket: WorkerSocket, from address: String) {
     metrics.accepted[socket.mode == .session ? .session : .legacy].add()
     workers[socket.id] = socket
     if isHeldBack { socket.holdBack(true) }
-    feed(.connected(socket.id, socket.workerID, socket.mode, remoteAddress: address))
+    feed(.connected(socket.id, socket.workerID, socket.mode, remoteAddress: address, security: socket.security))
   }
 
   /// Somebody sent so much, which may have to wait for the store.

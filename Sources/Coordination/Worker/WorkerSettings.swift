@@ -1,3 +1,4 @@
+public import Authentication
 public import CoordinationCore
 public import History
 public import Reactor
@@ -32,6 +33,9 @@ public struct WorkerSettings: Sendable {
   /// How the coordinator of a `wss` address is verified; `nil`: by the system's authorities. Workers of one process share
   /// one, and with it the sessions that make reconnecting cheap.
   public var tls: TLSClientContext?
+  /// What to prove to the coordinator, which must prove to know it too; `nil`: nothing. Never sent, except to a coordinator
+  /// that speaks the reference's protocol, where `offersSession` is false.
+  public var apiKey: APIKey?
   public var log: @Sendable (LogEntry) -> Void = { _ in }
   /// Called on the worker's loop with everything that a history must know, before the coordinator can hear of it.
   public var record: (@Sendable (HistoryEvent) -> Void)?

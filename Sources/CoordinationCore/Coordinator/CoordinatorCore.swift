@@ -1,4 +1,3 @@
-import Authentication
 public import Primitives
 
 /// The coordinator without its sockets, disk and clock.
@@ -135,8 +134,8 @@ public final class CoordinatorCore {
     self.wall = wall
     swap(&self.effects, &effects)
     switch event {
-    case .connected(let id, let worker, let mode, let address, let channel):
-      connected(id, worker, mode, address, channel)
+    case .connected(let id, let worker, let mode, let address, let security):
+      connected(id, worker, mode, address, security)
     case .received(let id, let bytes): received(id, bytes)
     case .disconnected(let id): disconnected(id)
     case .congested(let id, let isCongested): congested(id, isCongested)
@@ -154,10 +153,10 @@ public final class CoordinatorCore {
   // MARK: Connections
 
   private func connected(
-    _ id: ConnectionID, _ workerID: WorkerID, _ mode: ConnectionMode, _ address: String, _ channel: ChannelSecret?
+    _ id: ConnectionID, _ workerID: WorkerID, _ mode: ConnectionMode, _ address: String, _ security: LinkSecurity
   ) {
     let link = WorkerLink(
-      id, workerID: workerID, mode: mode, openedAt: now, since: wall, remoteAddress: address, channel: channel)
+      id, workerID: workerID, mode: mode, openedAt: now, since: wall, remoteAddress: address, security: security)
     links[id] = link
     sendPlain(Message(.welcome, ["worker_id": .string(workerID.text)]), over: link)
   }
@@ -167,7 +166,7 @@ public final class CoordinatorCore {
     guard let link = links[id] else { return }
     let message: Message
     do {
-      message = try Envelope.open(bytes, mode: link.mode, link.authenticator)
+      message = try open(bytes, of: link)
     } catch {
       counted.count(MessageRefusal(error))
       log(.warning, "message refused", ["connection": "\(id)", "worker": link.workerID.text, "problem": "\(error)"])
@@ -187,6 +186,13 @@ public final class CoordinatorCore {
       if let worker, !accept(message, from: worker, over: link) || !reads(worker, gap, link) { return }
     }
     dispatch(message, from: link)
+  }
+
+  private func open(_ bytes: [UInt8], of link: WorkerLink) throws(MessageError) -> Message {
+    guard link.mode == .legacy else { return try Envelope.open(bytes, mode: .session, link.authenticator) }
+    let text = try LegacyText.unwrapped(bytes, limit: Protocols.maxMessageBytes)
+    if let digest = link.legacyDigest { try LegacyText.verify(text, digest: digest) }
+    return try Envelope.open(text, mode: .legacy)
   }
 
   /// The session's bookkeeping.

@@ -1,5 +1,3 @@
-public import Authentication
-
 /// One connection of this process, numbered by whoever accepted it.
 public struct ConnectionID: Hashable, Sendable, CustomStringConvertible {
   public let number: UInt64
@@ -109,8 +107,8 @@ public enum CoordinatorTrace: Equatable, Sendable {
 
 /// What happens to the core.
 public enum CoordinatorEvent: Equatable, Sendable {
-  /// A worker's upgrade is done; with a key of its messages' codes where it proved to have one of ours.
-  case connected(ConnectionID, WorkerID, ConnectionMode, remoteAddress: String, channel: ChannelSecret? = nil)
+  /// A worker's upgrade is done.
+  case connected(ConnectionID, WorkerID, ConnectionMode, remoteAddress: String, security: LinkSecurity = .open)
   /// A text message, already known to be UTF-8.
   case received(ConnectionID, [UInt8])
   case disconnected(ConnectionID)

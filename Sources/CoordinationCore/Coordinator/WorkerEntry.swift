@@ -1,4 +1,3 @@
-import Authentication
 public import Primitives
 
 /// One connection of a worker, from its upgrade to its end.
@@ -11,11 +10,13 @@ final class WorkerLink {
   let remoteAddress: String
   /// Where both ends have a key.
   let authenticator: MessageAuthenticator?
+  /// Where the worker signs as the reference does.
+  let legacyDigest: String?
   var isRegistered = false
 
   init(
     _ connection: ConnectionID, workerID: WorkerID, mode: ConnectionMode, openedAt: Instant, since: WallTime,
-    remoteAddress: String, channel: ChannelSecret?
+    remoteAddress: String, security: LinkSecurity
   ) {
     self.connection = connection
     self.workerID = workerID
@@ -23,7 +24,8 @@ final class WorkerLink {
     self.openedAt = openedAt
     self.since = since
     self.remoteAddress = remoteAddress
-    authenticator = channel.map { MessageAuthenticator($0, .coordinator) }
+    authenticator = security.channel.map { MessageAuthenticator($0, .coordinator) }
+    legacyDigest = security.legacyDigest
   }
 }
 

@@ -21,7 +21,7 @@ enum ClientOptions {
     "A certificate of your own to show, if the coordinator asks for one (PEM).")
   static let tlsKey = Option(
     "tls-key", optional: .string, as: "FILE", environment: "LIFELINE_TLS_KEY", "Its private key (PEM).")
-  static let security = OptionSection("Security", [tlsCA, tlsCertificate, tlsKey])
+  static let security = OptionSection("Security", [KeyOptions.key, KeyOptions.file, tlsCA, tlsCertificate, tlsKey])
 
   /// What a `wss` address is spoken to with; `nil` for a `ws` address.
   static func tls(_ invocation: Invocation, for address: String) throws -> TLSClientContext? {
@@ -60,6 +60,7 @@ final class ClientSession {
     var settings = ClientSettings()
     settings.coordinator = try ClientOptions.address(invocation)
     settings.patience = patience
+    settings.apiKey = try KeyOptions.key(invocation)
     do {
       settings.tls = try ClientOptions.tls(invocation, for: settings.coordinator)
       let session = try ClientSession(settings, name: invocation.path.joined(separator: " "))

@@ -1,4 +1,5 @@
 import ArgumentParsing
+import Authentication
 import Coordination
 import CoordinationCore
 import Glibc
@@ -35,15 +36,6 @@ enum CoordinatorCommand: Subcommand {
     flag: "exclusive-leases",
     "Give an absent worker's tasks to others only once its lease has run out: no task runs twice at a time.")
 
-  private static let tlsCertificate = Option(
-    "tls-certificate", optional: .string, as: "FILE",
-    "Speak TLS, and show this certificate with those between it and its authority (PEM); lifeline certs makes one.")
-  private static let tlsKey = Option(
-    "tls-key", optional: .string, as: "FILE", "The certificate's private key (PEM), which nobody else may read.")
-  private static let tlsClientCA = Option(
-    "tls-client-ca", optional: .string, as: "FILE",
-    "Admit only those that show a certificate which this authority has signed (PEM).")
-
   static let command = ArgumentParsing.Command(
     "coordinator", "keeps the tasks and hands them to workers",
     details: [
@@ -54,14 +46,14 @@ enum CoordinatorCommand: Subcommand {
     options: [host, port, store, LogSink.level, demoTasks, heartbeatInterval, heartbeatTimeout, HistoryOption.file],
     sections: [
       OptionSection("Absent workers", [closedGrace, lease, exclusiveLeases]),
-      OptionSection("Security", [tlsCertificate, tlsKey, tlsClientCA]),
+      OptionSection("Security", CoordinatorSecurity.options),
       OptionSection("Overload", OverloadOptions.all),
     ],
     examples: [
       Example("lifeline coordinator", "Listen on port 8765 of this machine and keep tasks in lifeline.db."),
       Example(
-        "lifeline coordinator --host 0.0.0.0 --store /var/lib/lifeline/tasks.db",
-        "Serve workers on other machines. There is no authentication: only on a network you trust."),
+        "lifeline coordinator --host 0.0.0.0 --tls-certificate server.pem --tls-key server-key.pem --keys lifeline.keys",
+        "Serve workers on other machines, by TLS and to those who have a key."),
       Example("lifeline coordinator --port 0 --store memory", "Try something out and leave nothing behind."),
     ])
 
@@ -80,34 +72,20 @@ enum CoordinatorCommand: Subcommand {
     }
     settings.log = LogSink.make("coordinator", invocation[LogSink.level])
     OverloadOptions.apply(invocation, to: &settings)
+    settings.security.isInsecure = CoordinatorSecurity.isInsecure(invocation)
     do {
-      settings.tls = try tls(invocation)
+      let keys = try CoordinatorSecurity.keys(invocation)
+      settings.security.keys = try keys.read()
+      settings.tls = try CoordinatorSecurity.tls(invocation)
       settings.record = try HistoryOption.recorder(invocation)
       return try CoordinatorProcess(
-        settings, demoTasks: invocation[demoTasks], drainTimeout: invocation[OverloadOptions.drainTimeout]
+        settings, keys: keys, demoTasks: invocation[demoTasks], drainTimeout: invocation[OverloadOptions.drainTimeout]
       ).run()
+    } catch let error as UsageError {
+      throw error
     } catch {
       Console.standard.complain("lifeline coordinator: \(error)")
       return 1
-    }
-  }
-}
-
-extension CoordinatorCommand {
-  private static func tls(_ invocation: Invocation) throws -> TLSServerContext? {
-    switch (invocation[tlsCertificate], invocation[tlsKey]) {
-    case (let certificate?, let key?):
-      var configuration = TLSServerConfiguration(certificateChainFile: certificate, privateKeyFile: key)
-      configuration.clientCAFile = invocation[tlsClientCA]
-      configuration.applicationProtocols = ["http/1.1"]
-      return try TLSServerContext(configuration)
-    case (nil, nil):
-      guard invocation[tlsClientCA] == nil else {
-        throw invocation.error("--tls-client-ca needs --tls-certificate and --tls-key")
-      }
-      return nil
-    case (_?, nil): throw invocation.error("--tls-certificate needs --tls-key as well")
-    case (nil, _?): throw invocation.error("--tls-key needs --tls-certificate as well")
     }
   }
 }
@@ -119,15 +97,19 @@ private final class CoordinatorProcess {
 
   private let loop: EventLoop
   private let settings: CoordinatorSettings
+  private let keys: CoordinatorSecurity.Keys
   private let demoTasks: Int
   private let drainTimeout: Duration
   private var runtime: CoordinatorRuntime?
   private var status: Int32 = 0
   private var isStopping = false
 
-  init(_ settings: CoordinatorSettings, demoTasks: Int, drainTimeout: Duration) throws(SystemError) {
+  init(
+    _ settings: CoordinatorSettings, keys: CoordinatorSecurity.Keys, demoTasks: Int, drainTimeout: Duration
+  ) throws(SystemError) {
     loop = try EventLoop()
     self.settings = settings
+    self.keys = keys
     self.demoTasks = demoTasks
     self.drainTimeout = drainTimeout
   }
@@ -160,12 +142,21 @@ private final class CoordinatorProcess {
 
   /// Files may have been replaced: those who are connected notice nothing of it.
   private func reload() {
-    guard let tls = settings.tls else { return }
     do {
-      try tls.reload()
-      settings.log(LogEntry(.info, "certificate reloaded"))
+      if let tls = settings.tls {
+        try tls.reload()
+        settings.log(LogEntry(.info, "certificate reloaded"))
+      }
     } catch {
       settings.log(LogEntry(.error, "certificate not reloaded; the old one stays", ["error": "\(error)"]))
+    }
+    do {
+      if let ring = try keys.read() {
+        runtime?.replace(keys: ring)
+        settings.log(LogEntry(.info, "keys reloaded", ["keys": "\(ring.records.count)"]))
+      }
+    } catch {
+      settings.log(LogEntry(.error, "keys not reloaded; the old ones stay", ["error": "\(error)"]))
     }
   }
 

@@ -56,6 +56,7 @@ enum FleetCommand: Subcommand {
     settings.heartbeatTimeout = invocation[heartbeatTimeout]
     settings.reconnectDelay = invocation[reconnectDelay]
     settings.maxReconnectDelay = invocation[maxReconnectDelay]
+    settings.apiKey = try KeyOptions.key(invocation)
     settings.log = LogSink.make("fleet", invocation[level])
     guard settings.heartbeatInterval < settings.heartbeatTimeout else {
       throw invocation.error("--heartbeat-timeout must be longer than --heartbeat-interval")

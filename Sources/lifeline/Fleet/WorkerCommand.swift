@@ -87,6 +87,7 @@ enum WorkerCommand: Subcommand {
     settings.simulateDisconnect = invocation[simulateDisconnect]
     settings.drainTimeout = invocation[drainTimeout]
     settings.offersSession = !invocation[legacy]
+    settings.apiKey = try KeyOptions.key(invocation)
     settings.log = LogSink.make("worker", invocation[LogSink.level])
     guard settings.heartbeatInterval < settings.heartbeatTimeout else {
       throw invocation.error("--heartbeat-timeout must be longer than --heartbeat-interval")
