@@ -1,6 +1,7 @@
 public import Authentication
 public import CoordinationCore
 public import History
+import Metrics
 import Primitives
 public import Reactor
 public import Storage
@@ -57,6 +58,13 @@ public final class CoordinatorRuntime {
   private let slowReaders: SlowReaderWatch
   private var closing: SpreadClosing?
   private var pendingWriteBytes = 0
+  let metrics = CoordinatorMetrics()
+  /// Judges who may read the metrics; the answer it gives is sent instead of them. Everyone may until it is set.
+  var metricsGuard: ((HTTPExchange) -> HTTPResponse?)?
+  /// Why the last commit failed; `nil` once one succeeds.
+  private(set) var storeProblem: StoreError?
+  /// When the commit under way began, its repetitions included.
+  private(set) var commitBegan: Instant?
 
   private let upgradeGuard: UpgradeGuard
   private var workers: [ConnectionID: WorkerSocket] = [:]
@@ -146,10 +154,11 @@ public final class CoordinatorRuntime {
         options.backlog = 4_096
         server = try WebSocketServer.listen(
           at: address, on: loop, configuration: configuration, options: options, tls: settings.tls,
-          limits: gatekeeper.limits
+          limits: gatekeeper.limits, resources: { [weak self] in self?.serve($0) }
         ) { [weak self] request in
           self?.decide(request) ?? .reject(status: 503, message: "the coordinator is shutting down")
         }
+        server?.onHandshakeFailure = { [metrics] _, reason in metrics.refused[ConnectionRefusal(reason)].add() }
         timer = loop.makeTimer { [weak self] in self?.feed(.tick) }
         keptAlive = self
         endTurnSoon()
@@ -254,6 +263,7 @@ public final class CoordinatorRuntime {
     perform()
     isTurnEndDue = false
     holdBackIfNeeded()
+    metrics.turns.record(MonotonicClock.now() - loop.now)
     guard !hasStopped else { return }
     timer?.start(after: max(core.nextDeadline - loop.now, .milliseconds(1)))
   }
@@ -273,10 +283,15 @@ public final class CoordinatorRuntime {
 
   private func perform(_ effect: CoordinatorEffect) {
     switch effect {
-    case .send(let id, let bytes): workers[id]?.send(bytes)
+    case .send(let id, let bytes):
+      metrics.messagesSent.add()
+      metrics.bytesSent.add(bytes.count)
+      workers[id]?.send(bytes)
     case .close(let id, let code, let reason): workers[id]?.close(code, reason)
     case .commit(let batch, let writes):
       pendingWriteBytes = 0
+      metrics.batchSize.record(UInt64(clamping: writes.count))
+      commitBegan = MonotonicClock.now()
       settings.record?(.commitBegun(batch: batch.number, writes.map(StoredChange.init)))
       commit(batch, writes)
     case .findTasks(let id, let ids): find(ids, for: id)
@@ -302,14 +317,22 @@ public final class CoordinatorRuntime {
   private func committed(_ batch: BatchID, _ writes: [StoreWrite], _ result: Result<Void, StoreError>) {
     switch result {
     case .success:
+      metrics.commits.add()
+      if let commitBegan { metrics.commitLatency.record(MonotonicClock.now() - commitBegan) }
+      commitBegan = nil
+      storeProblem = nil
       settings.record?(.committed(batch: batch.number))
       feed(.committed(batch))
     case .failure(let error) where error.isTransient:
+      metrics.commitErrors.add()
+      storeProblem = error
       // Nothing was promised yet, so nothing is lost by trying again; meanwhile everyone waits.
       settings.log(
         LogEntry(.error, "the store cannot commit; trying again", ["error": "\(error)", "writes": "\(writes.count)"]))
       _ = loop.schedule(after: .seconds(1)) { [weak self] in self?.commit(batch, writes) }
     case .failure(let error):
+      metrics.commitErrors.add()
+      storeProblem = error
       guard !hasStopped else { return }
       settings.log(LogEntry(.critical, "the store failed", ["error": "\(error)"]))
       onFailure?(error)
@@ -369,6 +392,7 @@ public final class CoordinatorRuntime {
       lastConnection += 1
       let client = ClientSocket(number: lastConnection, identity: pass.identity, runtime: self)
       clients[client.number] = client
+      metrics.accepted[.client].add()
       let chosen = request.offeredSubprotocols.contains(Protocols.client) ? Protocols.client : nil
       return .accept(subprotocol: chosen, headers: pass.headers, delegate: client)
     case .badWorkerID(let problem): return .reject(status: 400, message: problem)
@@ -407,6 +431,7 @@ public final class CoordinatorRuntime {
   }
 
   func opened(_ socket: WorkerSocket, from address: String) {
+    metrics.accepted[socket.mode == .session ? .session : .legacy].add()
     workers[socket.id] = socket
     if isHeldBack { socket.holdBack(true) }
     feed(.connected(socket.id, socket.workerID, socket.mode, remoteAddress: address, security: socket.security))
@@ -417,6 +442,8 @@ public final class CoordinatorRuntime {
 
   func received(_ bytes: [UInt8], from socket: WorkerSocket) {
     took(bytes.count)
+    metrics.messagesReceived.add()
+    metrics.bytesReceived.add(bytes.count)
     feed(.received(socket.id, bytes))
   }
 
@@ -444,6 +471,21 @@ public final class CoordinatorRuntime {
   func log(_ entry: LogEntry) { settings.log(entry) }
 
   var connectedClients: Int { clients.count }
+
+  /// What the metrics do not count themselves, as it is now.
+  var readings: CoordinatorMetrics.Readings {
+    var readings = CoordinatorMetrics.Readings()
+    readings.core = core.statistics
+    readings.levels = core.levels
+    readings.process = .read()
+    readings.compression = loop.webSocketCompression
+    readings.connections[.client] = clients.count
+    for socket in workers.values { readings.connections[socket.mode == .session ? .session : .legacy, default: 0] += 1 }
+    readings.cutConnections = server?.cutConnections ?? 0
+    readings.refusedStoreWrites = store.refusedWrites
+    readings.isReady = readinessProblem == nil
+    return readings
+  }
 
   // MARK: Asking
 
