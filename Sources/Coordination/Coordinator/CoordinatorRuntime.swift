@@ -408,6 +408,12 @@ public final class CoordinatorRuntime {
 
   var connectedClients: Int { clients.count }
 
+  public var overload: OverloadStatistics {
+    OverloadStatistics(
+      admitted: gatekeeper.admitted, refused: gatekeeper.refused, cut: server?.cutConnections ?? 0,
+      slowReadersDropped: slowReaders.dropped, slowReaders: slowReaders.count)
+  }
+
   // MARK: Asking
 
   /// Performs a request; the answer comes on the loop once everything it promises is durable.

@@ -26,6 +26,8 @@ public final class WorkerRuntime {
   private var isPerforming = false
   private var isTurnEndDue = false
   private var hadRoom = true
+  /// More waits to be written than the coordinator reads.
+  private var isCongested = false
   /// The runtime lives until it has stopped, whether or not anyone holds it.
   private var keptAlive: WorkerRuntime?
 
@@ -139,18 +141,24 @@ public final class WorkerRuntime {
 
   private func feed(_ event: WorkerEvent) {
     core.handle(event, at: loop.now, wall: SystemWallClock.now(), into: &effects)
-    if !isTurnEndDue {
-      isTurnEndDue = true
-      loop.afterTurn { [weak self] in self?.endTurn() }
-    }
+    endTurnSoon()
     perform()
   }
+
+  private func endTurnSoon() {
+    guard !isTurnEndDue else { return }
+    isTurnEndDue = true
+    loop.afterTurn { [weak self] in self?.endTurn() }
+  }
+
+  /// Whether executors may hand over more.
+  private var hasRoom: Bool { core.hasRoom && !isCongested }
 
   private func endTurn() {
     core.handle(.turnEnded, at: loop.now, wall: SystemWallClock.now(), into: &effects)
     perform()
     isTurnEndDue = false
-    let hasRoom = core.hasRoom
+    let hasRoom = hasRoom
     if hasRoom, !hadRoom { for executor in executors { executor.roomAvailable() } }
     hadRoom = hasRoom
     let deadline = core.nextDeadline
@@ -181,6 +189,7 @@ public final class WorkerRuntime {
     case .close(let code, let reason):
       let old = socket
       socket = nil
+      isCongested = false
       old?.leave(code, reason)
     case .persist(let key, let bytes): persist(key, bytes)
     case .forget(let key):
@@ -223,8 +232,10 @@ public final class WorkerRuntime {
     let link = WorkerLinkSocket(
       opened: { [weak self] in self?.opened($0, $1) },
       received: { [weak self] in self?.received($0, $1) },
+      congested: { [weak self] in self?.congested($0, $1) },
       closed: { [weak self] in self?.closed($0, "\($1)", retryAfter: $1.retryAfter) })
     socket = link
+    isCongested = false
     WebSocketClient.connect(to: url, on: loop, configuration: configuration, delegate: link) { [weak self, weak link] in
       guard let self, let link, case .failure(let error) = $0, self.socket === link else { return }
       self.socket = nil
@@ -241,9 +252,16 @@ public final class WorkerRuntime {
     if socket === link { feed(.received(bytes)) }
   }
 
+  private func congested(_ link: WorkerLinkSocket, _ isCongested: Bool) {
+    guard socket === link else { return }
+    self.isCongested = isCongested
+    endTurnSoon()
+  }
+
   private func closed(_ link: WorkerLinkSocket, _ reason: String, retryAfter: Duration?) {
     guard socket === link else { return }
     socket = nil
+    isCongested = false
     feed(.disconnected(reason, retryAfter: retryAfter))
   }
 
@@ -278,7 +296,7 @@ public final class WorkerRuntime {
   private func start(_ assignment: Assignment) {
     let key = AttemptKey(assignment.taskID, assignment.attempt)
     settings.record?(.attemptStarted(key, workerID, from: assignment.checkpoint?.key))
-    let reporter = AttemptReporter(key, room: { [core] in core.hasRoom }) { [weak self] event in
+    let reporter = AttemptReporter(key, room: { [weak self] in self?.hasRoom ?? false }) { [weak self] event in
       guard let self else { return }
       if case .attemptEnded = event {
         executorOf[key] = nil
@@ -318,15 +336,18 @@ public final class WorkerRuntime {
 final class WorkerLinkSocket: WebSocketDelegate {
   private let opened: (WorkerLinkSocket, ConnectionMode) -> Void
   private let received: (WorkerLinkSocket, [UInt8]) -> Void
+  private let congested: (WorkerLinkSocket, Bool) -> Void
   private let closed: (WorkerLinkSocket, CloseReason) -> Void
   private var socket: WebSocketConnection?
 
   init(
     opened: @escaping (WorkerLinkSocket, ConnectionMode) -> Void,
-    received: @escaping (WorkerLinkSocket, [UInt8]) -> Void, closed: @escaping (WorkerLinkSocket, CloseReason) -> Void
+    received: @escaping (WorkerLinkSocket, [UInt8]) -> Void, congested: @escaping (WorkerLinkSocket, Bool) -> Void,
+    closed: @escaping (WorkerLinkSocket, CloseReason) -> Void
   ) {
     self.opened = opened
     self.received = received
+    self.congested = congested
     self.closed = closed
   }
 
@@ -338,6 +359,10 @@ final class WorkerLinkSocket: WebSocketDelegate {
   func webSocket(_ socket: WebSocketConnection, didReceive message: RawSpan, kind: WebSocketCore.MessageKind) {
     if kind == .text { received(self, message.copied) }
   }
+
+  func webSocketDidRiseAboveHighWatermark(_ socket: WebSocketConnection) { congested(self, true) }
+
+  func webSocketDidDrainBelowLowWatermark(_ socket: WebSocketConnection) { congested(self, false) }
 
   func webSocketDidClose(_ socket: WebSocketConnection, reason: CloseReason) {
     self.socket = nil
