@@ -44,6 +44,7 @@ let package = Package(
     .library(name: "Reactor", targets: ["Reactor"]),
     .library(name: "WebSocketCore", targets: ["WebSocketCore"]),
     .library(name: "WebSocket", targets: ["WebSocket"]),
+    .library(name: "Metrics", targets: ["Metrics"]),
     .library(name: "CoordinationCore", targets: ["CoordinationCore"]),
     .library(name: "Storage", targets: ["Storage"]),
     .library(name: "Coordination", targets: ["Coordination"]),
@@ -61,10 +62,17 @@ let package = Package(
     // The standard library's rounding and square roots call libm, which only `import Glibc` would otherwise link.
     library("Primitives", [], linker: [.linkedLibrary("m")]),
     library("WebSocketCore", ["Primitives", "COpenSSL", "CZlib"], exclude: ["README.md"]),
-    library("CoordinationCore", ["Primitives", "CZlib"]),
+    library("CoordinationCore", ["Primitives", "Cryptography", "Authentication", "CZlib"]),
+
+    // Counters, gauges and histograms that a loop owns, and the text that shows them.
+    library("Metrics", ["Primitives"]),
 
     // OpenSSL's hashes, codes and keys as values; nothing else computes any.
     library("Cryptography", ["COpenSSL"]),
+    library("Certificates", ["Primitives", "COpenSSL"]),
+
+    // Who may come in: keys, proofs, roles.
+    library("Authentication", ["Primitives", "Cryptography"]),
 
     // One mutex, for the few places where threads meet; cores have none.
     library("Locking", []),
@@ -81,7 +89,10 @@ let package = Package(
     library("Storage", ["Primitives", "Locking", "CoordinationCore", "CSQLite", "CZlib"], exclude: ["README.md"]),
     library(
       "Coordination",
-      ["Primitives", "Locking", "Reactor", "WebSocket", "WebSocketCore", "CoordinationCore", "Storage", "History"],
+      [
+        "Primitives", "Locking", "Cryptography", "Authentication", "Metrics", "Reactor", "WebSocket", "WebSocketCore",
+        "CoordinationCore", "Storage", "History",
+      ],
       exclude: ["README.md"]),
 
     // Faults on purpose, for the demonstration and the tests.
@@ -104,7 +115,8 @@ let package = Package(
     program(
       "lifeline",
       [
-        "Primitives", "ArgumentParsing", "Terminal", "StructuredLog", "Reactor", "CoordinationCore", "Coordination",
+        "Primitives", "Authentication", "ArgumentParsing", "Terminal", "StructuredLog", "Reactor", "CoordinationCore",
+        "Coordination", "Certificates",
         "FaultProxy", "WebSocket", "Simulation", "Storage", "History", "Trials", "TrialReport",
       ]),
     program("websocket-echo", ["ArgumentParsing", "Terminal", "Reactor", "WebSocket"]),
@@ -124,7 +136,7 @@ let package = Package(
     .target(
       name: "LifelineBenchmarks",
       dependencies: [
-        "Primitives", "Reactor", "WebSocketCore", "WebSocket", "CoordinationCore", "Storage", "Coordination",
+        "Primitives", "Metrics", "Reactor", "WebSocketCore", "WebSocket", "CoordinationCore", "Storage", "Coordination",
         "Terminal",
       ],
       path: "Benchmarks/LifelineBenchmarks", swiftSettings: common),
@@ -144,10 +156,14 @@ let package = Package(
       path: "Benchmarks/ws-load", swiftSettings: common),
 
     .target(
-      name: "TestSupport", dependencies: ["Primitives", "Reactor", "FaultProxy"], path: "Tests/TestSupport",
+      name: "TestSupport", dependencies: ["Primitives", "Reactor", "FaultProxy", "Certificates"],
+      path: "Tests/TestSupport",
       swiftSettings: common),
     tests("PrimitivesTests", ["Primitives"]),
+    tests("MetricsTests", ["Primitives", "Metrics"]),
     tests("CryptographyTests", ["Cryptography"]),
+    tests("CertificatesTests", ["Primitives", "Reactor", "Certificates"]),
+    tests("AuthenticationTests", ["Primitives", "Cryptography", "Authentication"]),
     tests("ArgumentParsingTests", ["Primitives", "ArgumentParsing"]),
     tests("TerminalTests", ["Primitives", "Terminal"]),
     tests("StructuredLogTests", ["Primitives", "Terminal", "StructuredLog"]),
@@ -155,7 +171,7 @@ let package = Package(
     tests("ReactorTests", ["Primitives", "Reactor"]),
     tests("WebSocketCoreTests", ["Primitives", "WebSocketCore"]),
     tests("WebSocketTests", ["Primitives", "Reactor", "WebSocket", "WebSocketCore"]),
-    tests("CoordinationCoreTests", ["Primitives", "CoordinationCore", "Simulation"]),
+    tests("CoordinationCoreTests", ["Primitives", "Authentication", "CoordinationCore", "Simulation"]),
     tests("SimulationTests", ["Primitives", "CoordinationCore", "History", "Simulation"]),
     tests("HistoryTests", ["Primitives", "CoordinationCore", "History"]),
     tests("StorageTests", ["Primitives", "CoordinationCore", "Storage", "CSQLite"]),
@@ -172,7 +188,7 @@ let package = Package(
         "lifeline",
       ]),
     tests("FaultProxyTests", ["Primitives", "Reactor", "FaultProxy"]),
-    tests("LifelineTests", ["Reactor", "CoordinationCore", "lifeline"]),
+    tests("LifelineTests", ["Reactor", "CoordinationCore", "Certificates", "lifeline"]),
     tests(
       "EndToEndTests",
       [

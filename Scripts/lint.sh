@@ -39,7 +39,7 @@ rule() {
 }
 
 shopt -s nullglob
-cores=(Sources/*Core Sources/Primitives Sources/Simulation)
+cores=(Sources/*Core Sources/Primitives Sources/Metrics Sources/Simulation)
 
 rule "no Foundation in Sources; Glibc and the standard library do" \
   '(^|[[:space:]])import[[:space:]]+(Foundation|FoundationEssentials|Dispatch)([^[:alnum:]_]|$)' '' Sources

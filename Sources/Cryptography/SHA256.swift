@@ -42,3 +42,16 @@ public enum SHA256 {
 
   public static func digest(of text: String) -> SHA256Digest { digest(of: Array(text.utf8)) }
 }
+
+extension SHA256Digest {
+  /// A digest as a key of dictionaries. Its comparison takes as long as it takes, so it is for digests that are no secret
+  /// to be guessed bit by bit, such as those under a key of one's own.
+  public struct Key: Hashable, Sendable {
+    private let words: [UInt64]
+    fileprivate init(_ digest: SHA256Digest) {
+      words = (0..<4).map { word in (0..<8).reduce(0) { $0 << 8 | UInt64(digest[word * 8 + $1]) } }
+    }
+  }
+
+  public var key: Key { Key(self) }
+}

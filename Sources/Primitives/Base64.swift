@@ -53,3 +53,25 @@ package enum Base64 {
     }
   }
 }
+
+extension Base64 {
+  /// The alphabet for names and header fields, without padding (RFC 4648 §5).
+  package static func encodeURL(_ bytes: [UInt8]) -> String {
+    String(
+      encode(bytes).compactMap { character in
+        switch character {
+        case "+": "-"
+        case "/": "_"
+        case "=": nil
+        default: character
+        }
+      })
+  }
+
+  package static func decodeURL(_ text: String) -> [UInt8]? {
+    guard !text.utf8.contains(where: { $0 == UInt8(ascii: "+") || $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "=") })
+    else { return nil }
+    let standard = String(text.map { $0 == "-" ? "+" : $0 == "_" ? "/" : $0 })
+    return decode(standard + String(repeating: "=", count: (4 - standard.utf8.count % 4) % 4))
+  }
+}

@@ -2,6 +2,8 @@
 ///
 /// Values below 256 ns have a bucket each; above, each power of two is split into 128 buckets of equal width, so a
 /// value read back is at most 1/128 (0.79 %) above the one recorded. Memory is fixed: 31 KiB. Recording allocates nothing.
+///
+/// Nothing here depends on the unit: whoever counts milliseconds, messages or bytes reads "nanoseconds" as those.
 public struct LatencyHistogram: Sendable, Equatable {
   /// How much larger than the recorded value a percentile may be, as a fraction of it.
   public static let precision = 1.0 / 128
@@ -16,6 +18,8 @@ public struct LatencyHistogram: Sendable, Equatable {
   public private(set) var count: UInt64 = 0
   /// The largest value recorded, exactly; 0 if there is none.
   public private(set) var maximum: UInt64 = 0
+  /// The sum of all values recorded, exactly; it wraps around after 2⁶⁴ ns, some 584 years of waiting.
+  public private(set) var sum: UInt64 = 0
 
   public init() {}
 
@@ -39,6 +43,7 @@ public struct LatencyHistogram: Sendable, Equatable {
   public mutating func record(_ nanoseconds: UInt64) {
     counts[Self.index(of: min(nanoseconds, Self.largestTracked))] &+= 1
     count &+= 1
+    sum &+= nanoseconds
     if nanoseconds > maximum { maximum = nanoseconds }
   }
 
@@ -54,10 +59,18 @@ public struct LatencyHistogram: Sendable, Equatable {
     return maximum
   }
 
+  /// How many of the values recorded are at most `bound`. Those that share its bucket count as well, so a value up to
+  /// 1/128 above it may be among them.
+  public func count(atMost bound: UInt64) -> UInt64 {
+    guard bound < Self.largestTracked else { return count }
+    return counts[0...Self.index(of: bound)].reduce(0, &+)
+  }
+
   /// Adds what `other` recorded, as if it had been recorded here.
   public mutating func add(_ other: LatencyHistogram) {
     for index in counts.indices { counts[index] &+= other.counts[index] }
     count &+= other.count
+    sum &+= other.sum
     maximum = max(maximum, other.maximum)
   }
 }

@@ -243,16 +243,18 @@ extension Connection {
   /// Connects to one address; call on the loop.
   ///
   /// `completion` comes once, never from within this call, and sets the connection's delegate. Fails for instance with
-  /// `ECONNREFUSED`, `ETIMEDOUT` after `timeout`, or `ENOENT` for a Unix-domain path that is not there.
+  /// `ECONNREFUSED`, `ETIMEDOUT` after `timeout`, or `ENOENT` for a Unix-domain path that is not there. With `tls` it comes
+  /// after the handshake, in which the peer must prove to be `host`, by default the address itself; otherwise it fails with
+  /// an error whose `tls` says why.
   @discardableResult
   public static func connect(
     to address: SocketAddress, on loop: EventLoop, timeout: Duration = .seconds(10),
-    options: ConnectionOptions = ConnectionOptions(), tls: TLSClientContext? = nil,
+    options: ConnectionOptions = ConnectionOptions(), tls: TLSClientContext? = nil, as host: String? = nil,
     _ completion: @escaping (Result<Connection, SystemError>) -> Void
   ) -> ConnectAttempt {
     let attempt = ConnectAttempt(
       target: "\(address)", on: loop, timeout: timeout, options: options,
-      tls: tls.map { ConnectAttempt.TLSTarget(context: $0, host: address.host, port: address.port ?? 0) },
+      tls: tls.map { ConnectAttempt.TLSTarget(context: $0, host: host ?? address.host, port: address.port ?? 0) },
       completion: completion)
     attempt.begin(with: [address])
     return attempt

@@ -87,6 +87,14 @@ public enum SocketAddress: Sendable, Hashable, CustomStringConvertible {
     }
   }
 
+  /// Whether only this machine can reach it: 127.0.0.0/8, ::1, or a Unix-domain socket.
+  public var isLoopback: Bool {
+    guard isInternet else { return true }
+    let host = host
+    // An IPv4 address in IPv6 form is the same address (RFC 4291 §2.5.5.2).
+    return host == "::1" || host.hasPrefix("127.") || host.hasPrefix("::ffff:127.")
+  }
+
   var isInternet: Bool {
     if case .unix = self { false } else { true }
   }

@@ -385,7 +385,7 @@ extension CoordinatorEvent {
   /// Tells events apart in a fingerprint.
   fileprivate var number: UInt64 {
     switch self {
-    case .connected(let id, _, _, _): id.number << 3
+    case .connected(let id, _, _, _, _): id.number << 3
     case .received(let id, _): id.number << 3 | 1
     case .disconnected(let id): id.number << 3 | 2
     case .committed(let id): id.number << 3 | 3

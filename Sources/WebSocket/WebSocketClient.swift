@@ -1,3 +1,4 @@
+import Glibc
 import Primitives
 public import Reactor
 
@@ -7,11 +8,13 @@ public enum WebSocketClient {
   ///
   /// `completion` comes once, never from within this call, unless the attempt is cancelled. On success the delegate
   /// heard `webSocketDidOpen` just before; on failure it hears nothing. The TCP connection and the handshake may each
-  /// take up to `handshakeTimeout`. `address` is dialled instead of the URL's host, if given.
+  /// take up to `handshakeTimeout`. `address` is dialled instead of the URL's host, if given. A `wss` URL's server must prove
+  /// to be the URL's host to `tls`, or to a context that believes the system's authorities.
   @discardableResult
   public static func connect(
     to url: WebSocketURL, at address: SocketAddress? = nil, on loop: EventLoop,
-    configuration: WebSocketConfiguration = .init(), headers: HTTPHeaders = [:], delegate: any WebSocketDelegate,
+    configuration: WebSocketConfiguration = .init(), tls: TLSClientContext? = nil, headers: HTTPHeaders = [:],
+    delegate: any WebSocketDelegate,
     completion: @escaping (Result<WebSocketConnection, WebSocketError>) -> Void = { _ in }
   ) -> WebSocketConnectAttempt {
     let attempt = WebSocketConnectAttempt(completion)
@@ -23,6 +26,14 @@ public enum WebSocketClient {
         using: &entropy)
     } catch {
       loop.afterTurn { attempt.finish(.failure(.connection(.handshake(error)))) }
+      return attempt
+    }
+    let secure: TLSClientContext?
+    do throws(TLSConfigurationError) {
+      if url.isSecure, tls == nil { secure = try loop.usualTLS() } else { secure = url.isSecure ? tls : nil }
+    } catch {
+      let problem = SystemError(call: "TLS", subject: "\(url)", code: EINVAL, detail: "\(error)")
+      loop.afterTurn { attempt.finish(.failure(.transport(problem))) }
       return attempt
     }
     let connected = { (result: Result<Connection, SystemError>) in
@@ -39,12 +50,30 @@ public enum WebSocketClient {
     let timeout = configuration.handshakeTimeout
     let options = configuration.transportOptions
     if let address {
-      attempt.dial(Connection.connect(to: address, on: loop, timeout: timeout, options: options, connected))
+      attempt.dial(
+        Connection.connect(
+          to: address, on: loop, timeout: timeout, options: options, tls: secure, as: url.host, connected))
     } else {
       attempt.dial(
-        Connection.connect(host: url.host, port: url.port, on: loop, timeout: timeout, options: options, connected))
+        Connection.connect(
+          host: url.host, port: url.port, on: loop, timeout: timeout, options: options, tls: secure, connected))
     }
     return attempt
+  }
+}
+
+extension EventLoop {
+  private final class UsualTLS {
+    var context: TLSClientContext?
+  }
+
+  /// The context of connections that were given none: it believes the system's authorities.
+  fileprivate func usualTLS() throws(TLSConfigurationError) -> TLSClientContext {
+    let holder = attachment { UsualTLS() }
+    if let context = holder.context { return context }
+    let context = try TLSClientContext()
+    holder.context = context
+    return context
   }
 }
 

@@ -251,6 +251,7 @@ public class WebSocketConnection {
       machine.recycle(&piece)
     case .pong: handler?.webSocketDidReceivePong(self)
     case .upgradeRequested(let request): answer(request)
+    case .resourceRequested(let request): lobby?.serve?(HTTPExchange(request, self))
     case .opened(let response): opened(response)
     case .transport(let action): perform(action)
     }
@@ -281,6 +282,13 @@ public class WebSocketConnection {
       transport.send(output)
       perform(action)
     }
+  }
+
+  final func respond(_ response: HTTPResponse) {
+    var output: [UInt8] = []
+    let action = machine.answer(response, into: &output)
+    transport.send(output)
+    perform(action)
   }
 
   private final func opened(_ response: HandshakeResponse) {

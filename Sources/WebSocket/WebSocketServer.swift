@@ -34,18 +34,20 @@ public final class WebSocketServer {
 
   /// Starts to listen; call on the loop.
   ///
-  /// `accept` decides about each valid upgrade request and must not block. The connection options of `options` are
-  /// replaced by the configuration's limits. Fails as `Listener.listen` does.
+  /// `accept` decides about each valid upgrade request, and `resources` answers ordinary GET and HEAD requests, which
+  /// are refused without it; neither may block. The connection options of `options` are replaced by the configuration's
+  /// limits. With `tls` the deadline of the handshake covers that of TLS too. Fails as `Listener.listen` does.
   public static func listen(
     at address: SocketAddress, on loop: EventLoop, configuration: WebSocketConfiguration = .init(),
-    options: ListenerOptions = .init(), limits: ConnectionLimits = .init(),
-    accept: @escaping (UpgradeRequest) -> UpgradeDecision
+    options: ListenerOptions = .init(), tls: TLSServerContext? = nil, limits: ConnectionLimits = .init(),
+    resources: ((HTTPExchange) -> Void)? = nil, accept: @escaping (UpgradeRequest) -> UpgradeDecision
   ) throws(SystemError) -> WebSocketServer {
-    let lobby = Lobby(limits: limits, decide: accept)
-    let context = ConnectionContext(configuration, compressionPool: loop.compressionPool)
+    let lobby = Lobby(limits: limits, decide: accept, serve: resources)
+    let context = ConnectionContext(
+      configuration, compressionPool: loop.compressionPool, servesResources: resources != nil)
     var options = options
     options.connection = configuration.transportOptions
-    let listener = try Listener.listen(at: address, on: loop, options: options) { transport in
+    let listener = try Listener.listen(at: address, on: loop, options: options, tls: tls) { transport in
       // Unclaimed, it is cut.
       guard lobby.hasRoom(for: transport.remoteAddress) else { return }
       lobby.add(WebSocketConnection.accepted(transport, context, lobby: lobby))
@@ -71,6 +73,8 @@ public final class WebSocketServer {
 final class Lobby {
   /// The application's judgement of an upgrade.
   let decide: (UpgradeRequest) -> UpgradeDecision
+  /// The application's way to answer ordinary requests.
+  let serve: ((HTTPExchange) -> Void)?
   private(set) var sockets: ContiguousArray<WebSocketConnection> = []
   private(set) var census = ConnectionCensus()
   private(set) var cutConnections = 0
@@ -78,9 +82,13 @@ final class Lobby {
   var onHandshakeFailure: ((SocketAddress, CloseReason) -> Void)?
   var onEmpty: [() -> Void] = []
 
-  init(limits: ConnectionLimits, decide: @escaping (UpgradeRequest) -> UpgradeDecision) {
+  init(
+    limits: ConnectionLimits, decide: @escaping (UpgradeRequest) -> UpgradeDecision,
+    serve: ((HTTPExchange) -> Void)?
+  ) {
     self.limits = limits
     self.decide = decide
+    self.serve = serve
   }
 
   func hasRoom(for address: SocketAddress) -> Bool {
@@ -98,7 +106,8 @@ final class Lobby {
   /// The last one takes its place, so that nothing is searched or moved.
   func remove(_ socket: WebSocketConnection, _ reason: CloseReason) {
     census.remove(socket.remoteAddress)
-    if !socket.wasOpened { onHandshakeFailure?(socket.remoteAddress, reason) }
+    // What was never open and ended properly is an ordinary request that was answered.
+    if !socket.wasOpened, !reason.wasClean { onHandshakeFailure?(socket.remoteAddress, reason) }
     guard let last = sockets.popLast() else { return }
     if last !== socket {
       sockets[Int(socket.lobbyIndex)] = last
@@ -114,6 +123,10 @@ final class Lobby {
 extension EventLoop {
   /// The contexts of permessage-deflate that all WebSocket connections of the loop borrow.
   var compressionPool: CompressionPool { attachment { CompressionPool() } }
+
+  /// What permessage-deflate saved on this loop, over all its WebSocket connections, servers' and clients'. Call on the
+  /// loop.
+  public var webSocketCompression: CompressionStatistics { compressionPool.statistics }
 }
 
 @available(*, unavailable) extension WebSocketServer: Sendable {}

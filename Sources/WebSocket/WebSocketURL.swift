@@ -1,14 +1,15 @@
-/// Where a WebSocket server is: `ws://host[:port][/path][?query]` (RFC 6455 §3).
+/// Where a WebSocket server is: `ws://host[:port][/path][?query]`, or the same with `wss` for TLS (RFC 6455 §3).
 public struct WebSocketURL: Hashable, Sendable, CustomStringConvertible {
   /// A name or an address; an IPv6 address without its brackets.
   public let host: String
   public let port: UInt16
   /// Path and query, beginning with "/".
   public let target: String
+  /// Whether TLS is spoken: the scheme is `wss`.
+  public let isSecure: Bool
 
   /// Why a text is no URL that can be connected to.
   public enum ParseError: Error, Hashable, Sendable {
-    case secure
     case scheme(String)
     case userInformation
     case host(String)
@@ -17,24 +18,27 @@ public struct WebSocketURL: Hashable, Sendable, CustomStringConvertible {
     case characters
   }
 
-  public init(host: String, port: UInt16 = 80, target: String = "/") throws(ParseError) {
+  /// - Parameter port: 80, or 443 with TLS, unless given.
+  public init(host: String, port: UInt16? = nil, target: String = "/", isSecure: Bool = false) throws(ParseError) {
     guard !host.isEmpty, host.utf8.allSatisfy({ Self.isHostByte($0) || $0 == UInt8(ascii: ":") }) else {
       throw .host(host)
     }
     guard target.hasPrefix("/"), target.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else { throw .characters }
     guard !target.utf8.contains(UInt8(ascii: "#")) else { throw .fragment }
     self.host = host
-    self.port = port
+    self.port = port ?? Self.usualPort(isSecure)
     self.target = target
+    self.isSecure = isSecure
   }
 
   public init(_ text: String) throws(ParseError) {
     guard text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else { throw .characters }
     let scheme = text.prefix { $0 != ":" }
     guard text.dropFirst(scheme.count).hasPrefix("://") else { throw .scheme("") }
+    let isSecure: Bool
     switch scheme.lowercased() {
-    case "ws": break
-    case "wss": throw .secure
+    case "ws": isSecure = false
+    case "wss": isSecure = true
     default: throw .scheme(String(scheme))
     }
     let rest = text.dropFirst(scheme.count + 3)
@@ -42,17 +46,19 @@ public struct WebSocketURL: Hashable, Sendable, CustomStringConvertible {
     guard !authority.contains("@") else { throw .userInformation }
     let tail = String(rest.dropFirst(authority.count))
     let (host, port) = try Self.split(authority)
-    try self.init(host: host, port: port, target: tail.hasPrefix("/") ? tail : "/" + tail)
+    try self.init(host: host, port: port, target: tail.hasPrefix("/") ? tail : "/" + tail, isSecure: isSecure)
   }
 
-  /// What the Host field says: the port is left out when it is the usual one.
-  public var hostField: String { port == 80 ? bracketedHost : "\(bracketedHost):\(port)" }
+  private static func usualPort(_ isSecure: Bool) -> UInt16 { isSecure ? 443 : 80 }
 
-  public var description: String { "ws://\(hostField)\(target)" }
+  /// What the Host field says: the port is left out when it is the usual one.
+  public var hostField: String { port == Self.usualPort(isSecure) ? bracketedHost : "\(bracketedHost):\(port)" }
+
+  public var description: String { "\(isSecure ? "wss" : "ws")://\(hostField)\(target)" }
 
   private var bracketedHost: String { host.contains(":") ? "[\(host)]" : host }
 
-  private static func split(_ authority: Substring) throws(ParseError) -> (host: String, port: UInt16) {
+  private static func split(_ authority: Substring) throws(ParseError) -> (host: String, port: UInt16?) {
     var host = authority.prefix { $0 != ":" }
     var rest = authority.dropFirst(host.count)
     if authority.hasPrefix("[") {
@@ -65,7 +71,7 @@ public struct WebSocketURL: Hashable, Sendable, CustomStringConvertible {
     } else if !host.utf8.allSatisfy(isHostByte) {
       throw .host(String(host))
     }
-    guard !rest.isEmpty else { return (String(host), 80) }
+    guard !rest.isEmpty else { return (String(host), nil) }
     let digits = rest.dropFirst()
     guard rest.hasPrefix(":"), digits.utf8.allSatisfy(\.isDigit), let port = UInt16(digits), port > 0 else {
       throw .port(String(digits))
@@ -86,8 +92,7 @@ public struct WebSocketURL: Hashable, Sendable, CustomStringConvertible {
 extension WebSocketURL.ParseError: CustomStringConvertible {
   public var description: String {
     switch self {
-    case .secure: "wss:// is not supported yet; use ws:// on a network you trust"
-    case .scheme(let scheme): "the scheme is \"\(scheme)\", not ws"
+    case .scheme(let scheme): "the scheme is \"\(scheme)\", not ws or wss"
     case .userInformation: "a WebSocket URL has no user name or password"
     case .host(let host): "\"\(host)\" is no host name or address"
     case .port(let port): "\"\(port)\" is no port between 1 and 65535"

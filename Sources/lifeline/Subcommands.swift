@@ -18,6 +18,7 @@ enum Subcommands {
       TaskCommand.self, WorkersCommand.self, LogsCommand.self, CancelCommand.self, PauseCommand.self,
       ResumeCommand.self, CheckpointCommand.self, DemoCommand.self, ProxyCommand.self, ProxyControlCommand.self,
       SimulateCommand.self, EndToEndCommand.self, StressCommand.self, TestCommand.self, FleetCommand.self,
+      KeysCommand.self, CertsCommand.self,
     ]
   }
 

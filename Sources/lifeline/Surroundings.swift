@@ -5,7 +5,8 @@ enum Surroundings {
   /// The environment variables that mean something to this program, as far as they are set.
   static var variables: [String: String] {
     let names = [
-      "LIFELINE_COORDINATOR", "LIFELINE_CONTROL_FD", "LIFELINE_CHECKPOINT_FILE", "LIFELINE_TASK_ID", "HOME",
+      "LIFELINE_COORDINATOR", "LIFELINE_TLS_CA", "LIFELINE_TLS_CERTIFICATE", "LIFELINE_TLS_KEY", "LIFELINE_API_KEY",
+      "LIFELINE_API_KEY_FILE", "LIFELINE_CONTROL_FD", "LIFELINE_CHECKPOINT_FILE", "LIFELINE_TASK_ID", "HOME",
       "XDG_STATE_HOME", "NO_COLOR", "TERM",
     ]
     var variables: [String: String] = [:]

@@ -50,7 +50,7 @@ final class ConformanceClient {
     let end = Ending(delegate, then)
     let place: WebSocketURL
     do {
-      place = try WebSocketURL(host: url.host, port: url.port, target: target)
+      place = try WebSocketURL(host: url.host, port: url.port, target: target, isSecure: url.isSecure)
     } catch {
       preconditionFailure("a URL's own host is no host: \(error)")
     }

@@ -99,6 +99,10 @@ enum Seeds {
       "no-fields": FuzzInput.bytes(head(start)), "tls": FuzzInput.bytes([0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x0A]),
       "many-fields": FuzzInput.bytes(
         flags: 2, head("GET / HTTP/1.1", (0..<12).map { "X\($0): a" }.joined(separator: "\r\n"))),
+      "resource": FuzzInput.bytes(flags: 4, sizes: [30], head("GET /metrics?a=b HTTP/1.1", "Host: a", "Accept: */*")),
+      "resource-head": FuzzInput.bytes(flags: 4, head("HEAD /metrics HTTP/1.1", "Host: a") + [1, 2, 3]),
+      "resource-post": FuzzInput.bytes(flags: 4, head("POST /metrics HTTP/1.1", "Host: a")),
+      "resource-upgrade": FuzzInput.bytes(flags: 4, plain),
     ]
   }()
 

@@ -5,6 +5,7 @@ import Primitives
 /// What a machine said, with payloads copied out of the bytes they were lent in.
 enum Seen: Hashable {
   case upgradeRequested(HandshakeRequest)
+  case resourceRequested(HTTPRequest)
   case opened(HandshakeResponse)
   case message(MessageKind, [UInt8])
   case piece(MessageKind, [UInt8], isLast: Bool)
@@ -20,6 +21,8 @@ final class Probe {
   var now = Instant.zero
   /// How `upgradeRequested` is answered; `nil` accepts without a subprotocol.
   var rejection: Rejection?
+  /// How `resourceRequested` is answered at once; `nil` lets it wait.
+  var response: HTTPResponse?
   /// The subprotocols a server supports.
   var supported: [String] = []
   var outboundIsEmpty = true
@@ -130,6 +133,9 @@ final class Probe {
         } else {
           machine.accept(subprotocol: request.preferredSubprotocol(of: supported), into: &output)
         }
+      case .resourceRequested(let request):
+        seen.append(.resourceRequested(request))
+        if let response, let action = machine.answer(response, into: &output) { seen.append(.transport(action)) }
       case .opened(let response): seen.append(.opened(response))
       case .message(let kind, .inPlace(let range)):
         seen.append(.message(kind, range.map { raw.bytes.byte(at: $0) }))

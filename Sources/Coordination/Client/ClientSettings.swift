@@ -1,9 +1,11 @@
+public import Authentication
 public import CoordinationCore
 public import Primitives
+public import Reactor
 
 /// How a client reaches its coordinator.
 public struct ClientSettings: Sendable {
-  /// `ws://HOST:PORT`.
+  /// `ws://HOST:PORT`, or `wss://HOST:PORT` with TLS.
   public var coordinator = "ws://localhost:\(Protocols.defaultPort)"
   /// How long requests may wait while no coordinator answers; `nil`: for ever.
   public var patience: Duration? = .seconds(10)
@@ -11,6 +13,11 @@ public struct ClientSettings: Sendable {
   /// A WebSocket ping goes out after this much silence, and must be answered within `pingTimeout`.
   public var pingInterval: Duration = .seconds(10)
   public var pingTimeout: Duration = .seconds(10)
+
+  /// How the coordinator of a `wss` address is verified; `nil`: by the system's authorities.
+  public var tls: TLSClientContext?
+  /// What to prove to the coordinator; never sent.
+  public var apiKey: APIKey?
 
   public init() {}
 }

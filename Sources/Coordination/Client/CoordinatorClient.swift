@@ -1,3 +1,4 @@
+import Authentication
 public import CoordinationCore
 import Primitives
 public import Reactor
@@ -28,6 +29,7 @@ public final class CoordinatorClient {
   public let loop: EventLoop
   private let settings: ClientSettings
   private let url: WebSocketURL
+  private let signer: UpgradeSigner?
   private var link: ClientLink?
   private var isOpen = false
   private var openedAt = Instant.zero
@@ -52,6 +54,7 @@ public final class CoordinatorClient {
   public init(_ settings: ClientSettings, on loop: EventLoop) throws(AddressError) {
     url = try Self.url(settings.coordinator)
     self.settings = settings
+    signer = settings.apiKey.map(UpgradeSigner.init)
     self.loop = loop
     backoff = Backoff(settings.backoff)
     outageBegan = loop.now
@@ -64,17 +67,17 @@ public final class CoordinatorClient {
     public let address: String
     public let problem: String
     public var description: String {
-      "the coordinator's address \(address) is wrong: \(problem); expected ws://HOST:PORT"
+      "the coordinator's address \(address) is wrong: \(problem); expected ws://HOST:PORT or wss://HOST:PORT"
     }
   }
 
-  /// Throws unless `address` is of the form `ws://HOST:PORT`.
+  /// Throws unless `address` is of the form `ws://HOST:PORT` or `wss://HOST:PORT`.
   public static func checkAddress(_ address: String) throws(AddressError) { _ = try url(address) }
 
   private static func url(_ address: String) throws(AddressError) -> WebSocketURL {
     do {
       let base = try WebSocketURL(address)
-      return try WebSocketURL(host: base.host, port: base.port, target: Protocols.clientPath)
+      return try WebSocketURL(host: base.host, port: base.port, target: Protocols.clientPath, isSecure: base.isSecure)
     } catch { throw AddressError(address: address, problem: "\(error)") }
   }
 
@@ -159,9 +162,15 @@ public final class CoordinatorClient {
       opened: { [weak self] in self?.opened($0) }, received: { [weak self] in self?.received($0, $1) },
       closed: { [weak self] in self?.lost($0, "\($1)", retryAfter: $1.retryAfter) })
     self.link = link
-    WebSocketClient.connect(to: url, on: loop, configuration: configuration, delegate: link) { [weak self, weak link] in
+    WebSocketClient.connect(
+      to: url, on: loop, configuration: configuration, tls: settings.tls,
+      headers: signer?.headers(target: url.target, subprotocols: configuration.subprotocols) ?? [:], delegate: link
+    ) { [weak self, weak link] in
       guard let self, let link, self.link === link, case .failure(let error) = $0 else { return }
-      if let cause = error.permanentCause {
+      if let cause = error.admissionProblem(hasKey: self.signer != nil) {
+        self.onConnectionChange?(cause)
+        self.fail(.notAdmitted(address: self.settings.coordinator, cause: cause))
+      } else if let cause = error.permanentCause {
         self.onConnectionChange?(cause)
         self.fail(.notACoordinator(address: self.settings.coordinator, cause: cause))
       } else {
@@ -172,6 +181,12 @@ public final class CoordinatorClient {
 
   private func opened(_ link: ClientLink) {
     guard self.link === link else { return link.leave() }
+    guard signer == nil || signer?.secret(answered: link.answer) != nil else {
+      return fail(
+        .notAdmitted(
+          address: settings.coordinator,
+          cause: "it asks for no API key, so it is not the coordinator that this key is for"))
+    }
     guard link.speaksClientProtocol else {
       return fail(.notACoordinator(address: settings.coordinator, cause: "it does not speak \(Protocols.client)"))
     }
@@ -284,6 +299,8 @@ private final class ClientLink: WebSocketDelegate {
     self.received = received
     self.closed = closed
   }
+
+  var answer: HTTPHeaders { socket?.responseHeaders ?? [:] }
 
   var speaksClientProtocol: Bool { socket?.subprotocol == Protocols.client }
 

@@ -1,3 +1,4 @@
+import Authentication
 import CoordinationCore
 import Storage
 import WebSocket
@@ -14,6 +15,8 @@ final class ClientSocket: WebSocketDelegate {
   private static let maxQueuedBytes = 4 << 20
 
   let number: UInt64
+  /// With which key it came; `nil` while nobody needs one.
+  let identity: Identity?
   private let runtime: CoordinatorRuntime
   private var socket: WebSocketConnection?
   /// The number of this client's watch among the runtime's observers.
@@ -26,8 +29,9 @@ final class ClientSocket: WebSocketDelegate {
   /// More waits for it than it has read.
   private var isCongested = false
 
-  init(number: UInt64, runtime: CoordinatorRuntime) {
+  init(number: UInt64, identity: Identity?, runtime: CoordinatorRuntime) {
     self.number = number
+    self.identity = identity
     self.runtime = runtime
   }
 
@@ -128,6 +132,10 @@ final class ClientSocket: WebSocketDelegate {
   // MARK: Requests
 
   private func handle(_ request: Message, _ id: JSONValue) throws(MessageError) {
+    guard Self.access(of: request.kind.name).isGranted(to: identity?.roles ?? [.admin]) else {
+      return fail(
+        id, "forbidden", "the key \(identity?.name ?? "") may see tasks and workers, and not \(request.kind.name)")
+    }
     switch request.kind.name {
     case "submit": try submit(request.reader, id)
     case "list_tasks":
@@ -157,6 +165,13 @@ final class ClientSocket: WebSocketDelegate {
     case "checkpoint_task": control(.checkpoint(try request.reader.taskID()), id)
     case "watch": try startWatching(request.reader, id)
     default: fail(id, "bad_request", "unknown request type \(request.kind)")
+    }
+  }
+
+  private static func access(of request: String) -> Access {
+    switch request {
+    case "submit", "cancel_task", "pause_task", "resume_task", "checkpoint_task": .change
+    default: .read
     }
   }
 

@@ -1,3 +1,4 @@
+public import Authentication
 public import CoordinationCore
 public import History
 import Primitives
@@ -21,7 +22,10 @@ public struct CoordinatorSettings: Sendable {
   /// A WebSocket ping goes out after this much silence, and must be answered within `pingTimeout`.
   public var pingInterval: Duration = .seconds(30)
   public var pingTimeout: Duration = .seconds(10)
+  /// TLS on every connection; `nil`: none. Its certificate may be reloaded at any time.
+  public var tls: TLSServerContext?
   public var admission = AdmissionSettings()
+  public var security = SecuritySettings()
 
   public init() {}
 }
@@ -54,6 +58,7 @@ public final class CoordinatorRuntime {
   private var closing: SpreadClosing?
   private var pendingWriteBytes = 0
 
+  private let upgradeGuard: UpgradeGuard
   private var workers: [ConnectionID: WorkerSocket] = [:]
   private var clients: [UInt64: ClientSocket] = [:]
   private var lastConnection: UInt64 = 0
@@ -105,6 +110,7 @@ public final class CoordinatorRuntime {
 
   private init(_ settings: CoordinatorSettings, core: CoordinatorCore, store: any TaskStore, on loop: EventLoop) {
     self.settings = settings
+    upgradeGuard = UpgradeGuard(settings.security, log: settings.log)
     self.core = core
     self.store = store
     self.loop = loop
@@ -120,6 +126,13 @@ public final class CoordinatorRuntime {
         guard let address = addresses.first else {
           throw SystemError(call: "getaddrinfo", subject: host, code: 0, detail: "no address")
         }
+        if let problem = ListeningRule.problem(
+          host: host, isLoopback: address.isLoopback, hasTLS: settings.tls != nil,
+          hasKeys: settings.security.keys != nil, isInsecure: settings.security.isInsecure)
+        {
+          store.close {}
+          return ready(.failure(.address(problem)))
+        }
         var configuration = WebSocketConfiguration()
         configuration.maxMessageBytes = Protocols.maxMessageBytes
         configuration.maxFrameBytes = Protocols.maxMessageBytes
@@ -131,7 +144,8 @@ public final class CoordinatorRuntime {
         // A herd or a crowd of drip feeders must not make the kernel drop an honest client's first packet.
         options.backlog = 4_096
         server = try WebSocketServer.listen(
-          at: address, on: loop, configuration: configuration, options: options, limits: gatekeeper.limits
+          at: address, on: loop, configuration: configuration, options: options, tls: settings.tls,
+          limits: gatekeeper.limits
         ) { [weak self] request in
           self?.decide(request) ?? .reject(status: 503, message: "the coordinator is shutting down")
         }
@@ -149,10 +163,10 @@ public final class CoordinatorRuntime {
   /// Where it listens.
   public var address: SocketAddress { server?.localAddress ?? .loopback() }
 
-  /// `ws://HOST:PORT`, as workers and clients are told it.
+  /// `ws://HOST:PORT`, or `wss://HOST:PORT`, as workers and clients are told it.
   public var url: String {
     let host = address.host
-    return "ws://\(host.contains(":") ? "[\(host)]" : host):\(address.port ?? 0)"
+    return "\(settings.tls == nil ? "ws" : "wss")://\(host.contains(":") ? "[\(host)]" : host):\(address.port ?? 0)"
   }
 
   /// Whether it is about to end: nobody is let in any more, and nothing is given out. Ready for no work, and yet alive.
@@ -333,21 +347,29 @@ public final class CoordinatorRuntime {
   private func decide(_ request: UpgradeRequest) -> UpgradeDecision {
     guard !hasStopped else { return .reject(status: 503, message: "the coordinator is shutting down") }
     if let refusal = gatekeeper.refusal(of: request, server: server, at: loop.now) { return refusal }
+    let endpoint = Endpoint(target: request.target)
+    switch upgradeGuard.judge(request.handshake, from: request.remoteAddress, for: endpoint.access, at: loop.now) {
+    case .admitted(let pass): return admit(request, to: endpoint, pass)
+    case .refused(let rejection): return .reject(rejection)
+    }
+  }
+
+  private func admit(_ request: UpgradeRequest, to endpoint: Endpoint, _ pass: UpgradeGuard.Pass) -> UpgradeDecision {
     let offersSession = request.offeredSubprotocols.contains(Protocols.session)
-    switch Endpoint(target: request.target) {
-    case .worker(let id): return accept(id, offersSession ? .session : .legacy)
+    switch endpoint {
+    case .worker(let id): return accept(id, offersSession ? .session : .legacy, pass)
     case .anonymousWorker:
       let suffix = String(UInt32.random(in: .min ... .max), radix: 16)
       let name = "worker-" + String(repeating: "0", count: 8 - suffix.count) + suffix
       guard let id = try? WorkerID(name) else { return .reject(status: 500, message: "no name could be made up") }
-      return accept(id, .legacy)
+      return accept(id, .legacy, pass)
     case .client:
       gatekeeper.admit(.client, at: loop.now)
       lastConnection += 1
-      let client = ClientSocket(number: lastConnection, runtime: self)
+      let client = ClientSocket(number: lastConnection, identity: pass.identity, runtime: self)
       clients[client.number] = client
       let chosen = request.offeredSubprotocols.contains(Protocols.client) ? Protocols.client : nil
-      return .accept(subprotocol: chosen, delegate: client)
+      return .accept(subprotocol: chosen, headers: pass.headers, delegate: client)
     case .badWorkerID(let problem): return .reject(status: 400, message: problem)
     case .unknown:
       let text =
@@ -357,7 +379,7 @@ public final class CoordinatorRuntime {
     }
   }
 
-  private func accept(_ id: WorkerID, _ mode: ConnectionMode) -> UpgradeDecision {
+  private func accept(_ id: WorkerID, _ mode: ConnectionMode, _ pass: UpgradeGuard.Pass) -> UpgradeDecision {
     if mode == .legacy, id.text.contains("{"), !knowsLegacyName {
       knowsLegacyName = true
       settings.log(
@@ -365,14 +387,28 @@ public final class CoordinatorRuntime {
     }
     gatekeeper.admit(.worker, at: loop.now)
     lastConnection += 1
-    let socket = WorkerSocket(ConnectionID(lastConnection), workerID: id, mode: mode, runtime: self)
-    return .accept(subprotocol: mode == .session ? Protocols.session : nil, delegate: socket)
+    let socket = WorkerSocket(ConnectionID(lastConnection), workerID: id, mode: mode, pass, runtime: self)
+    return .accept(
+      subprotocol: mode == .session ? Protocols.session : nil, headers: pass.headers, delegate: socket)
+  }
+
+  /// Lets in by other keys from now on. Whoever came with one that is not there any more is sent away; nobody else notices.
+  public func replace(keys: KeyRing) {
+    upgradeGuard.replace(keys: keys)
+    let text = "the key was withdrawn"
+    for (_, socket) in workers.sorted(by: { $0.key.number < $1.key.number })
+    where !upgradeGuard.stillKnows(socket.identity) {
+      socket.close(1008, text)
+    }
+    for (_, client) in clients.sorted(by: { $0.key < $1.key }) where !upgradeGuard.stillKnows(client.identity) {
+      client.close(1008, text)
+    }
   }
 
   func opened(_ socket: WorkerSocket, from address: String) {
     workers[socket.id] = socket
     if isHeldBack { socket.holdBack(true) }
-    feed(.connected(socket.id, socket.workerID, socket.mode, remoteAddress: address))
+    feed(.connected(socket.id, socket.workerID, socket.mode, remoteAddress: address, security: socket.security))
   }
 
   /// Somebody sent so much, which may have to wait for the store.

@@ -1,3 +1,4 @@
+import Authentication
 import CoordinationCore
 
 /// What a request's target asks for.
@@ -8,6 +9,14 @@ enum Endpoint: Equatable {
   case client
   case badWorkerID(String)
   case unknown
+
+  /// What whoever asks for it must be allowed to. Those who ask for nothing that there is are not told so for free.
+  var access: Access {
+    switch self {
+    case .worker, .anonymousWorker, .badWorkerID: .work
+    case .client, .unknown: .read
+    }
+  }
 
   init(target: String) {
     var path = String(target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false).first ?? "")

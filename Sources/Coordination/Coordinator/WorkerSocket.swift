@@ -1,3 +1,4 @@
+import Authentication
 import CoordinationCore
 import WebSocket
 import WebSocketCore
@@ -7,13 +8,26 @@ final class WorkerSocket: WebSocketDelegate {
   let id: ConnectionID
   let workerID: WorkerID
   let mode: ConnectionMode
+  /// With which key it came; `nil` while nobody needs one.
+  let identity: Identity?
+  /// What its messages must carry.
+  let security: LinkSecurity
   private let runtime: CoordinatorRuntime
   private var socket: WebSocketConnection?
 
-  init(_ id: ConnectionID, workerID: WorkerID, mode: ConnectionMode, runtime: CoordinatorRuntime) {
+  init(
+    _ id: ConnectionID, workerID: WorkerID, mode: ConnectionMode, _ pass: UpgradeGuard.Pass, runtime: CoordinatorRuntime
+  ) {
     self.id = id
     self.workerID = workerID
     self.mode = mode
+    identity = pass.identity
+    // The reference's workers have no codes of ours, whatever they proved; ours have none of the reference's.
+    security =
+      switch pass.security {
+      case .signed where mode == .legacy, .signedAsReference where mode == .session: .open
+      case let security: security
+      }
     self.runtime = runtime
   }
 

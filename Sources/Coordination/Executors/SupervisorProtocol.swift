@@ -141,6 +141,9 @@ enum CommandVariable {
   /// Always set; the file exists only when there is a checkpoint to go on from, and then holds its JSON text.
   static let checkpointFile = "LIFELINE_CHECKPOINT_FILE"
 
+  /// Secrets of the worker's that it may have been given in its environment.
+  static let withheld = ["LIFELINE_API_KEY", "LIFELINE_API_KEY_FILE", "LIFELINE_TLS_KEY"]
+
   /// What `controlDescriptor` says.
   static let controlDescriptorNumber: Int32 = 3
 }

@@ -1,3 +1,4 @@
+import Authentication
 public import CoordinationCore
 import History
 import Primitives
@@ -15,6 +16,7 @@ public final class WorkerRuntime {
   private let url: WebSocketURL
   private let core: WorkerCore
   private var bootID: String { core.configuration.bootID }
+  private let signer: UpgradeSigner?
   private let executors: [any TaskExecutor]
   private let executorOfKind: [String: any TaskExecutor]
   private let outbox: OutboxWriter?
@@ -46,7 +48,7 @@ public final class WorkerRuntime {
     let url: WebSocketURL
     do {
       let base = try WebSocketURL(settings.coordinator)
-      url = try WebSocketURL(host: base.host, port: base.port, target: path)
+      url = try WebSocketURL(host: base.host, port: base.port, target: path, isSecure: base.isSecure)
     } catch { throw .coordinator("the coordinator's address \(settings.coordinator) is wrong: \(error)") }
     var kinds: [String: any TaskExecutor] = [:]
     for executor in executors {
@@ -86,6 +88,7 @@ public final class WorkerRuntime {
     workerID = id
     self.settings = settings
     self.url = url
+    signer = settings.apiKey.map(UpgradeSigner.init)
     self.executors = executors
     executorOfKind = kinds
     self.outbox = outbox
@@ -230,22 +233,45 @@ public final class WorkerRuntime {
     configuration.handshakeTimeout = min(configuration.handshakeTimeout, settings.heartbeatTimeout)
     configuration.subprotocols = settings.offersSession ? [Protocols.session] : []
     let link = WorkerLinkSocket(
-      opened: { [weak self] in self?.opened($0, $1) },
+      opened: { [weak self] in self?.opened($0, $1, $2) },
       received: { [weak self] in self?.received($0, $1) },
       congested: { [weak self] in self?.congested($0, $1) },
       closed: { [weak self] in self?.closed($0, "\($1)", retryAfter: $1.retryAfter) })
     socket = link
     isCongested = false
-    WebSocketClient.connect(to: url, on: loop, configuration: configuration, delegate: link) { [weak self, weak link] in
+    WebSocketClient.connect(
+      to: url, on: loop, configuration: configuration, tls: settings.tls, headers: credentials, delegate: link
+    ) { [weak self, weak link] in
       guard let self, let link, case .failure(let error) = $0, self.socket === link else { return }
       self.socket = nil
-      self.feed(.connectFailed("\(error)", retryAfter: error.retryAfter))
+      let problem = error.admissionProblem(hasKey: self.signer != nil)
+      // A key may be about to be added, and a certificate to be renewed; until then this only costs both sides.
+      let patience = problem.map { _ in min(self.settings.maxReconnectDelay, Self.admissionRetry) }
+      self.feed(.connectFailed(problem ?? "\(error)", retryAfter: error.retryAfter ?? patience))
     }
   }
 
-  private func opened(_ link: WorkerLinkSocket, _ mode: ConnectionMode) {
+  private static let admissionRetry: Duration = .seconds(10)
+
+  private var credentials: HTTPHeaders {
+    guard let signer else { return [:] }
+    return settings.offersSession
+      ? signer.headers(target: url.target, subprotocols: [Protocols.session]) : signer.legacyHeaders()
+  }
+
+  private func opened(_ link: WorkerLinkSocket, _ mode: ConnectionMode, _ answer: HTTPHeaders) {
     guard socket === link else { return link.leave(1000, "no longer wanted") }
-    feed(.connected(mode))
+    guard let signer, settings.offersSession else { return feed(.connected(mode)) }
+    // Whoever cannot sign may be anybody: nothing of what runs here is told, and nothing run for it.
+    guard mode == .session, let secret = signer.secret(answered: answer) else {
+      socket = nil
+      link.leave(1008, "this worker has an API key, and the coordinator did not prove to know it")
+      let text =
+        "whoever answers at \(settings.coordinator) asks for no API key, so it is not the coordinator that this worker's "
+        + "key is for; give the coordinator its keys, or the worker none"
+      return feed(.connectFailed(text, retryAfter: nil))
+    }
+    feed(.connected(mode, channel: secret))
   }
 
   private func received(_ link: WorkerLinkSocket, _ bytes: [UInt8]) {
@@ -334,14 +360,14 @@ public final class WorkerRuntime {
 
 /// One connection to the coordinator.
 final class WorkerLinkSocket: WebSocketDelegate {
-  private let opened: (WorkerLinkSocket, ConnectionMode) -> Void
+  private let opened: (WorkerLinkSocket, ConnectionMode, HTTPHeaders) -> Void
   private let received: (WorkerLinkSocket, [UInt8]) -> Void
   private let congested: (WorkerLinkSocket, Bool) -> Void
   private let closed: (WorkerLinkSocket, CloseReason) -> Void
   private var socket: WebSocketConnection?
 
   init(
-    opened: @escaping (WorkerLinkSocket, ConnectionMode) -> Void,
+    opened: @escaping (WorkerLinkSocket, ConnectionMode, HTTPHeaders) -> Void,
     received: @escaping (WorkerLinkSocket, [UInt8]) -> Void, congested: @escaping (WorkerLinkSocket, Bool) -> Void,
     closed: @escaping (WorkerLinkSocket, CloseReason) -> Void
   ) {
@@ -353,7 +379,7 @@ final class WorkerLinkSocket: WebSocketDelegate {
 
   func webSocketDidOpen(_ socket: WebSocketConnection) {
     self.socket = socket
-    opened(self, socket.subprotocol == Protocols.session ? .session : .legacy)
+    opened(self, socket.subprotocol == Protocols.session ? .session : .legacy, socket.responseHeaders)
   }
 
   func webSocket(_ socket: WebSocketConnection, didReceive message: RawSpan, kind: WebSocketCore.MessageKind) {

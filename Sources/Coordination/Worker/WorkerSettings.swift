@@ -1,11 +1,13 @@
+public import Authentication
 public import CoordinationCore
 public import History
+public import Reactor
 
 /// What a worker is started with. Names and defaults are the reference's where it has them.
 public struct WorkerSettings: Sendable {
   /// 1 to 128 of the characters `A–Z a–z 0–9 . _ : @ { } -`; `nil` makes one up for this run.
   public var workerID: String?
-  /// `ws://HOST:PORT`.
+  /// `ws://HOST:PORT`, or `wss://HOST:PORT` with TLS.
   public var coordinator = "ws://localhost:\(Protocols.defaultPort)"
   /// How many tasks run at once.
   public var slots = 1
@@ -28,6 +30,12 @@ public struct WorkerSettings: Sendable {
   public var simulateDisconnect: Duration?
   /// Offers `lifeline.v1`; without it the worker speaks the reference's protocol.
   public var offersSession = true
+  /// How the coordinator of a `wss` address is verified; `nil`: by the system's authorities. Workers of one process share
+  /// one, and with it the sessions that make reconnecting cheap.
+  public var tls: TLSClientContext?
+  /// What to prove to the coordinator, which must prove to know it too; `nil`: nothing. Never sent, except to a coordinator
+  /// that speaks the reference's protocol, where `offersSession` is false.
+  public var apiKey: APIKey?
   public var log: @Sendable (LogEntry) -> Void = { _ in }
   /// Called on the worker's loop with everything that a history must know, before the coordinator can hear of it.
   public var record: (@Sendable (HistoryEvent) -> Void)?

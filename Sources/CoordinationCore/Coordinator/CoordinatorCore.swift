@@ -19,6 +19,8 @@ public final class CoordinatorCore {
   private var registry: HandlerRegistry
   var book: TaskBook
   var workers: [WorkerID: WorkerEntry] = [:]
+  /// What is counted, but for the tasks.
+  var counted = CoordinatorStatistics()
   private var links: [ConnectionID: WorkerLink] = [:]
   private var rotation = WorkerRotation()
   private var random: any RandomNumberGenerator
@@ -132,7 +134,8 @@ public final class CoordinatorCore {
     self.wall = wall
     swap(&self.effects, &effects)
     switch event {
-    case .connected(let id, let worker, let mode, let address): connected(id, worker, mode, address)
+    case .connected(let id, let worker, let mode, let address, let security):
+      connected(id, worker, mode, address, security)
     case .received(let id, let bytes): received(id, bytes)
     case .disconnected(let id): disconnected(id)
     case .congested(let id, let isCongested): congested(id, isCongested)
@@ -149,9 +152,11 @@ public final class CoordinatorCore {
 
   // MARK: Connections
 
-  private func connected(_ id: ConnectionID, _ workerID: WorkerID, _ mode: ConnectionMode, _ address: String) {
+  private func connected(
+    _ id: ConnectionID, _ workerID: WorkerID, _ mode: ConnectionMode, _ address: String, _ security: LinkSecurity
+  ) {
     let link = WorkerLink(
-      id, workerID: workerID, mode: mode, openedAt: now, since: wall, remoteAddress: address)
+      id, workerID: workerID, mode: mode, openedAt: now, since: wall, remoteAddress: address, security: security)
     links[id] = link
     sendPlain(Message(.welcome, ["worker_id": .string(workerID.text)]), over: link)
   }
@@ -161,8 +166,9 @@ public final class CoordinatorCore {
     guard let link = links[id] else { return }
     let message: Message
     do {
-      message = try Envelope.open(bytes, mode: link.mode)
+      message = try open(bytes, of: link)
     } catch {
+      counted.count(MessageRefusal(error))
       log(.warning, "message refused", ["connection": "\(id)", "worker": link.workerID.text, "problem": "\(error)"])
       sendPlain(Message(.error, ["message": .string("message refused: \(error)")]), over: link)
       // In a session the bytes were sealed by our own kind: they changed on the way, and what they said is replayed.
@@ -174,6 +180,7 @@ public final class CoordinatorCore {
     worker?.lastHeard = now
     if link.mode == .session {
       guard message.kind == .registration || worker != nil else {
+        counted.count(.unregistered)
         return close(link, SessionCloseCode.brokenSession, "\(message.kind) before registration")
       }
       if let worker, !accept(message, from: worker, over: link) || !reads(worker, gap, link) { return }
@@ -181,11 +188,19 @@ public final class CoordinatorCore {
     dispatch(message, from: link)
   }
 
+  private func open(_ bytes: [UInt8], of link: WorkerLink) throws(MessageError) -> Message {
+    guard link.mode == .legacy else { return try Envelope.open(bytes, mode: .session, link.authenticator) }
+    let text = try LegacyText.unwrapped(bytes, limit: Protocols.maxMessageBytes)
+    if let digest = link.legacyDigest { try LegacyText.verify(text, digest: digest) }
+    return try Envelope.open(text, mode: .legacy)
+  }
+
   /// The session's bookkeeping.
   /// - Returns: whether the message is to be handled.
   private func accept(_ message: Message, from worker: WorkerEntry, over link: WorkerLink) -> Bool {
     if let acknowledgement = message.acknowledgement {
       guard worker.session?.outbox.acknowledge(upTo: acknowledgement) == true else {
+        counted.count(.sequence)
         close(link, SessionCloseCode.brokenSession, "acknowledges \(acknowledgement), which was never sent")
         return false
       }
@@ -201,12 +216,15 @@ public final class CoordinatorCore {
       }
       return true
     case .duplicate:
+      counted.duplicates += 1
       owe(worker)
       return false
     case .gap(let expected):
+      counted.count(.sequence)
       close(link, SessionCloseCode.brokenSession, "message \(sequence) where \(expected) was due")
       return false
     case nil:
+      counted.count(.sequence)
       close(link, SessionCloseCode.brokenSession, "a numbered message without a session")
       return false
     }
@@ -239,10 +257,12 @@ public final class CoordinatorCore {
     let context = HandlerContext(core: self, link: link)
     do {
       if try registry.handle(message, in: context) { return }
+      counted.unknownMessages += 1
       workers[link.workerID]?.unknownMessages += 1
       context.log(.warning, "unknown message type", ["type": message.kind.name])
       context.reply(.error, ["message": .string("unknown message type \(message.kind)")])
     } catch {
+      counted.count(.rejected)
       context.log(.warning, "message refused", ["type": message.kind.name, "problem": "\(error)"])
       context.reply(.error, ["message": .string("\(message.kind): \(error)")])
     }
@@ -284,10 +304,13 @@ public final class CoordinatorCore {
       effects.append(.send(link.connection, message.body))
     case .session:
       let worker = workers[link.workerID]
-      if link.isRegistered, let bytes = worker?.session?.seal(message.body, sequence: nil) {
+      if link.isRegistered, let bytes = worker?.session?.seal(message.body, sequence: nil, link.authenticator) {
         effects.append(.send(link.connection, bytes))
       } else {
-        effects.append(.send(link.connection, Envelope.seal(message.body, sequence: nil, acknowledgement: 0)))
+        effects.append(
+          .send(
+            link.connection,
+            Envelope.seal(message.body, sequence: nil, acknowledgement: 0, link.authenticator)))
       }
     }
   }
@@ -306,7 +329,7 @@ public final class CoordinatorCore {
       return
     }
     guard let entry = worker.session?.outbox.append(message.body), let link = worker.link, link.isRegistered,
-      let bytes = worker.session?.seal(entry.body, sequence: entry.sequence)
+      let bytes = worker.session?.seal(entry.body, sequence: entry.sequence, link.authenticator)
     else { return }
     effects.append(.send(link.connection, bytes))
   }
@@ -576,6 +599,7 @@ public final class CoordinatorCore {
         letGo(of: worker, reason: reason)
       }
       worker.absence = nil
+      counted.workersLost += 1
       promise(.workerLost(worker.id))
     }
     if spared > 0 {
@@ -636,6 +660,7 @@ public final class CoordinatorCore {
   /// The connection becomes the worker's own; an older one is told why it ends.
   func attach(_ link: WorkerLink, to worker: WorkerEntry) {
     if let old = worker.link, old !== link {
+      counted.takeovers += 1
       worker.link = nil
       close(old, SessionCloseCode.takenOver, "a newer connection of worker \(worker.id) took over")
     }
@@ -651,13 +676,15 @@ public final class CoordinatorCore {
     } else {
       worker.detector = nil
     }
+    worker.lastHeartbeat = nil
     worker.registrations += 1
+    if worker.registrations > 1 { counted.reconnections += 1 }
   }
 
   /// Sends again what the worker has not acknowledged.
   func replay(to worker: WorkerEntry) {
     guard let link = worker.link else { return }
-    for bytes in worker.session?.replay() ?? [] { effects.append(.send(link.connection, bytes)) }
+    for bytes in worker.session?.replay(link.authenticator) ?? [] { effects.append(.send(link.connection, bytes)) }
   }
 
   // MARK: Requests

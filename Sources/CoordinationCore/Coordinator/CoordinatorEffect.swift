@@ -108,7 +108,7 @@ public enum CoordinatorTrace: Equatable, Sendable {
 /// What happens to the core.
 public enum CoordinatorEvent: Equatable, Sendable {
   /// A worker's upgrade is done.
-  case connected(ConnectionID, WorkerID, ConnectionMode, remoteAddress: String)
+  case connected(ConnectionID, WorkerID, ConnectionMode, remoteAddress: String, security: LinkSecurity = .open)
   /// A text message, already known to be UTF-8.
   case received(ConnectionID, [UInt8])
   case disconnected(ConnectionID)

@@ -77,6 +77,7 @@ public enum AttemptVerdict: Equatable, Sendable {
 struct TaskBook {
   private(set) var tasks: [TaskID: LiveTask] = [:]
   private(set) var ready = ReadyQueue()
+  var statistics = TaskStatistics()
   /// What the store must be told; taken by whoever cuts the batch.
   var writes: [StoreWrite] = []
   /// Tasks that changed since this was last taken, each as it then was, for whoever watches.
@@ -95,6 +96,7 @@ struct TaskBook {
   mutating func restore(_ unfinished: UnfinishedTask) {
     let task = LiveTask(unfinished.task, checkpoint: unfinished.checkpoint, attempt: unfinished.attempt)
     tasks[task.id] = task
+    statistics.entered(task.state.status, task.specification.priority)
     if task.state.status == .queued { enqueue(task, atFront: false) }
   }
 
@@ -105,6 +107,8 @@ struct TaskBook {
     guard tasks[id] == nil else { return false }
     let task = LiveTask(TaskRecord(id: id, specification: specification, submittedAt: wall))
     tasks[id] = task
+    statistics.submitted += 1
+    statistics.entered(.queued, specification.priority)
     writes.append(.submit(task.record))
     changes.append(task.record)
     enqueue(task, atFront: false)
@@ -126,7 +130,9 @@ struct TaskBook {
 
   mutating func assign(_ task: LiveTask, to worker: WorkerID, wall: WallTime) {
     precondition(task.state.status == .queued, "only a queued task can be assigned")
-    task.state.status = .assigned
+    statistics.attempts += 1
+    statistics.queueWait.record(task.attempt?.endedAt ?? task.submittedAt, to: wall)
+    move(task, to: .assigned)
     task.state.attempt += 1
     task.state.workerID = worker
     task.state.progress = task.state.attempt == 1 ? nil : task.state.progress
@@ -141,6 +147,7 @@ struct TaskBook {
   mutating func lose(_ task: LiveTask, reason: String, wall: WallTime) {
     guard task.state.status.isHeld else { return }
     end(attemptOf: task, .lost, exitCode: nil, reason: reason, wall: wall)
+    statistics.lostAttempts += 1
     task.state.lostAttempts += 1
     if task.state.isCancelRequested {
       finish(task, .cancelled, reason: "cancelled; its worker was lost meanwhile (\(reason))", wall: wall)
@@ -183,7 +190,7 @@ struct TaskBook {
     guard task.state.status == .assigned else {
       return task.state.status == .queued ? .stale(newestAttempt: attempt) : .repeated
     }
-    task.state.status = .running
+    move(task, to: .running)
     if task.state.startedAt == nil { task.state.startedAt = wall }
     note(task)
     return .accepted
@@ -195,7 +202,7 @@ struct TaskBook {
     guard task.state.status.isHeld else { return .stale(newestAttempt: attempt) }
     let status: TaskStatus = paused ? .paused : .running
     guard task.state.status != status else { return .repeated }
-    task.state.status = status
+    move(task, to: status)
     note(task)
     return .accepted
   }
@@ -214,6 +221,7 @@ struct TaskBook {
     guard standing == .accepted, let task = tasks[checkpoint.taskID] else { return standing }
     if let newest = task.checkpoint?.key, checkpoint.key <= newest { return .repeated }
     task.checkpoint = checkpoint
+    statistics.checkpoints += 1
     writes.append(.checkpoint(checkpoint, keep: checkpointsKept))
     return .accepted
   }
@@ -246,6 +254,7 @@ struct TaskBook {
       if task.state.isCancelRequested {
         finish(task, .cancelled, reason: "cancelled on request", wall: wall)
       } else if task.state.failedAttempts <= task.specification.retries {
+        statistics.retries += 1
         if task.state.status == .queued { note(task) } else { requeue(task) }
       } else {
         finish(task, .failed, reason: reason, wall: wall)
@@ -257,7 +266,8 @@ struct TaskBook {
   /// A worker kept an attempt that this coordinator had taken back and not given to anyone else: it may go on.
   mutating func readopt(_ task: LiveTask, wall: WallTime) {
     precondition(task.state.status == .queued && task.attempt?.outcome == .lost)
-    task.state.status = .running
+    move(task, to: .running)
+    statistics.readoptedAttempts += 1
     task.state.lostAttempts -= 1
     task.attempt?.outcome = .running
     task.attempt?.reason = ""
@@ -308,7 +318,7 @@ struct TaskBook {
 
   /// Back in line, ahead of what was never started: it has waited once already.
   private mutating func requeue(_ task: LiveTask) {
-    task.state.status = .queued
+    move(task, to: .queued)
     enqueue(task, atFront: true)
     note(task)
   }
@@ -321,12 +331,13 @@ struct TaskBook {
     attempt.exitCode = exitCode
     attempt.reason = reason
     attempt.endedAt = wall
+    if outcome != .lost { statistics.runTime.record(attempt.startedAt, to: wall) }
     task.attempt = attempt
     writes.append(.attempt(attempt))
   }
 
   private mutating func finish(_ task: LiveTask, _ status: TaskStatus, reason: String?, wall: WallTime) {
-    task.state.status = status
+    move(task, to: status)
     task.state.reason = reason
     task.state.finishedAt = wall
     if status == .completed { task.state.progress = 1 }
@@ -335,9 +346,23 @@ struct TaskBook {
     ended.insert(task.id)
   }
 
+  private mutating func move(_ task: LiveTask, to status: TaskStatus) {
+    statistics.left(task.state.status, task.specification.priority)
+    task.state.status = status
+    statistics.entered(status, task.specification.priority)
+  }
+
   private mutating func note(_ task: LiveTask, attemptChanged: Bool = false) {
     if attemptChanged, let attempt = task.attempt { writes.append(.attempt(attempt)) }
     writes.append(.update(task.id, task.state))
     changes.append(task.record)
+  }
+}
+
+extension LatencyHistogram {
+  /// Records what lies between two readings of the wall clock, in milliseconds; none where that was set back meanwhile.
+  fileprivate mutating func record(_ start: WallTime, to end: WallTime) {
+    let (span, overflow) = end.milliseconds.subtractingReportingOverflow(start.milliseconds)
+    record(overflow ? 0 : UInt64(clamping: span))
   }
 }

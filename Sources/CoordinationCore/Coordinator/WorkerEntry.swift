@@ -8,11 +8,15 @@ final class WorkerLink {
   let openedAt: Instant
   let since: WallTime
   let remoteAddress: String
+  /// Where both ends have a key.
+  let authenticator: MessageAuthenticator?
+  /// Where the worker signs as the reference does.
+  let legacyDigest: String?
   var isRegistered = false
 
   init(
     _ connection: ConnectionID, workerID: WorkerID, mode: ConnectionMode, openedAt: Instant, since: WallTime,
-    remoteAddress: String
+    remoteAddress: String, security: LinkSecurity
   ) {
     self.connection = connection
     self.workerID = workerID
@@ -20,6 +24,8 @@ final class WorkerLink {
     self.openedAt = openedAt
     self.since = since
     self.remoteAddress = remoteAddress
+    authenticator = security.channel.map { MessageAuthenticator($0, .coordinator) }
+    legacyDigest = security.legacyDigest
   }
 }
 
@@ -47,6 +53,8 @@ final class WorkerEntry {
   var missingFromHeartbeat: [TaskID: Int] = [:]
   var leaseEnds: Instant = .zero
   var lastHeard: Instant = .zero
+  /// When the last heartbeat over this connection came.
+  var lastHeartbeat: Instant?
   /// Set while it has no connection and its session or its tasks are kept for it.
   var absence: Absence?
   /// Knows the rhythm of its heartbeats; legacy workers have none that could be relied on.
@@ -62,7 +70,7 @@ final class WorkerEntry {
   var refusedWrites = 0
   var unknownMessages = 0
   var roundTrip: Duration?
-  var telemetry: JSONObject?
+  var telemetry: WorkerTelemetry?
 
   init(id: WorkerID) {
     self.id = id
@@ -86,19 +94,22 @@ final class WorkerEntry {
     return session?.outbox.hasRoom ?? true
   }
 
+  var state: WorkerSummary.State {
+    if link != nil { isDraining ? .draining : .connected } else { absence != nil ? .disconnected : .lost }
+  }
+
   func summary(at now: Instant) -> WorkerSummary {
-    let state: WorkerSummary.State =
-      if link != nil { isDraining ? .draining : .connected } else { absence != nil ? .disconnected : .lost }
-    return WorkerSummary(
+    WorkerSummary(
       id: id, state: state, mode: link?.mode, sessionID: session?.id, slots: slots, kinds: kinds.sorted(),
       activeTasks: held.sorted(), connectedAt: link?.since, reconnections: max(0, registrations - 1),
-      remoteAddress: link?.remoteAddress, roundTrip: roundTrip, refusedWrites: refusedWrites)
+      remoteAddress: link?.remoteAddress, roundTrip: roundTrip, refusedWrites: refusedWrites,
+      telemetry: telemetry)
   }
 }
 
 /// A worker as users see it.
 public struct WorkerSummary: Equatable, Sendable {
-  public enum State: String, Sendable {
+  public enum State: String, CaseIterable, Sendable {
     case connected, draining
     /// No connection, but its lease runs and it keeps its tasks.
     case disconnected
@@ -121,4 +132,16 @@ public struct WorkerSummary: Equatable, Sendable {
   public let roundTrip: Duration?
   /// Words about attempts that were not its to write any more.
   public let refusedWrites: Int
+  /// What it last said about itself.
+  public let telemetry: WorkerTelemetry?
+}
+
+/// What a worker says about itself every few minutes, and when asked.
+public struct WorkerTelemetry: Equatable, Sendable {
+  public let receivedAt: WallTime
+  /// `metrics`, `queue_status` and `connection_stats`, as far as it sent them.
+  public let fields: JSONObject
+
+  /// The most that is kept of one worker, in bytes of JSON text.
+  static let maxBytes = 16 << 10
 }

@@ -113,6 +113,7 @@ public struct HandlerContext {
   /// Reports a late word from an attempt that may no longer write. The worker is told to stop that attempt.
   public func refuse(_ kind: MessageKind, _ id: TaskID, attempt: Int, _ verdict: AttemptVerdict) {
     entry?.refusedWrites += 1
+    core.counted.refusedWrites += 1
     let reason =
       switch verdict {
       case .stale(let newest):

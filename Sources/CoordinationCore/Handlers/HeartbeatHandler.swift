@@ -8,10 +8,24 @@ public struct HeartbeatHandler: MessageHandler {
 
   public func handle(_ message: Message, in context: HandlerContext) throws(MessageError) {
     switch message.kind {
-    case .telemetry: context.entry?.telemetry = message.fields
+    case .telemetry: try telemetry(message, in: context)
     case .ack: break  // Its envelope said everything.
     default: try heartbeat(message, in: context)
     }
+  }
+
+  private func telemetry(_ message: Message, in context: HandlerContext) throws(MessageError) {
+    var fields = JSONObject()
+    for name in ["metrics", "queue_status", "connection_stats"] {
+      if let object = try message.reader.optionalObject(name) { fields.append(name, .object(object)) }
+    }
+    let bytes = JSONValue.object(fields).text.utf8.count
+    guard bytes <= WorkerTelemetry.maxBytes else {
+      throw .badValue(
+        "metrics", problem: "telemetry of \(bytes) bytes; at most \(WorkerTelemetry.maxBytes) are allowed")
+    }
+    context.core.counted.telemetryReports += 1
+    context.entry?.telemetry = WorkerTelemetry(receivedAt: context.wall, fields: fields)
   }
 
   private func heartbeat(_ message: Message, in context: HandlerContext) throws(MessageError) {
@@ -23,8 +37,12 @@ public struct HeartbeatHandler: MessageHandler {
     }
     context.core.renewLease(of: worker)
     worker.detector?.heartbeat(at: context.now)
+    context.core.counted.heartbeats += 1
+    if let last = worker.lastHeartbeat { context.core.counted.heartbeatGaps.record(context.now - last) }
+    worker.lastHeartbeat = context.now
     if let seconds = try message.reader.optionalNumber("rtt_s"), seconds >= 0, seconds < 3_600 {
       worker.roundTrip = .seconds(seconds)
+      context.core.counted.roundTrips.record(.seconds(seconds))
     }
     worker.isDraining = try message.reader.optionalBool("draining") ?? false
     switch context.mode {

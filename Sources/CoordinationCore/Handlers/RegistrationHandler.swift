@@ -92,6 +92,7 @@ extension HandlerContext {
       worker.unsent = []
       worker.letGo = []
     }
+    core.counted.count(resumed ? .resumed : .opened)
     core.attach(link, to: worker)
     core.renewLease(of: worker)
     guard let session = worker.session else { return }
@@ -123,6 +124,7 @@ extension HandlerContext {
     worker.isDraining = false
     worker.isSynchronised = true
     worker.missingFromHeartbeat = [:]
+    core.counted.count(.legacy)
     core.attach(link, to: worker)
     core.renewLease(of: worker)
     replyNow(.registrationAck, ["worker_id": .string(workerID.text)])

@@ -47,8 +47,9 @@ public struct TaskResumptionHandler: MessageHandler {
     let attempt = try message.reader.integer("attempt", in: 1...Int(Int32.max))
     let number = try message.reader.integer("number", in: 1...Int(Int32.max))
     let data = message.fields["data"] ?? .null
-    try check(data, in: context)
+    let bytes = try check(data, in: context)
     let verdict = context.addCheckpoint(data, id, CheckpointKey(attempt: attempt, number: number))
+    if verdict == .accepted { context.countCheckpoint(bytes: bytes) }
     if !verdict.isAccepted { context.refuse(.checkpoint, id, attempt: attempt, verdict) }
   }
 
@@ -58,13 +59,15 @@ public struct TaskResumptionHandler: MessageHandler {
     }
   }
 
-  private func check(_ data: JSONValue, in context: HandlerContext) throws(MessageError) {
+  /// - Returns: how long it is, in bytes of JSON text.
+  private func check(_ data: JSONValue, in context: HandlerContext) throws(MessageError) -> Int {
     try checkDepth(data, "data")
     let bytes = data.text.utf8.count
     guard bytes <= context.configuration.maxCheckpointBytes else {
       throw .badValue(
         "data", problem: "\(bytes) bytes; at most \(context.configuration.maxCheckpointBytes) are allowed")
     }
+    return bytes
   }
 
   // MARK: Legacy mode
@@ -114,13 +117,14 @@ public struct TaskResumptionHandler: MessageHandler {
     let id = try message.reader.taskID()
     let name = try message.reader.optionalString("checkpoint_id", maxBytes: 256)
     let data = message.fields["data"] ?? .null
-    try check(data, in: context)
+    let bytes = try check(data, in: context)
     if let task = context.task(id) {
       let last = context.newestCheckpoint(of: id)
       let attempt = task.state.attempt
       let number = last?.attempt == attempt ? (last?.number ?? 0) + 1 : 1
       if attempt > 0 {
         let verdict = context.addCheckpoint(data, id, CheckpointKey(attempt: attempt, number: number))
+        if verdict == .accepted { context.countCheckpoint(bytes: bytes) }
         if !verdict.isAccepted { context.refuse(.checkpointData, id, attempt: attempt, verdict) }
       }
     }
@@ -129,6 +133,8 @@ public struct TaskResumptionHandler: MessageHandler {
 }
 
 extension HandlerContext {
+  func countCheckpoint(bytes: Int) { core.book.statistics.checkpointBytes += UInt64(clamping: bytes) }
+
   /// The newest checkpoint of a task that has not ended.
   public func newestCheckpoint(of id: TaskID) -> CheckpointKey? { core.book[id]?.checkpoint?.key }
 }

@@ -1,13 +1,15 @@
 import CZlib
+import Cryptography
 
 /// The session mode's envelope: a body's closing brace gives way to `"seq"`, `"ack"` and last of all `"crc"`, the CRC-32
 /// of every byte before it. A body is encoded once and sealed each time that it is sent, so a replayed message carries
-/// the newest acknowledgement. The checksum finds bytes that changed on the way; it does not keep out a forger.
+/// the newest acknowledgement. The checksum finds bytes that changed on the way; it does not keep out a forger. Where both
+/// ends have a key, `"mac"` stands in its place, the code of a `MessageAuthenticator` in base64url.
 public enum Envelope {
   /// Names that belong to the envelope; a member of a message's own that is called so is left out.
   static func isReserved(_ name: String) -> Bool {
     switch name {
-    case "type", "seq", "ack", "crc": true
+    case "type", "seq", "ack", "crc", "mac": true
     default: false
     }
   }
@@ -16,11 +18,22 @@ public enum Envelope {
   /// `,"crc":"01234567"}`
   private static let checksumLength = 7 + 1 + 8 + 2
 
+  private static let codePrefix = Array(",\"mac\":\"".utf8)
+  /// `,"mac":"…43 digits…"}`
+  private static let codeLength = 8 + MessageAuthenticator.codeLength + 2
+
   /// Wraps `body`, the text of a JSON object with at least one member.
   public static func seal(_ body: [UInt8], sequence: UInt64?, acknowledgement: UInt64) -> [UInt8] {
+    seal(body, sequence: sequence, acknowledgement: acknowledgement, nil)
+  }
+
+  /// - Parameter authenticator: of the connection that the message leaves on, as the next one.
+  static func seal(
+    _ body: [UInt8], sequence: UInt64?, acknowledgement: UInt64, _ authenticator: MessageAuthenticator?
+  ) -> [UInt8] {
     precondition(body.count > 2 && body[body.count - 1] == UInt8(ascii: "}"), "a body is a JSON object with members")
     var bytes: [UInt8] = []
-    bytes.reserveCapacity(body.count + 64)
+    bytes.reserveCapacity(body.count + 112)
     bytes.append(contentsOf: body.dropLast())
     if let sequence {
       bytes.append(contentsOf: ",\"seq\":".utf8)
@@ -30,9 +43,15 @@ public enum Envelope {
       bytes.append(contentsOf: ",\"ack\":".utf8)
       JSONValue.write(Int64(clamping: acknowledgement), into: &bytes)
     }
-    let sum = checksum(bytes, count: bytes.count)
-    bytes.append(contentsOf: checksumPrefix)
-    appendHex(sum, to: &bytes)
+    if let authenticator {
+      let code = authenticator.sign(bytes)
+      bytes.append(contentsOf: codePrefix)
+      Base64Digits.append(code, to: &bytes)
+    } else {
+      let sum = checksum(bytes, count: bytes.count)
+      bytes.append(contentsOf: checksumPrefix)
+      appendHex(sum, to: &bytes)
+    }
     bytes.append(UInt8(ascii: "\""))
     bytes.append(UInt8(ascii: "}"))
     return bytes
@@ -42,7 +61,17 @@ public enum Envelope {
   ///
   /// - Parameter mode: in session mode the checksum is required and verified before anything else is looked at.
   public static func open(_ bytes: [UInt8], mode: ConnectionMode) throws(MessageError) -> Message {
-    if mode == .session { try verify(bytes) }
+    try open(bytes, mode: mode, nil)
+  }
+
+  /// - Parameter authenticator: of the connection that the message came over, if both ends have a key; the code is then
+  ///   required in place of the checksum.
+  static func open(
+    _ bytes: [UInt8], mode: ConnectionMode, _ authenticator: MessageAuthenticator?
+  ) throws(MessageError) -> Message {
+    if mode == .session {
+      if let authenticator { try verify(bytes, authenticator) } else { try verify(bytes) }
+    }
     let value: JSONValue
     do { value = try JSONParser.parse(bytes, validated: true) } catch { throw .notJSON(error) }
     guard let object = value.object else { throw .notAnObject(found: value.typeName) }
@@ -59,7 +88,7 @@ public enum Envelope {
         kind = MessageKind(name)
       case "seq" where mode == .session: sequence = try number(value, "seq")
       case "ack" where mode == .session: acknowledgement = try number(value, "ack")
-      case "crc" where mode == .session: break
+      case "crc" where mode == .session, "mac" where mode == .session: break
       default: fields.append(key, value)
       }
     }
@@ -82,6 +111,14 @@ public enum Envelope {
     let start = covered + checksumPrefix.count
     let sum = checksum(bytes, count: covered)
     for position in 0..<8 where bytes[start + position] != hexDigit(position, of: sum) { throw .badChecksum }
+  }
+
+  private static func verify(_ bytes: [UInt8], _ authenticator: MessageAuthenticator) throws(MessageError) {
+    let covered = bytes.count - codeLength
+    guard covered > 0, bytes[covered..<covered + codePrefix.count].elementsEqual(codePrefix),
+      let code = Base64Digits.digest(bytes, at: covered + codePrefix.count)
+    else { throw .missingField("mac") }
+    guard authenticator.verify(bytes, count: covered, code) else { throw .badCode }
   }
 
   private static func checksum(_ bytes: [UInt8], count: Int) -> UInt32 {

@@ -7,6 +7,8 @@ public enum MessageError: Error, Equatable, CustomStringConvertible {
   case badValue(String, problem: String)
   case unknownField(String, allowed: [String])
   case badChecksum
+  /// The message was altered, left out one before it, or comes from somebody without the key.
+  case badCode
 
   public var description: String {
     switch self {
@@ -17,6 +19,7 @@ public enum MessageError: Error, Equatable, CustomStringConvertible {
     case .badValue(let name, let problem): "the field \(name) is wrong: \(problem)"
     case .unknownField(let name, let allowed): "unknown field \(name); known are \(allowed.joined(separator: ", "))"
     case .badChecksum: "the checksum does not match the bytes"
+    case .badCode: "the message's code (mac) is wrong: it was altered, repeated or forged"
     }
   }
 }

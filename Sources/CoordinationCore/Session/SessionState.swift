@@ -41,13 +41,17 @@ public struct SessionState: Sendable {
   public var owesAcknowledgement: Bool { durable > announced }
 
   /// Wraps a body for the wire with the newest acknowledgement, and remembers that it was told.
-  public mutating func seal(_ body: [UInt8], sequence: UInt64?) -> [UInt8] {
+  public mutating func seal(_ body: [UInt8], sequence: UInt64?) -> [UInt8] { seal(body, sequence: sequence, nil) }
+
+  mutating func seal(_ body: [UInt8], sequence: UInt64?, _ authenticator: MessageAuthenticator?) -> [UInt8] {
     announced = durable
-    return Envelope.seal(body, sequence: sequence, acknowledgement: durable)
+    return Envelope.seal(body, sequence: sequence, acknowledgement: durable, authenticator)
   }
 
   /// What must be sent again over a new connection.
-  public mutating func replay() -> [[UInt8]] {
-    outbox.entries.map { seal($0.body, sequence: $0.sequence) }
+  public mutating func replay() -> [[UInt8]] { replay(nil) }
+
+  mutating func replay(_ authenticator: MessageAuthenticator?) -> [[UInt8]] {
+    outbox.entries.map { seal($0.body, sequence: $0.sequence, authenticator) }
   }
 }

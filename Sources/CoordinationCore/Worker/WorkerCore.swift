@@ -1,3 +1,4 @@
+import Authentication
 public import Primitives
 
 /// A worker without its sockets, disk, processes and clock.
@@ -50,6 +51,8 @@ public final class WorkerCore {
   private enum Ending { case none, draining, stopping }
 
   private var link = Link.none
+  /// Of this connection, if both ends have a key.
+  private var authenticator: MessageAuthenticator?
   private var session: SessionState?
   private var held: [AttemptKey: Held] = [:]
   /// Being written to the worker's disk.
@@ -142,7 +145,10 @@ public final class WorkerCore {
     checkLease()
     switch event {
     case .start: connect()
-    case .connected(let mode): if case .connecting = link { register(mode) }
+    case .connected(let mode, let channel):
+      guard case .connecting = link else { break }
+      authenticator = channel.map { MessageAuthenticator($0, .worker) }
+      register(mode)
     case .connectFailed(let reason, let delay): if case .connecting = link { connectFailed(reason, delay) }
     case .received(let bytes): received(bytes)
     case .disconnected(let reason, let delay): disconnected(reason, delay)
@@ -275,7 +281,7 @@ public final class WorkerCore {
     statistics.messagesReceived += 1
     let message: Message
     do {
-      message = try Envelope.open(bytes, mode: mode)
+      message = try Envelope.open(bytes, mode: mode, authenticator)
     } catch {
       log(.warning, "message refused", ["problem": "\(error)"])
       if mode == .session { drop("message refused: \(error)") }
@@ -373,7 +379,7 @@ public final class WorkerCore {
       trace(.joined(SessionID(known: id), resumed: resumed && session?.id.text == id))
       if resumed, session?.id.text == id {
         guard acknowledge(handled) else { return drop("the coordinator handled more than was sent") }
-        for bytes in session?.replay() ?? [] { transmit(bytes) }
+        for bytes in session?.replay(authenticator) ?? [] { transmit(bytes) }
       } else {
         openSession(SessionID(known: id))
       }
@@ -771,7 +777,7 @@ public final class WorkerCore {
 
   private func number(_ parcel: Parcel) {
     guard let entry = session?.outbox.append(parcel.body, key: parcel.key),
-      let bytes = session?.seal(entry.body, sequence: entry.sequence)
+      let bytes = session?.seal(entry.body, sequence: entry.sequence, authenticator)
     else { return }
     transmit(bytes)
   }
@@ -790,10 +796,10 @@ public final class WorkerCore {
         transmit(translated.body)
       }
     case .session:
-      if case .registered = link, let bytes = session?.seal(message.body, sequence: nil) {
+      if case .registered = link, let bytes = session?.seal(message.body, sequence: nil, authenticator) {
         transmit(bytes)
       } else {
-        transmit(Envelope.seal(message.body, sequence: nil, acknowledgement: 0))
+        transmit(Envelope.seal(message.body, sequence: nil, acknowledgement: 0, authenticator))
       }
     }
   }

@@ -1,3 +1,4 @@
+public import Authentication
 public import Primitives
 
 /// One attempt of one task.
@@ -27,7 +28,7 @@ public enum StopReason: String, Sendable {
 public enum WorkerEvent: Equatable, Sendable {
   case start
   /// The upgrade is done, in the mode the coordinator chose.
-  case connected(ConnectionMode)
+  case connected(ConnectionMode, channel: ChannelSecret? = nil)
   /// - Parameter retryAfter: the coordinator's own wish, when it gave one.
   case connectFailed(String, retryAfter: Duration?)
   case received([UInt8])

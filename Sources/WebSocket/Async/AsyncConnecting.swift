@@ -12,11 +12,11 @@ extension WebSocketClient {
   /// what the body throws.
   public nonisolated(nonsending) static func withConnection<Value: Sendable>(
     to url: WebSocketURL, at address: SocketAddress? = nil, configuration: WebSocketConfiguration = .init(),
-    headers: HTTPHeaders = [:], receiveQueue: ReceiveQueueLimits = .init(),
+    tls: TLSClientContext? = nil, headers: HTTPHeaders = [:], receiveQueue: ReceiveQueueLimits = .init(),
     _ body: @Sendable (AsyncWebSocket) async throws -> Value
   ) async throws -> Value {
     try await withCurrentEventLoop(orNew: "websocket") { loop in
-      let socket = try await open(url, address, loop, configuration, headers, receiveQueue)
+      let socket = try await open(url, address, loop, configuration, tls, headers, receiveQueue)
       do {
         let value = try await socket.inScope(body)
         await socket.leave(Task.isCancelled ? .goingAway : .normal)
@@ -30,7 +30,7 @@ extension WebSocketClient {
 
   private nonisolated(nonsending) static func open(
     _ url: WebSocketURL, _ address: SocketAddress?, _ loop: EventLoop, _ configuration: WebSocketConfiguration,
-    _ headers: HTTPHeaders, _ limits: ReceiveQueueLimits
+    _ tls: TLSClientContext?, _ headers: HTTPHeaders, _ limits: ReceiveQueueLimits
   ) async throws -> AsyncWebSocket {
     try Task.checkCancellation()
     let link = AsyncWebSocketLink(configuration, limits)
@@ -41,7 +41,7 @@ extension WebSocketClient {
       try await unsafe withUnsafeThrowingContinuation { (continuation: UnsafeContinuation<Void, any Error>) in
         unsafe opening.continuation = continuation
         opening.attempt = connect(
-          to: url, at: address, on: loop, configuration: configuration, headers: headers, delegate: link
+          to: url, at: address, on: loop, configuration: configuration, tls: tls, headers: headers, delegate: link
         ) { opening.finish($0.map { _ in }.mapError { $0 }) }
       }
     } onCancel: {

@@ -35,7 +35,7 @@ extension WebSocketServer {
   /// Throws `SystemError` when it cannot listen or a loop cannot be had, and `ECANCELED` when a loop is stopped under it.
   public nonisolated(nonsending) static func serve(
     at address: SocketAddress, loops: Int = 1, configuration: WebSocketConfiguration = .init(),
-    options: ListenerOptions = .init(), receiveQueue: ReceiveQueueLimits = .init(),
+    options: ListenerOptions = .init(), tls: TLSServerContext? = nil, receiveQueue: ReceiveQueueLimits = .init(),
     accept: @escaping @Sendable (UpgradeRequest) -> UpgradeAnswer = { .accept(subprotocol: $0.subprotocol) },
     onListening: @escaping @Sendable (SocketAddress) -> Void = { _ in },
     onFailure: @escaping @Sendable (AsyncWebSocket, any Error) -> Void = { _, _ in },
@@ -45,7 +45,7 @@ extension WebSocketServer {
     var listening = options
     listening.reusePort = options.reusePort || loops > 1
     let service = Service(
-      configuration: configuration, options: listening, receiveQueue: receiveQueue, accept: accept, handler: handler,
+      configuration: configuration, options: listening, tls: tls, receiveQueue: receiveQueue, accept: accept, handler: handler,
       onFailure: onFailure)
     try await withCurrentEventLoop(orNew: "websocket 1") { loop in
       let first = try service.listen(at: address, on: loop)
@@ -94,6 +94,7 @@ private final class Countdown: Sendable {
 private struct Service: Sendable {
   let configuration: WebSocketConfiguration
   let options: ListenerOptions
+  let tls: TLSServerContext?
   let receiveQueue: ReceiveQueueLimits
   let accept: @Sendable (UpgradeRequest) -> UpgradeAnswer
   let handler: @Sendable (AsyncWebSocket, UpgradeRequest) async throws -> Void
@@ -101,8 +102,9 @@ private struct Service: Sendable {
 
   func listen(at address: SocketAddress, on loop: EventLoop) throws -> LoopServer {
     let arrivals = Arrivals()
-    let server = try WebSocketServer.listen(at: address, on: loop, configuration: configuration, options: options) {
-      [self] request in
+    let server = try WebSocketServer.listen(
+      at: address, on: loop, configuration: configuration, options: options, tls: tls
+    ) { [self] request in
       switch accept(request) {
       case .accept(let subprotocol, let headers):
         .accept(

@@ -2,6 +2,8 @@
 /// connection needs only in the middle of a message. An idle connection holds a reference to this and little else.
 public final class ConnectionContext {
   public let configuration: WebSocketConfiguration
+  /// Whether a server raises `resourceRequested` for ordinary GET and HEAD requests, rather than refuse them.
+  public let servesResources: Bool
   /// Contexts of permessage-deflate, lent for a message at a time.
   let compressionPool: CompressionPool
   /// The longest message that one plain frame may carry, in bytes.
@@ -19,8 +21,12 @@ public final class ConnectionContext {
   private static let maxScratchBytes = 256 * 1024
 
   /// A context of its own, or one that shares its contexts of permessage-deflate with others of the same loop.
-  public init(_ configuration: WebSocketConfiguration, compressionPool: CompressionPool = CompressionPool()) {
+  public init(
+    _ configuration: WebSocketConfiguration, compressionPool: CompressionPool = CompressionPool(),
+    servesResources: Bool = false
+  ) {
     self.configuration = configuration
+    self.servesResources = servesResources
     self.compressionPool = compressionPool
     maxWholeMessageBytes = max(0, min(configuration.maxFrameBytes, configuration.maxMessageBytes))
   }

@@ -34,6 +34,8 @@ public struct ConnectionMachine: ~Copyable {
     case needsBytes
     /// Server: call `accept` or `reject`, then go on with the same bytes.
     indirect case upgradeRequested(HandshakeRequest)
+    /// Server whose context serves resources: call `answer`, now or later, within the handshake's deadline.
+    indirect case resourceRequested(HTTPRequest)
     /// Client: the server accepted.
     indirect case opened(HandshakeResponse)
     /// In place it is valid until the next read; assembled, take it with `takeMessage` before going on.
@@ -63,6 +65,7 @@ public struct ConnectionMachine: ~Copyable {
   private indirect enum Stage {
     case readingRequest(HeadReader)
     case awaitingDecision(HandshakeRequest)
+    case awaitingAnswer(HTTPRequest)
     case readingResponse(HeadReader, ClientHandshake)
     case readingRefusal(status: Int, HTTPHeaders, body: [UInt8], bodyBytes: Int)
     case upgraded
@@ -306,6 +309,8 @@ public struct ConnectionMachine: ~Copyable {
       if case .readingRefusal(let status, let headers, let body, _) = stage {
         return end(.handshake(.refused(.init(status: status, headers: headers, body: body))), .close)
       }
+      // A client that has sent all of its request may say so and still read the answer.
+      if case .awaitingAnswer = stage { return nil }
       return end(.endOfStream(during: .handshake), .close)
     case .open:
       let phase: ConnectionFailure.Phase =
@@ -350,10 +355,20 @@ public struct ConnectionMachine: ~Copyable {
           stage = .readingRequest(reader)
           return .needsBytes
         }
-        let request = try HandshakeRequest(reader.bytes, maxFields: configuration.maxHeaderFields)
+        let head = try MessageHead(
+          reader.bytes, maxFields: configuration.maxHeaderFields, startLineFault: .requestLine)
+        if context.servesResources, let request = try HTTPRequest(head) {
+          stage = .awaitingAnswer(request)
+          return .resourceRequested(request)
+        }
+        let request = try HandshakeRequest(head)
         stage = .awaitingDecision(request)
         return .upgradeRequested(request)
       case .awaitingDecision:
+        return .needsBytes
+      case .awaitingAnswer:
+        // The answer ends the connection: no request may follow, and what comes all the same is read over.
+        offset = bytes.byteCount
         return .needsBytes
       case .readingResponse(var reader, let request):
         stage = .upgraded
@@ -393,7 +408,9 @@ public struct ConnectionMachine: ~Copyable {
     close()
     // A client has nothing left to say, and waiting for a silent server to hang up would only delay the next attempt.
     guard role == .server else { return .abort }
-    error.rejection.encode(into: &output)
+    var rejection = error.rejection
+    if case .methodNotAllowed = error, context.servesResources { rejection.headers = ["Allow": "GET, HEAD"] }
+    rejection.encode(into: &output)
     return .close
   }
 
@@ -423,6 +440,15 @@ public struct ConnectionMachine: ~Copyable {
     guard case .awaitingDecision = stage else { return nil }
     rejection.encode(into: &output)
     stage = .ended(.failed(.handshake(.rejected(status: rejection.status))))
+    close()
+    return .close
+  }
+
+  /// Answers `resourceRequested`; what to do with the socket is returned. The connection has then ended properly.
+  public mutating func answer(_ response: HTTPResponse, into output: inout [UInt8]) -> TransportAction? {
+    guard case .awaitingAnswer(let request) = stage else { return nil }
+    response.encode(to: request.method, into: &output)
+    stage = .ended(CloseOutcome(code: .normal, text: "", failure: nil))
     close()
     return .close
   }

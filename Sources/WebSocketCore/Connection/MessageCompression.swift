@@ -53,6 +53,7 @@ final class MessageCompression {
       // A peer configured as we are would refuse it.
       configuration.allowsInflating(output.count - start, to: message.byteCount)
     {
+      noteSent(plain: message.byteCount, compressed: output.count - start)
       return true
     }
     output.removeLast(output.count - start)
@@ -69,7 +70,11 @@ final class MessageCompression {
     return true
   }
 
+  func noteSent(plain: Int, compressed: Int) { pool.statistics.sent.add(plain: plain, compressed: compressed) }
+
   // MARK: Receiving
+
+  func noteReceived(plain: Int, compressed: Int) { pool.statistics.received.add(plain: plain, compressed: compressed) }
 
   /// A context for one incoming message.
   func lendInflater() throws(ProtocolError) -> Inflater {

@@ -63,6 +63,9 @@ struct MessageSender {
     {
       frame = compressed
       isCompressed = true
+      compression.noteSent(
+        plain: message.plainFrame.count - PreparedMessage.headerBytes(of: message.plainFrame),
+        compressed: compressed.count - PreparedMessage.headerBytes(of: compressed))
     }
     guard keys != nil else { return frame }
     // SAFETY: bytes are initialized whatever they hold.
@@ -81,6 +84,7 @@ struct MessageSender {
     guard let deflater = message.deflater else { return append(piece, of: message, isLast: isLast, to: &output) }
     var payload = context.lendScratch()
     deflater.append(piece, isLast: isLast, into: &payload)
+    compression?.noteSent(plain: piece.byteCount, compressed: payload.count)
     // zlib may keep a piece for later; a frame without payload would tell the peer nothing.
     // SAFETY: bytes are initialized whatever they hold.
     if isLast || !payload.isEmpty { unsafe append(payload.span.bytes, of: message, isLast: isLast, to: &output) }

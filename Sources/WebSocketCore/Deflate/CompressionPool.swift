@@ -6,6 +6,8 @@ public final class CompressionPool {
   private(set) var createdDeflaters = 0
   private(set) var createdInflaters = 0
 
+  public internal(set) var statistics = CompressionStatistics()
+
   private var idleDeflaters: [Deflater] = []
   private var idleInflaters: [Inflater] = []
 

@@ -105,7 +105,9 @@ struct MessageAssembler {
     } else {
       unfinished = nil
       try inflater.inflate(part, isLast: isLast, into: &buffer, limit: limit)
+      used = part.byteCount
     }
+    compression.noteReceived(plain: buffer.count - start, compressed: used - offset)
     let isComplete = isLast && unfinished == nil
     if message.kind == .text {
       var judge = text

@@ -16,21 +16,21 @@ public struct HandshakeRequest: Hashable, Sendable {
   public var headers: HTTPHeaders { head.headers }
 
   /// The target without its query.
-  public var path: String { String(target.prefix { $0 != "?" }) }
+  public var path: String { RequestLine.path(of: target) }
 
   /// What follows the first "?"; `nil` if there is none.
-  public var query: String? {
-    target.firstIndex(of: "?").map { String(target[target.index(after: $0)...]) }
-  }
+  public var query: String? { RequestLine.query(of: target) }
 
   /// The first of `supported` that the client offers too; `nil` if there is none.
   public func preferredSubprotocol(of supported: [String]) -> String? {
     supported.first { subprotocols.contains($0) }
   }
 
-  init(_ bytes: [UInt8], maxFields: Int) throws(HandshakeError) {
-    head = try MessageHead(bytes, maxFields: maxFields, startLineFault: .requestLine)
-    target = try Self.target(ofRequestLine: head.startLine)
+  init(_ head: MessageHead) throws(HandshakeError) {
+    self.head = head
+    let line = try RequestLine(head.startLine)
+    guard line.method == "GET" else { throw .methodNotAllowed(line.method) }
+    target = try line.requestTarget()
     _ = try head.place(of: "host")
     guard head.hasToken("websocket", in: "upgrade") else { throw .upgradeMissing }
     guard head.hasToken("upgrade", in: "connection") else {
@@ -52,28 +52,6 @@ public struct HandshakeRequest: Hashable, Sendable {
         "sec-websocket-protocol", value: head.values("sec-websocket-protocol").joined(separator: ", "))
     }
     extensions = try ExtensionOffer.parse(head.values("sec-websocket-extensions"))
-  }
-
-  private static func target(ofRequestLine line: Substring) throws(HandshakeError) -> String {
-    let parts = line.utf8.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false).map { Substring($0) }
-    guard parts.count == 3, String(parts[0]).isToken, parts[2].hasPrefix("HTTP/") else {
-      throw .malformedHead(.requestLine)
-    }
-    guard parts[2] == "HTTP/1.1" else { throw .httpVersionNotSupported(String(parts[2])) }
-    guard parts[0] == "GET" else { throw .methodNotAllowed(String(parts[0])) }
-    guard parts[1].utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "#") }) else {
-      throw .malformedHead(.target)
-    }
-    if parts[1].hasPrefix("/") { return String(parts[1]) }
-    // A server must understand the absolute form as well (RFC 9112 §3.2.2).
-    for scheme in ["http://", "https://", "ws://", "wss://"] where parts[1].lowercased().hasPrefix(scheme) {
-      let rest = parts[1].dropFirst(scheme.count)
-      let authority = rest.prefix { $0 != "/" && $0 != "?" }
-      guard !authority.isEmpty else { break }
-      let target = rest.dropFirst(authority.count)
-      return target.hasPrefix("/") ? String(target) : "/" + target
-    }
-    throw .malformedHead(.target)
   }
 
   /// Appends the answer that completes the handshake (RFC 6455 §4.2.2).

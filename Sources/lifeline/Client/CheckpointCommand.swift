@@ -23,7 +23,10 @@ enum CheckpointCommand: Subcommand {
         + "--latest, or in the file that the variable LIFELINE_CHECKPOINT_FILE names."
     ],
     arguments: [data], options: [progress, latest, task],
-    sections: [OptionSection("Connection, for --task", [ClientOptions.coordinator, ClientOptions.patience])],
+    sections: [
+      OptionSection("Connection, for --task", [ClientOptions.coordinator, ClientOptions.patience]),
+      ClientOptions.security,
+    ],
     examples: [
       Example("lifeline checkpoint '{\"done\": 41}'", "Save a checkpoint."),
       Example("done=$(lifeline checkpoint --latest | jq .done || echo 0)", "Find the place to go on from."),

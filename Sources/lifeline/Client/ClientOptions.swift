@@ -13,6 +13,27 @@ enum ClientOptions {
   static let patience = Option(
     "patience", .duration(), default: ClientSettings().patience ?? .seconds(10),
     "How long to go on trying while no coordinator answers.")
+  static let tlsCA = Option(
+    "tls-ca", optional: .string, as: "FILE", whenMissing: "the system's authorities", environment: "LIFELINE_TLS_CA",
+    "With a wss:// address: the certificate of the authority that signed the coordinator's (PEM).")
+  static let tlsCertificate = Option(
+    "tls-certificate", optional: .string, as: "FILE", environment: "LIFELINE_TLS_CERTIFICATE",
+    "A certificate of your own to show, if the coordinator asks for one (PEM).")
+  static let tlsKey = Option(
+    "tls-key", optional: .string, as: "FILE", environment: "LIFELINE_TLS_KEY", "Its private key (PEM).")
+  static let security = OptionSection("Security", [KeyOptions.key, KeyOptions.file, tlsCA, tlsCertificate, tlsKey])
+
+  /// What a `wss` address is spoken to with; `nil` for a `ws` address.
+  static func tls(_ invocation: Invocation, for address: String) throws -> TLSClientContext? {
+    guard address.lowercased().hasPrefix("wss:") else { return nil }
+    var configuration = TLSClientConfiguration()
+    configuration.caFile = invocation[tlsCA]
+    configuration.certificateChainFile = invocation[tlsCertificate]
+    configuration.privateKeyFile = invocation[tlsKey]
+    configuration.applicationProtocols = ["http/1.1"]
+    return try TLSClientContext(configuration)
+  }
+
   static let json = Option(flag: "json", "Print JSON, for programs.")
 
   static func address(_ invocation: Invocation) throws(UsageError) -> String {
@@ -39,7 +60,9 @@ final class ClientSession {
     var settings = ClientSettings()
     settings.coordinator = try ClientOptions.address(invocation)
     settings.patience = patience
+    settings.apiKey = try KeyOptions.key(invocation)
     do {
+      settings.tls = try ClientOptions.tls(invocation, for: settings.coordinator)
       let session = try ClientSession(settings, name: invocation.path.joined(separator: " "))
       try body(session)
       session.loop.run()

@@ -22,7 +22,9 @@ extension ControlCommand {
       name, purpose,
       details: [details + " Prints a line for each task; the exit status is 1 if one of them could not be asked."],
       arguments: [controlledTasks],
-      sections: [OptionSection("Connection", [ClientOptions.coordinator, ClientOptions.patience])], examples: examples)
+      sections: [
+        OptionSection("Connection", [ClientOptions.coordinator, ClientOptions.patience]), ClientOptions.security,
+      ], examples: examples)
   }
 
   static func run(_ invocation: Invocation) throws(UsageError) -> Int32 {

@@ -14,7 +14,9 @@ enum LogsCommand: Subcommand {
     "logs", "prints what a task's command has written",
     details: ["What it wrote to standard output and standard error goes to ours; the newest attempt's."],
     arguments: [id], options: [follow, stream],
-    sections: [OptionSection("Connection", [ClientOptions.coordinator, ClientOptions.patience])],
+    sections: [
+      OptionSection("Connection", [ClientOptions.coordinator, ClientOptions.patience]), ClientOptions.security,
+    ],
     examples: [
       Example("lifeline logs nightly-0007 --stream stderr", "Its complaints."),
       Example("lifeline logs nightly-0007 --follow", "What it has written, and what it writes until it ends."),

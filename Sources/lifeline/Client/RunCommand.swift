@@ -16,7 +16,7 @@ enum RunCommand: Subcommand {
       "Ctrl-C cancels what has not ended and waits for it; a second Ctrl-C leaves at once, and what still runs goes on.",
     ],
     options: SubmissionPlan.options + [ClientOptions.json],
-    sections: [OptionSection("Connection", [ClientOptions.coordinator, patience])],
+    sections: [OptionSection("Connection", [ClientOptions.coordinator, patience]), ClientOptions.security],
     passthrough: SubmissionPlan.passthrough,
     examples: [
       Example("lifeline run -- make test", "Run one command and print what it printed."),

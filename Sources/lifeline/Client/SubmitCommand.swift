@@ -7,7 +7,9 @@ enum SubmitCommand: Subcommand {
     "submit", "submits commands and returns at once",
     details: ["Prints the tasks' ids, one a line, once the coordinator has them for good."],
     options: SubmissionPlan.options + [ClientOptions.json],
-    sections: [OptionSection("Connection", [ClientOptions.coordinator, ClientOptions.patience])],
+    sections: [
+      OptionSection("Connection", [ClientOptions.coordinator, ClientOptions.patience]), ClientOptions.security,
+    ],
     passthrough: SubmissionPlan.passthrough,
     examples: [
       Example("lifeline submit -- make test", "Submit one command."),

@@ -9,7 +9,9 @@ enum TaskCommand: Subcommand {
 
   static let command = ArgumentParsing.Command(
     "task", "shows all that is known of a task", arguments: [id], options: [ClientOptions.json],
-    sections: [OptionSection("Connection", [ClientOptions.coordinator, ClientOptions.patience])],
+    sections: [
+      OptionSection("Connection", [ClientOptions.coordinator, ClientOptions.patience]), ClientOptions.security,
+    ],
     examples: [
       Example("lifeline task nightly-0007", "Its attempts with their reasons, its checkpoints, its output."),
       Example("lifeline task nightly-0007 --json | jq .attempts", "The same for a program."),

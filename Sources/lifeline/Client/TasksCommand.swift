@@ -15,7 +15,9 @@ enum TasksCommand: Subcommand {
   static let command = ArgumentParsing.Command(
     "tasks", "lists tasks",
     options: [status, run, worker, limit, ClientOptions.json],
-    sections: [OptionSection("Connection", [ClientOptions.coordinator, ClientOptions.patience])],
+    sections: [
+      OptionSection("Connection", [ClientOptions.coordinator, ClientOptions.patience]), ClientOptions.security,
+    ],
     examples: [
       Example("lifeline tasks --status running", "What runs now."),
       Example("lifeline tasks --status failed --status cancelled --run nightly", "What went wrong in a run."),

@@ -7,7 +7,9 @@ import Terminal
 enum WorkersCommand: Subcommand {
   static let command = ArgumentParsing.Command(
     "workers", "lists workers", options: [ClientOptions.json],
-    sections: [OptionSection("Connection", [ClientOptions.coordinator, ClientOptions.patience])],
+    sections: [
+      OptionSection("Connection", [ClientOptions.coordinator, ClientOptions.patience]), ClientOptions.security,
+    ],
     examples: [
       Example("lifeline workers", "Who is there, with how much to do, and how often it came back."),
       Example("lifeline workers --json | jq '.[] | select(.state != \"connected\")'", "Who is away."),

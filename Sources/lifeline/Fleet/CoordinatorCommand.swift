@@ -1,4 +1,5 @@
 import ArgumentParsing
+import Authentication
 import Coordination
 import CoordinationCore
 import Glibc
@@ -45,13 +46,14 @@ enum CoordinatorCommand: Subcommand {
     options: [host, port, store, LogSink.level, demoTasks, heartbeatInterval, heartbeatTimeout, HistoryOption.file],
     sections: [
       OptionSection("Absent workers", [closedGrace, lease, exclusiveLeases]),
+      OptionSection("Security", CoordinatorSecurity.options),
       OptionSection("Overload", OverloadOptions.all),
     ],
     examples: [
       Example("lifeline coordinator", "Listen on port 8765 of this machine and keep tasks in lifeline.db."),
       Example(
-        "lifeline coordinator --host 0.0.0.0 --store /var/lib/lifeline/tasks.db",
-        "Serve workers on other machines. There is no authentication: only on a network you trust."),
+        "lifeline coordinator --host 0.0.0.0 --tls-certificate server.pem --tls-key server-key.pem --keys lifeline.keys",
+        "Serve workers on other machines, by TLS and to those who have a key."),
       Example("lifeline coordinator --port 0 --store memory", "Try something out and leave nothing behind."),
     ])
 
@@ -70,11 +72,17 @@ enum CoordinatorCommand: Subcommand {
     }
     settings.log = LogSink.make("coordinator", invocation[LogSink.level])
     OverloadOptions.apply(invocation, to: &settings)
+    settings.security.isInsecure = CoordinatorSecurity.isInsecure(invocation)
     do {
+      let keys = try CoordinatorSecurity.keys(invocation)
+      settings.security.keys = try keys.read()
+      settings.tls = try CoordinatorSecurity.tls(invocation)
       settings.record = try HistoryOption.recorder(invocation)
       return try CoordinatorProcess(
-        settings, demoTasks: invocation[demoTasks], drainTimeout: invocation[OverloadOptions.drainTimeout]
+        settings, keys: keys, demoTasks: invocation[demoTasks], drainTimeout: invocation[OverloadOptions.drainTimeout]
       ).run()
+    } catch let error as UsageError {
+      throw error
     } catch {
       Console.standard.complain("lifeline coordinator: \(error)")
       return 1
@@ -89,15 +97,19 @@ private final class CoordinatorProcess {
 
   private let loop: EventLoop
   private let settings: CoordinatorSettings
+  private let keys: CoordinatorSecurity.Keys
   private let demoTasks: Int
   private let drainTimeout: Duration
   private var runtime: CoordinatorRuntime?
   private var status: Int32 = 0
   private var isStopping = false
 
-  init(_ settings: CoordinatorSettings, demoTasks: Int, drainTimeout: Duration) throws(SystemError) {
+  init(
+    _ settings: CoordinatorSettings, keys: CoordinatorSecurity.Keys, demoTasks: Int, drainTimeout: Duration
+  ) throws(SystemError) {
     loop = try EventLoop()
     self.settings = settings
+    self.keys = keys
     self.demoTasks = demoTasks
     self.drainTimeout = drainTimeout
   }
@@ -109,6 +121,7 @@ private final class CoordinatorProcess {
         stop()
       }
     }
+    try loop.onSignal(SIGHUP) { [self] in reload() }
     CoordinatorRuntime.start(settings, on: loop) { [self] result in
       switch result {
       case .success(let runtime): started(runtime)
@@ -125,6 +138,26 @@ private final class CoordinatorProcess {
     if isStopping { return close() }
     Console.standard.write("listening on \(runtime.url)\n")
     submitDemoTasks(to: runtime)
+  }
+
+  /// Files may have been replaced: those who are connected notice nothing of it.
+  private func reload() {
+    do {
+      if let tls = settings.tls {
+        try tls.reload()
+        settings.log(LogEntry(.info, "certificate reloaded"))
+      }
+    } catch {
+      settings.log(LogEntry(.error, "certificate not reloaded; the old one stays", ["error": "\(error)"]))
+    }
+    do {
+      if let ring = try keys.read() {
+        runtime?.replace(keys: ring)
+        settings.log(LogEntry(.info, "keys reloaded", ["keys": "\(ring.records.count)"]))
+      }
+    } catch {
+      settings.log(LogEntry(.error, "keys not reloaded; the old ones stay", ["error": "\(error)"]))
+    }
   }
 
   private func stop() {

@@ -38,7 +38,8 @@ enum FleetCommand: Subcommand {
     ],
     options: [workers, ClientOptions.coordinator, prefix, slots, level, HistoryOption.file],
     sections: [
-      OptionSection("Connection", [heartbeatInterval, heartbeatTimeout, reconnectDelay, maxReconnectDelay])
+      OptionSection("Connection", [heartbeatInterval, heartbeatTimeout, reconnectDelay, maxReconnectDelay]),
+      ClientOptions.security,
     ],
     examples: [
       Example("lifeline fleet --workers 5000", "See what 5,000 workers do to the coordinator on this machine."),
@@ -55,6 +56,7 @@ enum FleetCommand: Subcommand {
     settings.heartbeatTimeout = invocation[heartbeatTimeout]
     settings.reconnectDelay = invocation[reconnectDelay]
     settings.maxReconnectDelay = invocation[maxReconnectDelay]
+    settings.apiKey = try KeyOptions.key(invocation)
     settings.log = LogSink.make("fleet", invocation[level])
     guard settings.heartbeatInterval < settings.heartbeatTimeout else {
       throw invocation.error("--heartbeat-timeout must be longer than --heartbeat-interval")
@@ -63,6 +65,7 @@ enum FleetCommand: Subcommand {
     do { _ = try WorkerID(names[names.count - 1]) } catch { throw invocation.error("--worker-prefix: \(error)") }
     DescriptorLimit.raise()
     do {
+      settings.tls = try ClientOptions.tls(invocation, for: settings.coordinator)
       settings.record = try HistoryOption.recorder(invocation)
       return try FleetProcess(settings, names).run()
     } catch {

@@ -63,7 +63,7 @@ enum WorkerCommand: Subcommand {
         [
           heartbeatInterval, heartbeatTimeout, reconnectDelay, maxReconnectDelay, maxReconnectAttempts,
           simulateDisconnect, legacy,
-        ])
+        ]), ClientOptions.security,
     ],
     examples: [
       Example("lifeline worker", "Work for the coordinator on this machine, one task for each processor."),
@@ -87,6 +87,7 @@ enum WorkerCommand: Subcommand {
     settings.simulateDisconnect = invocation[simulateDisconnect]
     settings.drainTimeout = invocation[drainTimeout]
     settings.offersSession = !invocation[legacy]
+    settings.apiKey = try KeyOptions.key(invocation)
     settings.log = LogSink.make("worker", invocation[LogSink.level])
     guard settings.heartbeatInterval < settings.heartbeatTimeout else {
       throw invocation.error("--heartbeat-timeout must be longer than --heartbeat-interval")
@@ -96,6 +97,7 @@ enum WorkerCommand: Subcommand {
     }
     do {
       try StateDirectory.create(directory)
+      settings.tls = try ClientOptions.tls(invocation, for: settings.coordinator)
       settings.record = try HistoryOption.recorder(invocation)
       settings.outboxPath = "\(directory)/\(name).outbox"
       return try WorkerProcess(settings, outboxIsForOnce: !hasName).run()

@@ -167,7 +167,7 @@ enum ConnectionTarget {
     let heard = driver.events.filter {
       switch $0 {
       case .message, .pong: true
-      case .transport, .upgradeRequested, .opened: false
+      case .transport, .upgradeRequested, .resourceRequested, .opened: false
       }
     }
     try require(heard == expected.messages, "messages differ:\n  \(heard)\n  \(expected.messages)")

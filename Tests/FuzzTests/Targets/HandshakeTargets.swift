@@ -1,6 +1,6 @@
 @testable import WebSocketCore
 
-/// A request and what follows it. Flags: 0 reject it, 1 tight limits.
+/// A request and what follows it. Flags: 0 reject it, 1 tight limits, 2 ordinary requests are answered.
 enum RequestTarget {
   static func run(_ input: inout FuzzInput) throws(Finding) {
     let bytes = Array(input.rest)
@@ -11,11 +11,14 @@ enum RequestTarget {
   }
 
   private static func drive(_ reads: [[UInt8]], _ input: FuzzInput) throws(Finding) -> MachineDriver {
-    let driver = MachineDriver(.server, HandshakeLimits.configuration(areTight: input.has(1)))
+    let driver = MachineDriver(
+      .server, HandshakeLimits.configuration(areTight: input.has(1)), resources: input.has(2) ? resource : nil)
     if input.has(0) { driver.rejection = Rejection(status: 403, message: "no\r\n\"entry\"") }
     for read in reads { try driver.read(read) }
     return driver
   }
+
+  private static let resource = HTTPResponse(headers: ["X-Served": "yes"], contentType: "text/plain", body: [1, 2, 3])
 
   /// The answer is one well-formed head with the fields that it may have, and the body that it announces.
   private static func checkAnswer(_ driver: MachineDriver) throws(Finding) {
@@ -37,6 +40,15 @@ enum RequestTarget {
       try require(
         head.fields.count == Set(head.fields.keys).count && allowed.isSuperset(of: head.fields.keys),
         "the upgrade's answer has \(head.fields)")
+    } else if let request = driver.events.compactMap({ if case .resourceRequested(let it) = $0 { it } else { nil } })
+      .first
+    {
+      try require(request.target.hasPrefix("/"), "the target is \(request.target)")
+      try require(head.status == 200 && head.fields["x-served"] == "yes", "the answer is \(head)")
+      try require(head.fields["content-length"] == "3", "the body's length is given as \(head.fields)")
+      try require(head.body == (request.method == .head ? [] : [1, 2, 3]), "the body has \(head.body.count) bytes")
+      try require(head.fields["connection"] == "close", "the answer does not say close")
+      try require(driver.machine.outcome?.failure == nil, "an answered request counts as a failure")
     } else {
       try require((400...599).contains(head.status), "the refusal's status is \(head.status)")
       try require(

@@ -8,6 +8,7 @@ final class MachineDriver {
   /// together: how it is cut depends on the reads.
   enum Event: Hashable {
     case upgradeRequested(HandshakeRequest)
+    case resourceRequested(HTTPRequest)
     case opened(HandshakeResponse)
     case message(MessageKind, [UInt8])
     case pong
@@ -26,6 +27,8 @@ final class MachineDriver {
   var takesShortcuts = true
   /// How a server answers; `nil` accepts the first subprotocol on offer.
   var rejection: Rejection?
+  /// How a server that serves resources answers.
+  let response: HTTPResponse?
 
   /// What was agreed on, as the peer understands it.
   private(set) var deflate: DeflateAgreement?
@@ -46,8 +49,9 @@ final class MachineDriver {
 
   static let subprotocols = ["lifeline.v1", "b"]
 
-  init(_ role: Role, _ configuration: WebSocketConfiguration) {
-    let context = ConnectionContext(configuration)
+  init(_ role: Role, _ configuration: WebSocketConfiguration, resources response: HTTPResponse? = nil) {
+    self.response = response
+    let context = ConnectionContext(configuration, servesResources: response != nil)
     switch role {
     case .server: machine = ConnectionMachine(server: context, at: .zero)
     case .client:
@@ -147,6 +151,10 @@ final class MachineDriver {
         events.append(.upgradeRequested(request))
         try answer(request)
         if handshakeBytes != nil { noteReceived(original[offset...]) }
+      case .resourceRequested(let request):
+        events.append(.resourceRequested(request))
+        guard let response else { throw Finding(description: "a resource is asked for where none is served") }
+        if let action = machine.answer(response, into: &output) { events.append(.transport(action)) }
       case .opened(let response):
         events.append(.opened(response))
         try opened(response.headers.values("Sec-WebSocket-Extensions"))

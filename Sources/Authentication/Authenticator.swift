@@ -1,0 +1,197 @@
+import Cryptography
+public import Primitives
+
+/// What a request for an upgrade, or for a page, brings along.
+public struct Credentials {
+  public let target: String
+  /// What the client offers, as it wrote them, joined by ", ".
+  public let subprotocols: String
+  /// Without the port; for IPv6 the network of 64 bits, because everybody has that many.
+  public let address: String
+  public let field: (String) -> String?
+
+  public init(target: String, subprotocols: String, address: String, field: @escaping (String) -> String?) {
+    self.target = target
+    self.subprotocols = subprotocols
+    self.address = address
+    self.field = field
+  }
+}
+
+/// Who somebody has proved to be.
+public struct Identity: Equatable, Sendable {
+  public let name: String
+  public let roles: Set<Role>
+  let record: KeyRecord
+  /// For signing what follows; `nil` for those who sent the key as it is, or signed as the reference does.
+  public let proofKey: [UInt8]?
+  /// The client's nonce.
+  public let nonce: String?
+  /// With what the reference's workers sign their messages; `nil` when this one does not sign.
+  public let legacyDigest: String?
+
+  public func may(_ access: Access) -> Bool { access.isGranted(to: roles) }
+}
+
+/// Why somebody is turned away: the status and the words for him, and those for our log.
+public struct Refusal: Error, Equatable, Sendable {
+  /// 401, 403, 429 or 503.
+  public let status: Int
+  /// Says nothing of which keys there are.
+  public let message: String
+  public let cause: String
+  public let retryAfter: Duration?
+
+  init(_ status: Int, _ message: String, cause: String, retryAfter: Duration? = nil) {
+    self.status = status
+    self.message = message
+    self.cause = cause
+    self.retryAfter = retryAfter
+  }
+
+  public static func forbidden(_ identity: Identity, _ what: String) -> Refusal {
+    let roles = identity.roles.map(\.rawValue).sorted().joined(separator: ", ")
+    return Refusal(403, "this key may not \(what)", cause: "key \(identity.name) (\(roles)) may not \(what)")
+  }
+}
+
+/// Judges who may come in. A value: the time comes with each question.
+public struct Authenticator {
+  public private(set) var ring: KeyRing
+  private var nonces: NonceCache
+  private var tries = FailedTries()
+  /// Keys that were sent as they are and found to be good, under a digest that only this process can make: the next time
+  /// takes no thousands of rounds.
+  private var known: [SHA256Digest.Key: KeyRecord] = [:]
+  private let pepper: [UInt8]
+  private static let maxKnown = 4_096
+
+  /// - Parameters:
+  ///   - window: how far a request's time may be from ours.
+  ///   - pepper: 32 random bytes.
+  public init(_ ring: KeyRing, window: Duration = .seconds(300), maxNonces: Int = 1_000_000, pepper: [UInt8]) {
+    self.ring = ring
+    self.pepper = pepper
+    nonces = NonceCache(window: window.wholeMilliseconds, capacity: maxNonces)
+  }
+
+  /// Takes other keys from now on; nonces and failed tries are remembered.
+  public mutating func replace(ring: KeyRing) {
+    self.ring = ring
+    known = [:]
+  }
+
+  /// Whether the key that somebody came in with is still there.
+  public func stillKnows(_ identity: Identity) -> Bool { ring.records.contains(identity.record) }
+
+  public mutating func judge(
+    _ credentials: Credentials, at now: Instant, wall: WallTime
+  ) -> Result<Identity, Refusal> {
+    if let wait = tries.wait(of: credentials.address, at: now) {
+      return .failure(
+        Refusal(
+          429, "too many failed attempts from this address; wait before the next one",
+          cause: "too many failed attempts", retryAfter: wait))
+    }
+    let result = identify(credentials, wall)
+    // Whoever merely has a wrong clock, or came when we were full, has not guessed at a key.
+    if case .failure(let refusal) = result, refusal.status == 401 { tries.failed(credentials.address, at: now) }
+    return result
+  }
+
+  private static let unknown = "an API key is needed; this one, or its signature, is not accepted"
+
+  private mutating func identify(_ credentials: Credentials, _ wall: WallTime) -> Result<Identity, Refusal> {
+    if credentials.field(UpgradeProof.proofField) != nil || credentials.field(UpgradeProof.keyField) != nil {
+      guard let proof = UpgradeProof(credentials.field) else {
+        return .failure(Refusal(401, Self.unknown, cause: "malformed proof"))
+      }
+      return proved(proof, credentials, wall)
+    }
+    if let signature = LegacySignature(credentials.field) { return signed(signature, wall) }
+    let bearer = credentials.field("Authorization").flatMap(Self.bearer)
+    guard let text = bearer ?? credentials.field("X-API-Key") else {
+      return .failure(Refusal(401, "an API key is needed", cause: "no key was given"))
+    }
+    return borne(text)
+  }
+
+  private mutating func proved(
+    _ proof: UpgradeProof, _ credentials: Credentials, _ wall: WallTime
+  ) -> Result<Identity, Refusal> {
+    for record in ring.records(named: proof.name) {
+      guard
+        let key = proof.proofKey(of: record, target: credentials.target, subprotocol: credentials.subprotocols)
+      else { continue }
+      // Only now: somebody without a key must neither fill the cache nor learn our time.
+      if let refusal = outside(proof.time, wall) ?? replayed(proof.nonce, wall) { return .failure(refusal) }
+      return .success(
+        Identity(
+          name: record.name, roles: record.roles, record: record, proofKey: key, nonce: proof.nonce, legacyDigest: nil))
+    }
+    let cause = ring.records(named: proof.name).isEmpty ? "unknown key \(proof.name)" : "wrong key \(proof.name)"
+    return .failure(Refusal(401, Self.unknown, cause: cause))
+  }
+
+  private mutating func signed(_ signature: LegacySignature, _ wall: WallTime) -> Result<Identity, Refusal> {
+    for record in ring.records {
+      guard let digest = record.legacyDigest, signature.isMade(with: digest) else { continue }
+      guard let time = signature.milliseconds else {
+        return .failure(Refusal(401, Self.unknown, cause: "the signature's time cannot be read"))
+      }
+      if let refusal = outside(time, wall) ?? replayed(signature.nonce, wall) { return .failure(refusal) }
+      return .success(
+        Identity(
+          name: record.name, roles: record.roles, record: record, proofKey: nil, nonce: nil, legacyDigest: digest))
+    }
+    return .failure(Refusal(401, Self.unknown, cause: "wrong signature of the original's form"))
+  }
+
+  private mutating func borne(_ text: String) -> Result<Identity, Refusal> {
+    let digest = HMACSHA256.code(of: Array(text.utf8), key: pepper).key
+    if let record = known[digest] { return .success(Self.identity(record)) }
+    // One name, few records: nobody can make us work through all keys.
+    let name = APIKey.nameOf(text)?.name ?? APIKey.defaultName
+    let candidates = ring.records(named: name)
+    guard !candidates.isEmpty, let key = try? APIKey(text),
+      let record = candidates.first(where: { $0.recognises(proofKey: key.proofKey) })
+    else { return .failure(Refusal(401, Self.unknown, cause: "wrong or unknown key")) }
+    if known.count >= Self.maxKnown { known = [:] }
+    known[digest] = record
+    return .success(Self.identity(record))
+  }
+
+  private static func identity(_ record: KeyRecord) -> Identity {
+    Identity(
+      name: record.name, roles: record.roles, record: record, proofKey: nil, nonce: nil, legacyDigest: nil)
+  }
+
+  private func outside(_ milliseconds: Int64, _ wall: WallTime) -> Refusal? {
+    let (difference, overflow) = milliseconds.subtractingReportingOverflow(wall.milliseconds)
+    let offset = overflow ? Int64.max : difference
+    guard offset.magnitude > UInt64(nonces.window) else { return nil }
+    let seconds = offset.magnitude / 1_000
+    let direction = offset > 0 ? "ahead of" : "behind"
+    let text =
+      "the clocks are too far apart: this request's time is \(seconds) s \(direction) the coordinator's, which is "
+      + "\(wall.iso8601); at most \(nonces.window / 1_000) s are allowed"
+    return Refusal(403, text, cause: "the peer's clock is \(seconds) s \(direction) ours")
+  }
+
+  private mutating func replayed(_ nonce: String, _ wall: WallTime) -> Refusal? {
+    switch nonces.take(nonce, at: wall.milliseconds) {
+    case .fresh: return nil
+    case .replayed:
+      return Refusal(403, "this request was seen before; sign each with a nonce of its own", cause: "replayed upgrade")
+    case .full:
+      return Refusal(
+        503, "too many upgrades in a short time; try again later", cause: "the nonces' table is full",
+        retryAfter: .seconds(10))
+    }
+  }
+
+  private static func bearer(_ field: String) -> String? {
+    guard field.lowercased().hasPrefix("bearer ") else { return nil }
+    return String(field.dropFirst(7).drop { $0 == " " })
+  }
+}
