@@ -93,6 +93,12 @@ final class ScriptedWorker: Sendable {
     onLoop { $1.byKey.removeValue(forKey: key)?.ended(ending) }
   }
 
+  /// Whether the worker takes more.
+  func hasRoom(_ key: AttemptKey) -> Bool { onLoop { $1.byKey[key]?.hasRoom ?? false } }
+  func write(_ key: AttemptKey, offset: Int, _ bytes: [UInt8]) {
+    onLoop { $1.byKey[key]?.wrote(.stdout, offset: offset, bytes) }
+  }
+
   func checkpoint(_ key: AttemptKey, _ data: JSONValue) { onLoop { $1.byKey[key]?.checkpointed(data) } }
   func reconnect() { onLoop { runtime, _ in runtime.reconnect() } }
   func drain() { onLoop { runtime, _ in runtime.drain() } }

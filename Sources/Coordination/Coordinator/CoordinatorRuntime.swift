@@ -487,6 +487,12 @@ public final class CoordinatorRuntime {
     return readings
   }
 
+  public var overload: OverloadStatistics {
+    OverloadStatistics(
+      admitted: gatekeeper.admitted, refused: gatekeeper.refused, cut: server?.cutConnections ?? 0,
+      slowReadersDropped: slowReaders.dropped, slowReaders: slowReaders.count)
+  }
+
   // MARK: Asking
 
   /// Performs a request; the answer comes on the loop once everything it promises is durable.

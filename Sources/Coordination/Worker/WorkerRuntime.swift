@@ -28,6 +28,8 @@ public final class WorkerRuntime {
   private var isPerforming = false
   private var isTurnEndDue = false
   private var hadRoom = true
+  /// More waits to be written than the coordinator reads.
+  private var isCongested = false
   /// The runtime lives until it has stopped, whether or not anyone holds it.
   private var keptAlive: WorkerRuntime?
 
@@ -144,18 +146,24 @@ public final class WorkerRuntime {
 
   private func feed(_ event: WorkerEvent) {
     core.handle(event, at: loop.now, wall: SystemWallClock.now(), into: &effects)
-    if !isTurnEndDue {
-      isTurnEndDue = true
-      loop.afterTurn { [weak self] in self?.endTurn() }
-    }
+    endTurnSoon()
     perform()
   }
+
+  private func endTurnSoon() {
+    guard !isTurnEndDue else { return }
+    isTurnEndDue = true
+    loop.afterTurn { [weak self] in self?.endTurn() }
+  }
+
+  /// Whether executors may hand over more.
+  private var hasRoom: Bool { core.hasRoom && !isCongested }
 
   private func endTurn() {
     core.handle(.turnEnded, at: loop.now, wall: SystemWallClock.now(), into: &effects)
     perform()
     isTurnEndDue = false
-    let hasRoom = core.hasRoom
+    let hasRoom = hasRoom
     if hasRoom, !hadRoom { for executor in executors { executor.roomAvailable() } }
     hadRoom = hasRoom
     let deadline = core.nextDeadline
@@ -187,6 +195,7 @@ public final class WorkerRuntime {
     case .close(let code, let reason):
       let old = socket
       socket = nil
+      isCongested = false
       old?.leave(code, reason)
     case .persist(let key, let bytes): persist(key, bytes)
     case .forget(let key):
@@ -233,6 +242,7 @@ public final class WorkerRuntime {
       heldBack: { [weak self] in self?.heldBack($0, $1) },
       closed: { [weak self] in self?.closed($0, "\($1)", retryAfter: $1.retryAfter) })
     socket = link
+    isCongested = false
     WebSocketClient.connect(
       to: url, on: loop, configuration: configuration, tls: settings.tls, headers: credentials, delegate: link
     ) { [weak self, weak link] in
@@ -273,12 +283,15 @@ public final class WorkerRuntime {
   }
 
   private func heldBack(_ link: WorkerLinkSocket, _ isHeldBack: Bool) {
-    if socket === link { feed(.sendingHeldBack(isHeldBack)) }
+    guard socket === link else { return }
+    isCongested = isHeldBack
+    feed(.sendingHeldBack(isHeldBack))
   }
 
   private func closed(_ link: WorkerLinkSocket, _ reason: String, retryAfter: Duration?) {
     guard socket === link else { return }
     socket = nil
+    isCongested = false
     feed(.disconnected(reason, retryAfter: retryAfter))
   }
 
@@ -313,7 +326,7 @@ public final class WorkerRuntime {
   private func start(_ assignment: Assignment) {
     let key = AttemptKey(assignment.taskID, assignment.attempt)
     settings.record?(.attemptStarted(key, workerID, from: assignment.checkpoint?.key))
-    let reporter = AttemptReporter(key, room: { [core] in core.hasRoom }) { [weak self] event in
+    let reporter = AttemptReporter(key, room: { [weak self] in self?.hasRoom ?? false }) { [weak self] event in
       guard let self else { return }
       if case .attemptEnded = event {
         executorOf[key] = nil
