@@ -21,6 +21,7 @@ public struct CoordinatorSettings: Sendable {
   /// A WebSocket ping goes out after this much silence, and must be answered within `pingTimeout`.
   public var pingInterval: Duration = .seconds(30)
   public var pingTimeout: Duration = .seconds(10)
+  public var compression = CompressionSettings()
 
   public init() {}
 }
@@ -114,6 +115,7 @@ public final class CoordinatorRuntime {
         configuration.pingInterval = settings.pingInterval
         configuration.pingTimeout = settings.pingTimeout
         configuration.subprotocols = [Protocols.session, Protocols.client]
+        configuration.compression = settings.compression.configuration
         configuration.limitQueuedBytes()
         server = try WebSocketServer.listen(at: address, on: loop, configuration: configuration) {
           [weak self] request in

@@ -38,7 +38,13 @@ enum FleetCommand: Subcommand {
     ],
     options: [workers, ClientOptions.coordinator, prefix, slots, level, HistoryOption.file],
     sections: [
-      OptionSection("Connection", [heartbeatInterval, heartbeatTimeout, reconnectDelay, maxReconnectDelay])
+      OptionSection("Connection", [heartbeatInterval, heartbeatTimeout, reconnectDelay, maxReconnectDelay]),
+      OptionSection(
+        "Messages",
+        [
+          TrafficOptions.priorityQueue, TrafficOptions.adaptiveParameters, TrafficOptions.compression,
+          TrafficOptions.compressionLevel,
+        ]),
     ],
     examples: [
       Example("lifeline fleet --workers 5000", "See what 5,000 workers do to the coordinator on this machine."),
@@ -55,6 +61,9 @@ enum FleetCommand: Subcommand {
     settings.heartbeatTimeout = invocation[heartbeatTimeout]
     settings.reconnectDelay = invocation[reconnectDelay]
     settings.maxReconnectDelay = invocation[maxReconnectDelay]
+    settings.usesPriorities = invocation[TrafficOptions.priorityQueue]
+    settings.adaptsParameters = invocation[TrafficOptions.adaptiveParameters]
+    settings.compression = TrafficOptions.compressionSettings(invocation)
     settings.log = LogSink.make("fleet", invocation[level])
     guard settings.heartbeatInterval < settings.heartbeatTimeout else {
       throw invocation.error("--heartbeat-timeout must be longer than --heartbeat-interval")

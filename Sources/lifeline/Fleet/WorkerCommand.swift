@@ -55,7 +55,13 @@ enum WorkerCommand: Subcommand {
         [
           heartbeatInterval, heartbeatTimeout, reconnectDelay, maxReconnectDelay, maxReconnectAttempts,
           simulateDisconnect, legacy,
-        ])
+        ]),
+      OptionSection(
+        "Messages",
+        [
+          TrafficOptions.priorityQueue, TrafficOptions.adaptiveParameters, TrafficOptions.compression,
+          TrafficOptions.compressionLevel,
+        ]),
     ],
     examples: [
       Example("lifeline worker", "Work for the coordinator on this machine, one task for each processor."),
@@ -78,6 +84,9 @@ enum WorkerCommand: Subcommand {
     settings.maxReconnectAttempts = invocation[maxReconnectAttempts]
     settings.simulateDisconnect = invocation[simulateDisconnect]
     settings.offersSession = !invocation[legacy]
+    settings.usesPriorities = invocation[TrafficOptions.priorityQueue]
+    settings.adaptsParameters = invocation[TrafficOptions.adaptiveParameters]
+    settings.compression = TrafficOptions.compressionSettings(invocation)
     settings.log = LogSink.make("worker", invocation[LogSink.level])
     guard settings.heartbeatInterval < settings.heartbeatTimeout else {
       throw invocation.error("--heartbeat-timeout must be longer than --heartbeat-interval")
