@@ -12,6 +12,7 @@ final class WorkerBench {
   var answersBackpressure = true
   private(set) var effects: [WorkerEffect] = []
   private(set) var sent: [Message] = []
+  private(set) var logs: [LogEntry] = []
   private(set) var disk: [String: [UInt8]] = [:]
   private var next: UInt64 = 0
 
@@ -40,7 +41,9 @@ final class WorkerBench {
         feed(.persisted(key: key))
       case .forget(let key): disk[key] = nil
       case .reportBackpressure: if answersBackpressure { feed(.sendingHeldBack(isHeldBack)) }
-      case .log: continue
+      case .log(let entry):
+        logs.append(entry)
+        continue
       default: break
       }
       effects.append(effect)

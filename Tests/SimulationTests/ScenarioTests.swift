@@ -488,4 +488,25 @@ struct ScenarioTests {
     #expect(fleet.starts.keys.contains { $0.taskID.text == "c20" })
     expectSound(fleet)
   }
+
+  // MARK: Adaptation
+
+  @Test
+  func `a large fleet sends fewer heartbeats, loses nobody by that, and silence is still found in time`() {
+    let fleet = fleet(workers: 30) { $0.coordinator.maxHeartbeatsPerSecond = 20 }
+    fleet.run(for: .seconds(5))
+    let before = fleet.workers.map { $0.core?.statistics.messagesSent ?? 0 }
+    fleet.run(for: .seconds(30))
+    let sent = zip(fleet.workers, before).map { ($0.core?.statistics.messagesSent ?? 0) - $1 }
+    // Once in a second and a half.
+    #expect(sent.allSatisfy { (19...21).contains($0) }, "\(sent)")
+    #expect(fleet.workers.allSatisfy { $0.core?.statistics.disconnections == 0 })
+    let start = fleet.now
+    fleet.workers[0].freeze()
+    let isFound = fleet.run(for: .seconds(10)) {
+      fleet.notices.contains { if case .workerDisconnected = $0 { true } else { false } }
+    }
+    #expect(isFound && fleet.now - start <= fleet.options.coordinator.heartbeatTimeout)
+    expectSound(fleet)
+  }
 }

@@ -27,6 +27,7 @@ public struct CoordinatorSettings: Sendable {
   public var tls: TLSServerContext?
   public var admission = AdmissionSettings()
   public var security = SecuritySettings()
+  public var compression = CompressionSettings()
 
   public init() {}
 }
@@ -148,6 +149,7 @@ public final class CoordinatorRuntime {
         configuration.pingTimeout = settings.pingTimeout
         configuration.subprotocols = [Protocols.session, Protocols.client]
         configuration.maxPendingBytes = AdmissionSettings.maxUnreadBytes
+        configuration.compression = settings.compression.configuration
         configuration.limitQueuedBytes()
         var options = ListenerOptions()
         // A herd or a crowd of drip feeders must not make the kernel drop an honest client's first packet.

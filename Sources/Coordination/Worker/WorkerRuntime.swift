@@ -102,6 +102,8 @@ public final class WorkerRuntime {
     configuration.maxReconnectDelay = settings.maxReconnectDelay
     configuration.maxReconnectAttempts = settings.maxReconnectAttempts
     configuration.drainTimeout = settings.drainTimeout
+    configuration.usesPriorities = settings.usesPriorities
+    configuration.adaptsParameters = settings.adaptsParameters
     configuration.isTraced = settings.record != nil
     core = WorkerCore(configuration: configuration, random: SystemRandomNumberGenerator(), at: loop.now)
     timer = loop.makeTimer { [weak self] in self?.feed(.tick) }
@@ -235,6 +237,7 @@ public final class WorkerRuntime {
     // Whoever is silent for the heartbeat timeout is taken for gone; that holds for a handshake as well.
     configuration.handshakeTimeout = min(configuration.handshakeTimeout, settings.heartbeatTimeout)
     configuration.subprotocols = settings.offersSession ? [Protocols.session] : []
+    configuration.compression = settings.compression.configuration
     configuration.limitQueuedBytes()
     let link = WorkerLinkSocket(
       opened: { [weak self] in self?.opened($0, $1, $2) },

@@ -27,6 +27,9 @@ public final class CoordinatorCore {
   private var nextSweep: Instant = .zero
   /// No task is given out or taken back any more.
   public private(set) var isDraining = false
+  private(set) var pace: HeartbeatPace
+  /// The configuration, with the heartbeat interval that workers are told now.
+  private(set) var inForce: CoordinatorConfiguration
 
   private(set) var now: Instant = .zero
   private(set) var wall = WallTime(milliseconds: 0)
@@ -77,6 +80,8 @@ public final class CoordinatorCore {
     handlers: [any MessageHandler] = [], random: any RandomNumberGenerator, at now: Instant
   ) throws(HandlerClash) {
     self.configuration = configuration
+    pace = configuration.pace
+    inForce = configuration
     self.random = random
     self.now = now
     registry = try HandlerRegistry(Self.standardHandlers + handlers)
@@ -552,9 +557,18 @@ public final class CoordinatorCore {
     worker.letGo = []
   }
 
+  private func adaptPace() {
+    guard let change = pace.observe(connections: links.count) else { return }
+    inForce.heartbeatInterval = change.new
+    log(change.logEntry)
+  }
+
+  var connectionCount: Int { links.count }
+
   private func sweep() {
     guard now >= nextSweep else { return }
     nextSweep = now + configuration.sweepInterval
+    adaptPace()
     for link in links.values.filter({ !$0.isRegistered && now - $0.openedAt > configuration.heartbeatTimeout })
       .sorted(by: { $0.connection.number < $1.connection.number })
     {
@@ -575,12 +589,12 @@ public final class CoordinatorCore {
 
   /// Until when a worker's session and its tasks are kept for it.
   private func keptUntil(_ worker: WorkerEntry) -> Instant {
-    min(worker.leaseEnds, worker.absence?.ends(configuration) ?? .distantFuture)
+    min(worker.leaseEnds, worker.absence?.ends(inForce) ?? .distantFuture)
   }
 
   /// Gives up on workers that were away for too long. When a lease has run out, the session has as well.
   private func release(_ due: [WorkerEntry]) {
-    let isOutage = configuration.isOutage(workers.values, at: now)
+    let isOutage = inForce.isOutage(workers.values, at: now)
     var spared = 0
     for worker in due {
       if now >= worker.leaseEnds {
@@ -668,7 +682,7 @@ public final class CoordinatorCore {
     worker.absence = nil
     worker.unread.reset()
     if link.mode == .session {
-      if worker.detector == nil { worker.detector = configuration.detector(at: now) }
+      if worker.detector == nil { worker.detector = inForce.detector(at: now) }
       worker.detector?.resumed(at: now)
     } else {
       worker.detector = nil

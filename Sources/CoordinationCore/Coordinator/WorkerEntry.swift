@@ -62,6 +62,8 @@ final class WorkerEntry {
   var absence: Absence?
   /// Knows the rhythm of its heartbeats; legacy workers have none that could be relied on.
   var detector: PhiAccrualDetector?
+  /// How often it was told to send heartbeats.
+  var told: Pacing?
   var isDraining = false
   var unread = UnreadTime()
   /// The kinds for which it stands in the dispatcher's rotation.

@@ -72,7 +72,7 @@ public final class WorkerCore {
   private var roundTrips = RoundTripEstimator()
   private var random: any RandomNumberGenerator
   private var heartbeats = 0
-  private var heartbeatInterval: Duration
+  private var adaptation: WorkerAdaptation
   /// When heartbeats that are not answered yet were sent; bounded.
   private var heartbeatsSent: [(number: Int, at: Instant)] = []
   private var nextHeartbeat: Instant = .distantFuture
@@ -90,20 +90,22 @@ public final class WorkerCore {
     self.configuration = configuration
     self.random = random
     self.now = now
-    heartbeatInterval = configuration.heartbeatInterval
+    adaptation = WorkerAdaptation(configuration.bounds, isOn: configuration.adaptsParameters)
     sending = SendingQueue(isPrioritized: configuration.usesPriorities, aging: configuration.messageAging)
     backoff = Backoff(
       Backoff.Configuration(
         base: configuration.reconnectDelay, cap: configuration.maxReconnectDelay,
         maxAttempts: configuration.maxReconnectAttempts, usefulSession: configuration.usefulSession))
-    detector = Self.detector(configuration, at: now)
+    detector = Self.detector(configuration, adaptation.parameters, at: now)
   }
 
-  private static func detector(_ configuration: WorkerCoreConfiguration, at now: Instant) -> PhiAccrualDetector {
+  private static func detector(
+    _ configuration: WorkerCoreConfiguration, _ parameters: WorkerParameters, at now: Instant
+  ) -> PhiAccrualDetector {
     PhiAccrualDetector(
       PhiAccrualDetector.Configuration(
-        minimum: configuration.heartbeatTimeout / 2, maximum: configuration.heartbeatTimeout,
-        expectedGap: configuration.heartbeatInterval), at: now)
+        minimum: parameters.patience, maximum: configuration.heartbeatTimeout,
+        expectedGap: parameters.heartbeatInterval), at: now)
   }
 
   /// When `tick` is due at the latest.
@@ -228,11 +230,13 @@ public final class WorkerCore {
       statistics.timeConnected += now - since
       statistics.connectedSince = nil
       backoff.sessionLasted(now - since)
+      adaptation.connectionLost(at: now)
     // A connection may end in the very moment of its upgrade, before anybody said that it was there.
     case .connecting, .registering: statistics.failures += 1
     case .none, .waiting, .ended: return
     }
     log(.warning, "disconnected", ["reason": reason])
+    adapt()
     if let delay { backoff.serverAsked(toWait: delay) }
     heartbeatsSent = []
     sending.dropPlain()
@@ -245,7 +249,7 @@ public final class WorkerCore {
     if backoff.failures == 0 { awaySince = now }
     // Small draws use up the doublings: without this, a few of thousands would wait many times as long as the
     // coordinator was away. Half of it still makes the waits grow exponentially.
-    let limit = max((now - awaySince) / 2, configuration.reconnectDelay)
+    let limit = max((now - awaySince) / 2, adaptation.parameters.reconnectDelay)
     guard var delay = backoff.nextDelay(using: &random, atMost: limit) else {
       link = .ended
       log(.error, "giving up: no attempt to connect is left", ["attempts": "\(statistics.attempts)"])
@@ -386,9 +390,9 @@ public final class WorkerCore {
       lease = .seconds(min(max(try reader.optionalNumber("lease_s") ?? 30, 0.1), 86_400))
       syncBatch = try reader.optionalInteger("state_sync_batch", in: 1...10_000) ?? 100
       let handled = UInt64(try reader.optionalInteger("handled", in: 0...Int.max) ?? 0)
-      let asked = try reader.optionalNumber("heartbeat_interval_s") ?? configuration.heartbeatInterval.inSeconds
-      // Three chances within a lease, whoever was told what.
-      heartbeatInterval = min(configuration.heartbeatInterval, .seconds(min(max(asked, 0.01), 3_600)), lease / 3)
+      let pacing = try HeardPacing(reader)
+      adaptation.registered(
+        lease: lease, askedInterval: pacing.interval, isPaced: pacing.isPaced, fleet: pacing.fleet ?? 0)
       link = .registered(mode, since: now)
       trace(.joined(SessionID(known: id), resumed: resumed && session?.id.text == id))
       if resumed, session?.id.text == id {
@@ -400,8 +404,10 @@ public final class WorkerCore {
       renewLease(sentAt: since)
     } else {
       link = .registered(mode, since: now)
+      adaptation.registered(lease: .seconds(86_400), askedInterval: nil, isPaced: false, fleet: 0)
       for parcel in unacknowledged { transmit(parcel.body) }
     }
+    adapt()
     statistics.successes += 1
     statistics.connectedSince = now
     change(to: .connected)
@@ -465,7 +471,7 @@ public final class WorkerCore {
   private func beat() {
     guard case .registered(let mode, _) = link else { return }
     heartbeats += 1
-    nextHeartbeat = now + heartbeatInterval
+    nextHeartbeat = now + adaptation.parameters.heartbeatInterval
     if heartbeatsSent.count == 16 { heartbeatsSent.removeFirst() }
     heartbeatsSent.append((number: heartbeats, at: now))
     var fields = JSONObject()
@@ -491,7 +497,13 @@ public final class WorkerCore {
       statistics.longestRoundTrip = max(statistics.longestRoundTrip, now - sent)
       statistics.roundTrip = roundTrips.smoothed
       if mode == .session { renewLease(sentAt: sent) }
+      adaptation.measured(roundTrips)
     }
+    let pacing = try HeardPacing(message.reader)
+    if let interval = pacing.interval {
+      adaptation.told(askedInterval: interval, isPaced: pacing.isPaced, fleet: pacing.fleet)
+    }
+    adapt()
     for value in try message.reader.optionalArray("actions", maxCount: 1_000) ?? [] {
       guard let action = value.object else { continue }
       let ids = try FieldReader(action).optionalArray("task_ids", maxCount: 10_000)?.compactMap(\.string) ?? []
@@ -507,6 +519,21 @@ public final class WorkerCore {
       case "reset_connection_stats": statistics = WorkerStatistics()
       case "sync_state": try stateRequested(message)
       default: break
+      }
+    }
+  }
+
+  /// Lets the parameters follow what was learnt of the connection.
+  private func adapt() {
+    for change in adaptation.update(at: now) {
+      effects.append(.log(change.logEntry))
+      switch change.parameter {
+      case .heartbeatInterval:
+        nextHeartbeat = min(nextHeartbeat, now + change.new)
+        // Answers come in another rhythm from now on.
+        detector = Self.detector(configuration, adaptation.parameters, at: now)
+      case .patience: detector.setMinimum(change.new)
+      case .reconnectDelay: backoff.setBase(change.new)
       }
     }
   }

@@ -26,6 +26,8 @@ public struct WorkerCoreConfiguration: Sendable {
   public var maxResultBytes = 256 << 10
   /// The most that is sent of each of an attempt's output streams, in bytes.
   public var maxOutputBytes = 192 << 10
+  /// Whether heartbeats, patience and the reconnect delay follow what the connection is like, within the bounds above.
+  public var adaptsParameters = true
   /// Whether messages that wait leave by their priority; otherwise in the order that they came.
   public var usesPriorities = true
   /// A message that waited for this long is overdue and gets every fourth turn, whatever is more urgent.
@@ -41,6 +43,12 @@ public struct WorkerCoreConfiguration: Sendable {
     self.workerID = workerID
     self.bootID = bootID
     self.capabilities = capabilities
+  }
+
+  var bounds: WorkerBounds {
+    WorkerBounds(
+      heartbeatInterval: heartbeatInterval, heartbeatTimeout: heartbeatTimeout, reconnectDelay: reconnectDelay,
+      maxReconnectDelay: maxReconnectDelay)
   }
 }
 
