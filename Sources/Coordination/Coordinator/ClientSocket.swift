@@ -159,6 +159,10 @@ final class ClientSocket: WebSocketDelegate {
         }
       }
     case "list_workers": reply(id, ["workers": .array(runtime.workerSummaries.map { .object($0.presentation) })])
+    case "queue_status":
+      reply(
+        id,
+        ["tasks": .object(runtime.taskQueueStatus.json), "messages": .object(runtime.messageQueueStatus.json)])
     case "cancel_task": control(.cancel(try request.reader.taskID()), id)
     case "pause_task": control(.pause(try request.reader.taskID()), id)
     case "resume_task": control(.resume(try request.reader.taskID()), id)
