@@ -146,7 +146,7 @@ import WebSocket
     #expect(commits > 0)
     #expect(read.value("lifeline_store_commit_seconds_count") == commits)
     #expect(try #require(read.value("lifeline_messages_total", ["direction": "received"])) >= 2 + 5)
-    #expect(try #require(read.value("process_resident_memory_bytes")) > 1 << 20)
+    #expect(try #require(read.value("process_resident_memory_bytes")) > 1_048_576)
     #expect(try #require(read.value("process_open_fds")) > 3)
     let age = SystemWallClock.now().milliseconds / 1_000 - Int64(try #require(read.value("process_start_time_seconds")))
     #expect((0..<86_400 * 30).contains(age))
