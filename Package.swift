@@ -72,7 +72,7 @@ let package = Package(
     library("Certificates", ["Primitives", "COpenSSL"]),
 
     // Who may come in: keys, proofs, roles.
-    library("Authentication", ["Primitives", "Cryptography"]),
+    library("Authentication", ["Primitives", "Cryptography"], exclude: ["README.md"]),
 
     // One mutex, for the few places where threads meet; cores have none.
     library("Locking", []),
@@ -192,8 +192,8 @@ let package = Package(
     tests(
       "EndToEndTests",
       [
-        "Primitives", "Reactor", "WebSocket", "WebSocketCore", "CoordinationCore", "Coordination", "Storage",
-        "lifeline",
+        "Primitives", "Cryptography", "Authentication", "Reactor", "WebSocket", "WebSocketCore", "CoordinationCore",
+        "Coordination", "Storage", "lifeline",
       ]),
     tests(
       "ExamplesTests",
