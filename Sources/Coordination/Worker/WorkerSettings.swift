@@ -36,6 +36,7 @@ public struct WorkerSettings: Sendable {
   /// What to prove to the coordinator, which must prove to know it too; `nil`: nothing. Never sent, except to a coordinator
   /// that speaks the reference's protocol, where `offersSession` is false.
   public var apiKey: APIKey?
+  public var telemetry = TelemetrySettings()
   public var log: @Sendable (LogEntry) -> Void = { _ in }
   /// Called on the worker's loop with everything that a history must know, before the coordinator can hear of it.
   public var record: (@Sendable (HistoryEvent) -> Void)?

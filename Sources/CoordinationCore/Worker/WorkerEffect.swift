@@ -48,6 +48,8 @@ public enum WorkerEvent: Equatable, Sendable {
   case attemptEnded(AttemptKey, AttemptEnding)
   /// A service author's own message.
   case send(Message, reliably: Bool)
+  /// The answer to `WorkerEffect.readTelemetry`: the core's report, with what the shell knows.
+  case telemetryRead(WorkerReport)
   /// Drop the connection and connect again now.
   case reconnect
   /// Take no more tasks; stop once those that run have ended and been acknowledged. Those that still run after
@@ -74,6 +76,8 @@ public enum WorkerEffect: Equatable, Sendable {
   /// Attempts may run until then, on this machine's monotonic clock.
   case leaseRenewed(until: Instant)
   case stateChanged(WorkerConnectionState)
+  /// Telemetry is due: complete the core's report and say so with `WorkerEvent.telemetryRead`.
+  case readTelemetry
   /// A message of a kind that the core does not know: a service author's.
   case message(Message)
   case log(LogEntry)
