@@ -29,7 +29,7 @@ public struct Backoff: Sendable, Equatable {
     }
   }
 
-  public let configuration: Configuration
+  public private(set) var configuration: Configuration
   /// Delays granted since the last useful session.
   public private(set) var failures = 0
   private var serverDelay = Duration.zero
@@ -68,6 +68,9 @@ public struct Backoff: Sendable, Equatable {
     if failures < Int.max { failures += 1 }
     return delay
   }
+
+  /// The largest delay before the second attempt in a row is another one from now on.
+  public mutating func setBase(_ base: Duration) { configuration.base = base }
 
   /// The server asked not to be called again for `delay`; it counts once, for the next delay, under `serverDelayMax`.
   public mutating func serverAsked(toWait delay: Duration) {

@@ -33,7 +33,7 @@ public struct PhiAccrualDetector: Sendable, Equatable {
     }
   }
 
-  public let configuration: Configuration
+  public private(set) var configuration: Configuration
   public private(set) var lastHeartbeat: Instant
   /// The mean of the remembered gaps, in seconds.
   private var mean = 0.0
@@ -78,6 +78,11 @@ public struct PhiAccrualDetector: Sendable, Equatable {
   /// The peer is back after a disconnection: watching goes on from `now`, and the gap is not learnt.
   public mutating func resumed(at now: Instant) {
     lastHeartbeat = max(now, lastHeartbeat)
+  }
+
+  /// Silence shorter than this is never suspect from now on; what was learnt stays. Brought under `maximum`.
+  public mutating func setMinimum(_ minimum: Duration) {
+    configuration.minimum = min(max(minimum, .zero), configuration.maximum)
   }
 
   /// φ for the silence so far, not bounded by `minimum` and `maximum`; finite and never negative.

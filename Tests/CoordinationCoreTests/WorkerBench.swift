@@ -7,8 +7,12 @@ final class WorkerBench {
   let mode: ConnectionMode
   var now: Instant = .zero
   var persistsAtOnce = true
+  /// Whether the connection takes no more; tell the core with `holdBack`.
+  private(set) var isHeldBack = false
+  var answersBackpressure = true
   private(set) var effects: [WorkerEffect] = []
   private(set) var sent: [Message] = []
+  private(set) var logs: [LogEntry] = []
   private(set) var disk: [String: [UInt8]] = [:]
   private var next: UInt64 = 0
 
@@ -36,7 +40,10 @@ final class WorkerBench {
         disk[key] = body
         feed(.persisted(key: key))
       case .forget(let key): disk[key] = nil
-      case .log: continue
+      case .reportBackpressure: if answersBackpressure { feed(.sendingHeldBack(isHeldBack)) }
+      case .log(let entry):
+        logs.append(entry)
+        continue
       default: break
       }
       effects.append(effect)
@@ -96,6 +103,11 @@ final class WorkerBench {
   func takeEffects() -> [WorkerEffect] {
     defer { effects = [] }
     return effects
+  }
+
+  func holdBack(_ isHeldBack: Bool) {
+    self.isHeldBack = isHeldBack
+    handle(.sendingHeldBack(isHeldBack))
   }
 
   func pass(_ duration: Duration) {

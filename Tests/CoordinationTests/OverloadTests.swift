@@ -3,8 +3,38 @@ import Primitives
 import Reactor
 import TestSupport
 import Testing
+import WebSocket
+import WebSocketCore
 
 @testable import Coordination
+
+/// Registers a worker, gives it one task, and reads nothing more.
+private final class DeafCoordinator: WebSocketDelegate {
+  private let deaf: (WebSocketConnection) -> Void
+
+  init(_ deaf: @escaping (WebSocketConnection) -> Void) { self.deaf = deaf }
+
+  func webSocket(_ socket: WebSocketConnection, didReceive message: RawSpan, kind: WebSocketCore.MessageKind) {
+    let message = try? Envelope.open(message.copied, mode: .session)
+    switch message?.kind {
+    case .registration:
+      send(socket, ["type": "registration_ack", "session_id": "s", "resumed": false, "lease_s": 3_600])
+    case .stateSync:
+      let task: JSONObject = ["kind": "scripted", "input": [:]]
+      send(socket, ["type": "task_assignment", "task_id": "t", "attempt": 1, "task": .object(task)], sequence: 1)
+      socket.pauseReading()
+      deaf(socket)
+    default: break
+    }
+  }
+
+  func webSocketDidClose(_ socket: WebSocketConnection, reason: CloseReason) {}
+
+  private func send(_ socket: WebSocketConnection, _ object: JSONObject, sequence: UInt64? = nil) {
+    let body = Array(JSONValue.object(object).text.utf8)
+    socket.send(text: Envelope.seal(body, sequence: sequence, acknowledgement: 0))
+  }
+}
 
 /// What a coordinator does when too much comes at it, and what our own workers and clients make of it; over real sockets.
 @Suite(.timeLimit(.minutes(1))) struct OverloadTests {
@@ -205,6 +235,41 @@ import Testing
       if let number = object["request_id"]?.integer { seen.insert(number) }
     }
     #expect(seen.count == count)
+  }
+
+  @Test func `a worker whose coordinator does not read holds its commands back, and goes on when it does`() throws {
+    let sockets = Exchange<LoopBound<WebSocketConnection>>()
+    let server = try RunningServer { loop in
+      var configuration = WebSocketConfiguration()
+      configuration.maxMessageBytes = 4 << 20
+      configuration.maxFrameBytes = 4 << 20
+      let server = try WebSocketServer.listen(at: .loopback(), on: loop, configuration: configuration) { _ in
+        .accept(subprotocol: Protocols.session, delegate: DeafCoordinator { sockets.put(LoopBound($0, to: loop)) })
+      }
+      return server.localAddress
+    }
+    defer { server.stop() }
+    var settings = WorkerSettings.short("w1", "ws://127.0.0.1:\(server.address.port ?? 0)")
+    settings.heartbeatTimeout = .seconds(60)
+    let worker = try ScriptedWorker(settings)
+    guard case .start(let key, _) = worker.orders.take() else {
+      Issue.record("a start was due")
+      return
+    }
+    let socket = sockets.take()
+    // More than the kernel holds for both, and less than would end the connection.
+    let piece = [UInt8](repeating: UInt8(ascii: "x"), count: 64 << 10)
+    var written = 0
+    while worker.hasRoom(key), written < 64 << 20 {
+      worker.write(key, offset: written, piece)
+      written += piece.count
+    }
+    #expect(!worker.hasRoom(key))
+    #expect(written < 32 << 20)
+    server.thread.mailbox.post { socket.value.resumeReading() }
+    try eventually("room") { worker.hasRoom(key) ? true : nil }
+    #expect(worker.statistics.disconnections == 0)
+    worker.vanish()
   }
 
   // MARK: Draining

@@ -21,6 +21,8 @@ final class ScriptedExecutor: TaskExecutor {
   /// Where the test finds what is running.
   final class Reporters {
     var byKey: [AttemptKey: AttemptReporter] = [:]
+    /// Bytes of output that each has flooded the worker with.
+    var written: [AttemptKey: Int] = [:]
   }
 
   init(_ orders: Exchange<Order>, _ reporters: Reporters) {
@@ -93,7 +95,37 @@ final class ScriptedWorker: Sendable {
     onLoop { $1.byKey.removeValue(forKey: key)?.ended(ending) }
   }
 
+  /// Whether the worker takes more.
+  func hasRoom(_ key: AttemptKey) -> Bool { onLoop { $1.byKey[key]?.hasRoom ?? false } }
+  func write(_ key: AttemptKey, offset: Int, _ bytes: [UInt8]) {
+    onLoop { $1.byKey[key]?.wrote(.stdout, offset: offset, bytes) }
+  }
+
   func checkpoint(_ key: AttemptKey, _ data: JSONValue) { onLoop { $1.byKey[key]?.checkpointed(data) } }
+  /// Writes output from now on until the attempt ends, as a command does that is faster than the line.
+  func flood(_ key: AttemptKey, piece: Int, every interval: Duration) {
+    onLoop { runtime, reporters in Self.write(key, piece, interval, runtime.loop, reporters) }
+  }
+
+  private static func write(
+    _ key: AttemptKey, _ piece: Int, _ interval: Duration, _ loop: EventLoop, _ reporters: ScriptedExecutor.Reporters
+  ) {
+    guard let reporter = reporters.byKey[key] else { return }
+    reporter.wrote(
+      .stdout, offset: reporters.written[key] ?? 0, Array(repeating: UInt8(ascii: "x"), count: piece))
+    reporters.written[key, default: 0] += piece
+    _ = loop.schedule(after: interval) { write(key, piece, interval, loop, reporters) }
+  }
+
+  /// Ends an attempt, and tells how much another had written until then.
+  func end(_ key: AttemptKey, _ ending: AttemptEnding, whenWritten other: AttemptKey) -> Int {
+    onLoop { _, reporters in
+      reporters.byKey.removeValue(forKey: key)?.ended(ending)
+      return reporters.written[other] ?? 0
+    }
+  }
+
+  var queueStatus: QueueStatus { onLoop { runtime, _ in runtime.queueStatus } }
   func reconnect() { onLoop { runtime, _ in runtime.reconnect() } }
   func drain() { onLoop { runtime, _ in runtime.drain() } }
   var statistics: WorkerStatistics { onLoop { runtime, _ in runtime.statistics } }

@@ -4,7 +4,7 @@ extension LifelineTests {
   @Suite struct HelpTests {
     static let commands = [
       "coordinator", "worker", "run", "submit", "tasks", "task", "workers", "logs", "cancel", "pause", "resume",
-      "checkpoint", "fleet", "certs",
+      "checkpoint", "fleet", "certs", "keys", "queue",
     ]
 
     private func run(_ arguments: [String], _ environment: [String: String] = [:]) throws -> RunningProgram.Outcome {
@@ -42,6 +42,7 @@ extension LifelineTests {
         (["worker", "--slots", "0"], "--slots: 0 is not valid"),
         (["worker", "--worker-id", "a b"], "--worker-id: the worker id contains"),
         (["worker", "--heartbeat-timeout", "1"], "--heartbeat-timeout must be longer"),
+        (["worker", "--compression-level", "10"], "--compression-level: 10 is not valid"),
         (["run", "make"], "put -- before the command"),
         (["run", "--run", "ü", "--", "true"], "--run: the task id contains"),
         (["tasks", "--status", "done"], "--status: done is not valid"), (["task"], "ID is missing"),

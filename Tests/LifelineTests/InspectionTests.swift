@@ -79,6 +79,21 @@ extension LifelineTests {
       #expect(table.lines.count == 2 && table.lines[0].hasPrefix("WORKER") && table.lines[1].hasPrefix("w1"))
     }
 
+    @Test func `queue tells how much waits at each priority, as a table and as JSON`() throws {
+      let fleet = try Fleet(workers: 0)
+      _ = try fleet.submit("true", "--priority", "CRITICAL")
+      _ = try fleet.submit("true")
+      _ = try fleet.submit("true")
+      let status = try JSONParser.parse(try fleet.lifeline("queue", "--json").output).object ?? [:]
+      let tasks = try #require(status["tasks"]?.object)
+      #expect(Priority.allCases.map { tasks[$0.name]?.object?["waiting"] } == [1, 0, 2, 0, 0])
+      #expect(tasks["CRITICAL"]?.object?["oldest_s"]?.number != nil)
+      #expect(status["messages"]?.object?["NORMAL"]?.object?["waiting"] == 0)
+      let table = try fleet.lifeline("queue")
+      #expect(table.lines.count == 6 && table.lines[0].hasPrefix("PRIORITY"))
+      #expect(table.lines[1].hasPrefix("CRITICAL") && table.lines[3].contains(" 2 "))
+    }
+
     @Test func `submit prints the ids and returns`() throws {
       let fleet = try Fleet(workers: 0)
       let outcome = try fleet.lifeline("submit", "--run", "r", input: "true\nfalse\n")

@@ -39,6 +39,11 @@ public final class FaultRelay: Sendable {
   /// From now on nothing passes, in either direction, and nobody is told.
   public func setBlackHole(_ isOn: Bool) { onLoop { $0.setBlackHole(isOn) } }
 
+  /// At most so many bytes pass in a second from now on, over each connection.
+  public func setBandwidth(_ bytesPerSecond: Int?, _ direction: FaultProxy.Direction) {
+    onLoop { $0.faults[direction].bytesPerSecond = bytesPerSecond }
+  }
+
   /// New connections are reset at once.
   public func setRefusing(_ isOn: Bool) { onLoop { $0.isRefusing = isOn } }
 

@@ -168,6 +168,10 @@ final class ClientSocket: WebSocketDelegate {
         do { worker = try WorkerID(name) } catch { throw .badValue("worker_id", problem: "\(error)") }
       }
       control(.telemetry(worker), id)
+    case "queue_status":
+      reply(
+        id,
+        ["tasks": .object(runtime.taskQueueStatus.json), "messages": .object(runtime.messageQueueStatus.json)])
     case "cancel_task": control(.cancel(try request.reader.taskID()), id)
     case "pause_task": control(.pause(try request.reader.taskID()), id)
     case "resume_task": control(.resume(try request.reader.taskID()), id)

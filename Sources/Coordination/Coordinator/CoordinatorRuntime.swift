@@ -27,6 +27,7 @@ public struct CoordinatorSettings: Sendable {
   public var tls: TLSServerContext?
   public var admission = AdmissionSettings()
   public var security = SecuritySettings()
+  public var compression = CompressionSettings()
 
   public init() {}
 }
@@ -146,6 +147,8 @@ public final class CoordinatorRuntime {
         configuration.pingTimeout = settings.pingTimeout
         configuration.subprotocols = [Protocols.session, Protocols.client]
         configuration.maxPendingBytes = AdmissionSettings.maxUnreadBytes
+        configuration.compression = settings.compression.configuration
+        configuration.limitQueuedBytes()
         var options = ListenerOptions()
         // A herd or a crowd of drip feeders must not make the kernel drop an honest client's first packet.
         options.backlog = 4_096
@@ -447,7 +450,7 @@ public final class CoordinatorRuntime {
   /// More waits for a peer than its connection's high watermark, or it has caught up again.
   func congested(_ socket: WorkerSocket, _ isCongested: Bool) {
     slowReaders.set(socket.id.number, isCongested ? socket : nil)
-    feed(.congested(socket.id, isCongested))
+    feed(.sendingHeldBack(socket.id, isCongested))
   }
 
   func congested(_ client: ClientSocket, _ isCongested: Bool) {
@@ -484,6 +487,12 @@ public final class CoordinatorRuntime {
     return readings
   }
 
+  public var overload: OverloadStatistics {
+    OverloadStatistics(
+      admitted: gatekeeper.admitted, refused: gatekeeper.refused, cut: server?.cutConnections ?? 0,
+      slowReadersDropped: slowReaders.dropped, slowReaders: slowReaders.count)
+  }
+
   // MARK: Asking
 
   /// Performs a request; the answer comes on the loop once everything it promises is durable.
@@ -493,6 +502,11 @@ public final class CoordinatorRuntime {
     requests[id] = answer
     feed(.request(id, request))
   }
+
+  /// Tasks that wait for a worker, by their priority.
+  public var taskQueueStatus: QueueStatus { core.taskQueueStatus }
+  /// Messages that wait to be sent to workers, by their priority.
+  public var messageQueueStatus: QueueStatus { core.messageQueueStatus }
 
   /// Every worker known, in order of their ids.
   public var workerSummaries: [WorkerSummary] { core.workerSummaries }

@@ -14,6 +14,7 @@ final class WorkerSocket: WebSocketDelegate {
   let security: LinkSecurity
   private let runtime: CoordinatorRuntime
   private var socket: WebSocketConnection?
+  private var backpressure = Backpressure()
 
   init(
     _ id: ConnectionID, workerID: WorkerID, mode: ConnectionMode, _ pass: UpgradeGuard.Pass, runtime: CoordinatorRuntime
@@ -43,10 +44,6 @@ final class WorkerSocket: WebSocketDelegate {
     runtime.received(message.copied, from: self)
   }
 
-  func webSocketDidRiseAboveHighWatermark(_ socket: WebSocketConnection) { runtime.congested(self, true) }
-
-  func webSocketDidDrainBelowLowWatermark(_ socket: WebSocketConnection) { runtime.congested(self, false) }
-
   func webSocketDidClose(_ socket: WebSocketConnection, reason: CloseReason) {
     self.socket = nil
     if case .outboundOverflow = reason.error {
@@ -55,7 +52,15 @@ final class WorkerSocket: WebSocketDelegate {
     runtime.ended(self)
   }
 
-  func send(_ bytes: [UInt8]) { socket?.send(text: bytes) }
+  func webSocketDidDrainBelowLowWatermark(_ socket: WebSocketConnection) {
+    if backpressure.drained() { runtime.congested(self, false) }
+  }
+
+  func send(_ bytes: [UInt8]) {
+    guard let socket else { return }
+    socket.send(text: bytes)
+    if backpressure.sent(socket) { runtime.congested(self, true) }
+  }
 
   func close(_ code: UInt16, _ reason: String) {
     socket?.close(code: CloseCode(rawValue: code), reason: reason)

@@ -29,6 +29,8 @@ public final class WorkerRuntime {
   private var isPerforming = false
   private var isTurnEndDue = false
   private var hadRoom = true
+  /// More waits to be written than the coordinator reads.
+  private var isCongested = false
   /// The runtime lives until it has stopped, whether or not anyone holds it.
   private var keptAlive: WorkerRuntime?
 
@@ -103,6 +105,8 @@ public final class WorkerRuntime {
     configuration.maxReconnectAttempts = settings.maxReconnectAttempts
     configuration.drainTimeout = settings.drainTimeout
     configuration.telemetryInterval = settings.telemetry.interval
+    configuration.usesPriorities = settings.usesPriorities
+    configuration.adaptsParameters = settings.adaptsParameters
     configuration.isTraced = settings.record != nil
     core = WorkerCore(configuration: configuration, random: SystemRandomNumberGenerator(), at: loop.now)
     timer = loop.makeTimer { [weak self] in self?.feed(.tick) }
@@ -126,6 +130,8 @@ public final class WorkerRuntime {
   public var statistics: WorkerStatistics { core.statistics }
   public var sessionID: SessionID? { core.sessionID }
   public var activeAttempts: [AttemptKey] { core.activeAttempts }
+  /// Messages that wait to be sent, by their priority.
+  public var queueStatus: QueueStatus { core.queueStatus }
 
   /// Everything that the worker knows about itself, now.
   public var report: WorkerReport {
@@ -169,18 +175,24 @@ public final class WorkerRuntime {
 
   private func feed(_ event: WorkerEvent) {
     core.handle(event, at: loop.now, wall: SystemWallClock.now(), into: &effects)
-    if !isTurnEndDue {
-      isTurnEndDue = true
-      loop.afterTurn { [weak self] in self?.endTurn() }
-    }
+    endTurnSoon()
     perform()
   }
+
+  private func endTurnSoon() {
+    guard !isTurnEndDue else { return }
+    isTurnEndDue = true
+    loop.afterTurn { [weak self] in self?.endTurn() }
+  }
+
+  /// Whether executors may hand over more.
+  private var hasRoom: Bool { core.hasRoom && !isCongested }
 
   private func endTurn() {
     core.handle(.turnEnded, at: loop.now, wall: SystemWallClock.now(), into: &effects)
     perform()
     isTurnEndDue = false
-    let hasRoom = core.hasRoom
+    let hasRoom = hasRoom
     if hasRoom, !hadRoom { for executor in executors { executor.roomAvailable() } }
     hadRoom = hasRoom
     let deadline = core.nextDeadline
@@ -208,9 +220,11 @@ public final class WorkerRuntime {
     switch effect {
     case .connect: connect()
     case .send(let bytes): socket?.send(bytes)
+    case .reportBackpressure: feed(.sendingHeldBack(socket?.isHeldBack ?? false))
     case .close(let code, let reason):
       let old = socket
       socket = nil
+      isCongested = false
       old?.leave(code, reason)
     case .persist(let key, let bytes): persist(key, bytes)
     case .forget(let key):
@@ -251,11 +265,15 @@ public final class WorkerRuntime {
     // Whoever is silent for the heartbeat timeout is taken for gone; that holds for a handshake as well.
     configuration.handshakeTimeout = min(configuration.handshakeTimeout, settings.heartbeatTimeout)
     configuration.subprotocols = settings.offersSession ? [Protocols.session] : []
+    configuration.compression = settings.compression.configuration
+    configuration.limitQueuedBytes()
     let link = WorkerLinkSocket(
       opened: { [weak self] in self?.opened($0, $1, $2) },
       received: { [weak self] in self?.received($0, $1) },
+      heldBack: { [weak self] in self?.heldBack($0, $1) },
       closed: { [weak self] in self?.closed($0, "\($1)", retryAfter: $1.retryAfter) })
     socket = link
+    isCongested = false
     WebSocketClient.connect(
       to: url, on: loop, configuration: configuration, tls: settings.tls, headers: credentials, delegate: link
     ) { [weak self, weak link] in
@@ -295,9 +313,16 @@ public final class WorkerRuntime {
     if socket === link { feed(.received(bytes)) }
   }
 
+  private func heldBack(_ link: WorkerLinkSocket, _ isHeldBack: Bool) {
+    guard socket === link else { return }
+    isCongested = isHeldBack
+    feed(.sendingHeldBack(isHeldBack))
+  }
+
   private func closed(_ link: WorkerLinkSocket, _ reason: String, retryAfter: Duration?) {
     guard socket === link else { return }
     socket = nil
+    isCongested = false
     feed(.disconnected(reason, retryAfter: retryAfter))
   }
 
@@ -332,7 +357,7 @@ public final class WorkerRuntime {
   private func start(_ assignment: Assignment) {
     let key = AttemptKey(assignment.taskID, assignment.attempt)
     settings.record?(.attemptStarted(key, workerID, from: assignment.checkpoint?.key))
-    let reporter = AttemptReporter(key, room: { [core] in core.hasRoom }) { [weak self] event in
+    let reporter = AttemptReporter(key, room: { [weak self] in self?.hasRoom ?? false }) { [weak self] event in
       guard let self else { return }
       if case .attemptEnded = event {
         executorOf[key] = nil
@@ -368,38 +393,3 @@ public final class WorkerRuntime {
 }
 
 @available(*, unavailable) extension WorkerRuntime: Sendable {}
-
-/// One connection to the coordinator.
-final class WorkerLinkSocket: WebSocketDelegate {
-  private let opened: (WorkerLinkSocket, ConnectionMode, HTTPHeaders) -> Void
-  private let received: (WorkerLinkSocket, [UInt8]) -> Void
-  private let closed: (WorkerLinkSocket, CloseReason) -> Void
-  private var socket: WebSocketConnection?
-
-  init(
-    opened: @escaping (WorkerLinkSocket, ConnectionMode, HTTPHeaders) -> Void,
-    received: @escaping (WorkerLinkSocket, [UInt8]) -> Void, closed: @escaping (WorkerLinkSocket, CloseReason) -> Void
-  ) {
-    self.opened = opened
-    self.received = received
-    self.closed = closed
-  }
-
-  func webSocketDidOpen(_ socket: WebSocketConnection) {
-    self.socket = socket
-    opened(self, socket.subprotocol == Protocols.session ? .session : .legacy, socket.responseHeaders)
-  }
-
-  func webSocket(_ socket: WebSocketConnection, didReceive message: RawSpan, kind: WebSocketCore.MessageKind) {
-    if kind == .text { received(self, message.copied) }
-  }
-
-  func webSocketDidClose(_ socket: WebSocketConnection, reason: CloseReason) {
-    self.socket = nil
-    closed(self, reason)
-  }
-
-  func send(_ bytes: [UInt8]) { socket?.send(text: bytes) }
-
-  func leave(_ code: UInt16, _ reason: String) { socket?.close(code: CloseCode(rawValue: code), reason: reason) }
-}

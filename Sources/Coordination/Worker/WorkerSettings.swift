@@ -37,6 +37,11 @@ public struct WorkerSettings: Sendable {
   /// that speaks the reference's protocol, where `offersSession` is false.
   public var apiKey: APIKey?
   public var telemetry = TelemetrySettings()
+  /// Whether what waits to be sent leaves by its priority; otherwise in the order that it came.
+  public var usesPriorities = true
+  /// Whether heartbeats, patience and the reconnect delay follow what the connection is like, within the bounds above.
+  public var adaptsParameters = true
+  public var compression = CompressionSettings()
   public var log: @Sendable (LogEntry) -> Void = { _ in }
   /// Called on the worker's loop with everything that a history must know, before the coordinator can hear of it.
   public var record: (@Sendable (HistoryEvent) -> Void)?

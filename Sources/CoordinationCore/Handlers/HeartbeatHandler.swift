@@ -48,6 +48,7 @@ public struct HeartbeatHandler: MessageHandler {
     switch context.mode {
     case .session:
       answer.append("lease_s", .duration(context.configuration.lease))
+      for (key, value) in context.core.newPacing(for: worker).members { answer.append(key, value) }
     case .legacy:
       let actions = try compare(worker, with: message.reader, in: context)
       if !actions.isEmpty { answer.append("actions", .array(actions)) }

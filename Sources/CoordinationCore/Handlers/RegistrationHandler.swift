@@ -97,15 +97,15 @@ extension HandlerContext {
     core.renewLease(of: worker)
     guard let session = worker.session else { return }
     core.trace(.registered(workerID, session.id, resumed: resumed))
-    replyNow(
-      .registrationAck,
+    var fields: JSONObject =
       [
         "worker_id": .string(workerID.text), "session_id": .string(session.id.text), "resumed": .bool(resumed),
         "handled": .integer(Int64(clamping: session.durable)), "lease_s": .duration(configuration.lease),
-        "heartbeat_interval_s": .duration(configuration.heartbeatInterval),
         "heartbeat_timeout_s": .duration(configuration.heartbeatTimeout),
         "state_sync_batch": .integer(Int64(configuration.stateSyncBatch)),
-      ])
+      ]
+    for (key, value) in core.tell(worker, core.pacing).members { fields.append(key, value) }
+    replyNow(.registrationAck, fields)
     core.replay(to: worker)
     core.sendWaitingAssignments(to: worker)
     core.offer(worker)

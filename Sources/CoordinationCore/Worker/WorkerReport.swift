@@ -37,6 +37,8 @@ public struct WorkerReport: Equatable, Sendable {
   public var waiting: Int
   /// Results and checkpoints that wait for the worker's disk.
   public var persisting: Int
+  /// Messages that wait to be sent, by their priority.
+  public var queue: QueueStatus
   public var outboxMessages: Int
   public var outboxBytes: Int
   /// Compressed over plain bytes, both ways together; `nil` before anything was compressed. Known to the shell.
@@ -73,6 +75,7 @@ public struct WorkerReport: Equatable, Sendable {
       "slots": .integer(Int64(slots)), "running": .integer(Int64(running)), "waiting": .integer(Int64(waiting)),
       "persisting": .integer(Int64(persisting)), "outbox_messages": .integer(Int64(outboxMessages)),
       "outbox_bytes": .integer(Int64(outboxBytes)),
+      "priorities": .object(queue.json),
     ]
   }
 

@@ -36,6 +36,15 @@ enum CoordinatorCommand: Subcommand {
     flag: "exclusive-leases",
     "Give an absent worker's tasks to others only once its lease has run out: no task runs twice at a time.")
 
+  private static let priorityAging = Option(
+    "priority-aging", .duration(.zero ... .seconds(86_400)), default: .seconds(60),
+    "A task queued for this long gets every fourth turn, whatever is more urgent; 0: strict order, in which tasks may starve."
+  )
+  private static let maxHeartbeatRate = Option(
+    "max-heartbeat-rate", .integer(0...1_000_000), default: CoordinatorConfiguration().maxHeartbeatsPerSecond, as: "N",
+    "Ask a large fleet for fewer heartbeats, so that no more than this many come in a second, as far as --heartbeat-timeout "
+      + "allows; 0: as many as come.")
+
   static let command = ArgumentParsing.Command(
     "coordinator", "keeps the tasks and hands them to workers",
     details: [
@@ -48,6 +57,12 @@ enum CoordinatorCommand: Subcommand {
       OptionSection("Absent workers", [closedGrace, lease, exclusiveLeases]),
       OptionSection("Security", CoordinatorSecurity.options),
       OptionSection("Overload", OverloadOptions.all),
+      OptionSection(
+        "Order and messages",
+        [
+          priorityAging, TrafficOptions.priorityQueue, TrafficOptions.adaptiveParameters, maxHeartbeatRate,
+          TrafficOptions.compression, TrafficOptions.compressionLevel,
+        ]),
     ],
     examples: [
       Example("lifeline coordinator", "Listen on port 8765 of this machine and keep tasks in lifeline.db."),
@@ -67,6 +82,11 @@ enum CoordinatorCommand: Subcommand {
     settings.core.lease = invocation[lease]
     settings.core.closedGrace = invocation[closedGrace]
     settings.core.exclusiveLeases = invocation[exclusiveLeases]
+    settings.core.priorityAging = invocation[priorityAging] == .zero ? nil : invocation[priorityAging]
+    settings.core.usesPriorities = invocation[TrafficOptions.priorityQueue]
+    settings.core.adaptsParameters = invocation[TrafficOptions.adaptiveParameters]
+    settings.core.maxHeartbeatsPerSecond = invocation[maxHeartbeatRate]
+    settings.compression = TrafficOptions.compressionSettings(invocation)
     guard settings.core.heartbeatInterval < settings.core.heartbeatTimeout else {
       throw invocation.error("--heartbeat-timeout must be longer than --heartbeat-interval")
     }

@@ -40,6 +40,12 @@ enum FleetCommand: Subcommand {
     sections: [
       OptionSection("Connection", [heartbeatInterval, heartbeatTimeout, reconnectDelay, maxReconnectDelay]),
       ClientOptions.security,
+      OptionSection(
+        "Messages",
+        [
+          TrafficOptions.priorityQueue, TrafficOptions.adaptiveParameters, TrafficOptions.compression,
+          TrafficOptions.compressionLevel,
+        ]),
     ],
     examples: [
       Example("lifeline fleet --workers 5000", "See what 5,000 workers do to the coordinator on this machine."),
@@ -57,6 +63,9 @@ enum FleetCommand: Subcommand {
     settings.reconnectDelay = invocation[reconnectDelay]
     settings.maxReconnectDelay = invocation[maxReconnectDelay]
     settings.apiKey = try KeyOptions.key(invocation)
+    settings.usesPriorities = invocation[TrafficOptions.priorityQueue]
+    settings.adaptsParameters = invocation[TrafficOptions.adaptiveParameters]
+    settings.compression = TrafficOptions.compressionSettings(invocation)
     settings.log = LogSink.make("fleet", invocation[level])
     guard settings.heartbeatInterval < settings.heartbeatTimeout else {
       throw invocation.error("--heartbeat-timeout must be longer than --heartbeat-interval")

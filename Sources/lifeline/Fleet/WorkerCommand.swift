@@ -71,7 +71,14 @@ enum WorkerCommand: Subcommand {
         [
           heartbeatInterval, heartbeatTimeout, reconnectDelay, maxReconnectDelay, maxReconnectAttempts,
           simulateDisconnect, legacy,
-        ]), ClientOptions.security,
+        ]),
+      ClientOptions.security,
+      OptionSection(
+        "Messages",
+        [
+          TrafficOptions.priorityQueue, TrafficOptions.adaptiveParameters, TrafficOptions.compression,
+          TrafficOptions.compressionLevel,
+        ]),
     ],
     examples: [
       Example("lifeline worker", "Work for the coordinator on this machine, one task for each processor."),
@@ -98,6 +105,9 @@ enum WorkerCommand: Subcommand {
     settings.telemetry.logInterval = invocation[metricsInterval]
     settings.offersSession = !invocation[legacy]
     settings.apiKey = try KeyOptions.key(invocation)
+    settings.usesPriorities = invocation[TrafficOptions.priorityQueue]
+    settings.adaptsParameters = invocation[TrafficOptions.adaptiveParameters]
+    settings.compression = TrafficOptions.compressionSettings(invocation)
     settings.log = LogSink.make("worker", invocation[LogSink.level])
     guard settings.heartbeatInterval < settings.heartbeatTimeout else {
       throw invocation.error("--heartbeat-timeout must be longer than --heartbeat-interval")
