@@ -178,8 +178,8 @@ let package = Package(
     tests(
       "CoordinationTests",
       [
-        "Primitives", "Reactor", "FaultProxy", "Locking", "WebSocket", "WebSocketCore", "CoordinationCore", "Storage",
-        "Coordination",
+        "Primitives", "Reactor", "FaultProxy", "Locking", "Authentication", "WebSocket", "WebSocketCore",
+        "CoordinationCore", "Storage", "Coordination",
       ]),
     tests(
       "TrialsTests",

@@ -158,7 +158,16 @@ final class ClientSocket: WebSocketDelegate {
           return ["counts": .object(object)]
         }
       }
-    case "list_workers": reply(id, ["workers": .array(runtime.workerSummaries.map { .object($0.presentation) })])
+    case "list_workers":
+      let withTelemetry = try request.reader.optionalBool("telemetry") ?? false
+      let workers = runtime.workerSummaries.map { $0.presentation(withTelemetry: withTelemetry) }
+      reply(id, ["workers": .array(workers.map(JSONValue.object))])
+    case "request_telemetry":
+      var worker: WorkerID?
+      if let name = try request.reader.optionalString("worker_id", maxBytes: 4_096) {
+        do { worker = try WorkerID(name) } catch { throw .badValue("worker_id", problem: "\(error)") }
+      }
+      control(.telemetry(worker), id)
     case "queue_status":
       reply(
         id,
