@@ -14,6 +14,7 @@ final class WorkerSocket: WebSocketDelegate {
   let security: LinkSecurity
   private let runtime: CoordinatorRuntime
   private var socket: WebSocketConnection?
+  private var buffer = OutgoingBytes()
 
   init(
     _ id: ConnectionID, workerID: WorkerID, mode: ConnectionMode, _ pass: UpgradeGuard.Pass, runtime: CoordinatorRuntime
@@ -55,7 +56,9 @@ final class WorkerSocket: WebSocketDelegate {
     runtime.ended(self)
   }
 
-  func send(_ bytes: [UInt8]) { socket?.send(text: bytes) }
+  func send(_ bytes: [UInt8]) {
+    if let socket { buffer.send(bytes, over: socket) }
+  }
 
   func close(_ code: UInt16, _ reason: String) {
     socket?.close(code: CloseCode(rawValue: code), reason: reason)
@@ -68,6 +71,6 @@ final class WorkerSocket: WebSocketDelegate {
 
 extension WorkerSocket: SlowReader {
   var name: String { "worker \(workerID)" }
-  var pendingBytes: Int { socket?.pendingBytes ?? 0 }
+  var reading: SlowReaders<UInt64>.Reading { buffer.reading(of: socket) }
   func drop(_ reason: String) { close(RetryHint.tryAgainLater, reason) }
 }
