@@ -137,7 +137,7 @@ let package = Package(
       name: "LifelineBenchmarks",
       dependencies: [
         "Primitives", "Metrics", "Reactor", "WebSocketCore", "WebSocket", "CoordinationCore", "Storage", "Coordination",
-        "Terminal",
+        "Certificates", "Terminal",
       ],
       path: "Benchmarks/LifelineBenchmarks", swiftSettings: common),
     .executableTarget(
@@ -168,9 +168,9 @@ let package = Package(
     tests("TerminalTests", ["Primitives", "Terminal"]),
     tests("StructuredLogTests", ["Primitives", "Terminal", "StructuredLog"]),
     tests("TrialReportTests", ["Primitives", "CoordinationCore", "Terminal", "TrialReport"]),
-    tests("ReactorTests", ["Primitives", "Reactor"]),
+    tests("ReactorTests", ["Primitives", "Reactor", "Certificates"]),
     tests("WebSocketCoreTests", ["Primitives", "WebSocketCore"]),
-    tests("WebSocketTests", ["Primitives", "Reactor", "WebSocket", "WebSocketCore"]),
+    tests("WebSocketTests", ["Primitives", "Reactor", "WebSocket", "WebSocketCore", "Certificates"]),
     tests("CoordinationCoreTests", ["Primitives", "Authentication", "CoordinationCore", "Simulation"]),
     tests("SimulationTests", ["Primitives", "CoordinationCore", "History", "Simulation"]),
     tests("HistoryTests", ["Primitives", "CoordinationCore", "History"]),

@@ -97,6 +97,7 @@ private final class Fleet {
         handle(.connected(ConnectionID(UInt64(index)), workers[index].id, .session, remoteAddress: "memory"))
         feed(.connected(.session))
       case .send(let bytes): toCoordinator.append((index, bytes))
+      case .reportBackpressure: feed(.sendingHeldBack(false))
       case .persist(let key, _): feed(.persisted(key: key))
       case .startAttempt(let assignment):
         let key = AttemptKey(assignment.taskID, assignment.attempt)

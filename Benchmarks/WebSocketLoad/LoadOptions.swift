@@ -84,6 +84,7 @@ public struct LoadOptions: Sendable {
     do throws(WebSocketURL.ParseError) { url = try WebSocketURL(invocation[Self.url]) } catch {
       throw invocation.error("--url: \(error)")
     }
+    guard !url.isSecure else { throw invocation.error("--url: only ws:// is measured; bench has rows for TLS") }
     guard let target = LoadTarget(url) else {
       throw invocation.error("--url: \(url.host) is no address; write one such as 127.0.0.1 or [::1]")
     }

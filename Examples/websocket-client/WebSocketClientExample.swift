@@ -5,8 +5,8 @@ import WebSocket
 
 /// Sends messages to a WebSocket server and prints as many answers.
 ///
-/// Which transport that takes is the URL's matter: nothing below this line knows. Today `ws://` is the only scheme, and
-/// `WebSocketURL` refuses `wss://`, since the library has no TLS yet.
+/// Which transport that takes is the URL's matter: nothing below this line knows. With `wss://` the server must prove to
+/// be the URL's host to the system's authorities; `withConnection` takes others as `tls`.
 @main struct WebSocketClientExample {
   static func main() {
     let arguments = ExampleProgram.arguments

@@ -11,7 +11,7 @@ public struct CertificateProfile: Sendable, Equatable {
 
   /// The subject's common name, 1 to 64 characters (RFC 5280, ub-common-name).
   public var commonName: String
-  /// DNS names, of which the first label may be `*`, and IP addresses, for which it is (RFC 5280 §4.2.1.6); clients look
+  /// DNS names, of which the first of three or more labels may be `*`, and IP addresses, for which it is (RFC 5280 §4.2.1.6); clients look
   /// only at these.
   public var names: [String]
   public var use: Use
@@ -62,7 +62,8 @@ enum SubjectName: Equatable {
     // RFC 1123 §2.1, with the underscores that real networks have, and a star for any one label (RFC 6125 §6.4.3).
     let labels = text.split(separator: ".", omittingEmptySubsequences: false)
     for (index, label) in labels.enumerated() {
-      if index == 0, label == "*", labels.count > 1 { continue }
+      // Clients do not take a star for all of a top-level domain.
+      if index == 0, label == "*", labels.count > 2 { continue }
       let isLabel =
         (1...63).contains(label.utf8.count) && label.first != "-" && label.last != "-"
         && label.utf8.allSatisfy { Self.isLetterOrDigit($0) || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_") }

@@ -88,6 +88,9 @@ public final class Connection {
     peer = CompactAddress(remoteAddress)
     id = Self.nextID.wrappingAdd(1, ordering: .relaxed).oldValue
     if let bytes = profile.options.sendBufferBytes { System.setOption(descriptor, SOL_SOCKET, SO_SNDBUF, bytes) }
+    if let bytes = profile.options.maxUnsentKernelBytes, remoteAddress.isInternet {
+      System.setOption(descriptor, Int32(IPPROTO_TCP), TCP_NOTSENT_LOWAT, bytes)
+    }
     slot = -1
     watcher = loop.watchers.lend()
     slot = Int32(truncatingIfNeeded: loop.connections.insert(self))
@@ -500,7 +503,8 @@ public final class Connection {
   private func finish(_ error: SystemError?) {
     guard phase.rawValue < Phase.finishing.rawValue else { return }
     phase = .finishing
-    if let error { withExtras { $0.closeError = error } }
+    // What was found first stays: a peer that was refused may well answer with a reset.
+    if let error, extras?.closeError == nil { withExtras { $0.closeError = error } }
     watch(.watchesReading, false)
     watch(.watchesWriting, false)
     extras?.drainTimer?.cancel()

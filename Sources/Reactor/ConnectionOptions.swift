@@ -12,6 +12,8 @@ public struct ConnectionOptions: Sendable, Equatable {
   public var readBudgetBytes = 512 * 1024
   /// The kernel's send buffer (`SO_SNDBUF`) in bytes; nil leaves the system's own tuning.
   public var sendBufferBytes: Int32?
+  /// How much of it the kernel may fill with what it has not sent yet (`TCP_NOTSENT_LOWAT`), in bytes; nil: all of it.
+  public var maxUnsentKernelBytes: Int32?
 
   public init() {}
 }

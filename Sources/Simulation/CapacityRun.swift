@@ -133,6 +133,7 @@ public final class CapacityRun {
     case .halfOpen: worker.link?.leaveHalfOpen(tellingWorker: true)
     case .hold: worker.link?.hold(up: true, down: true, until: fleet.now + options.outage)
     case .slow: worker.link?.delay = .milliseconds(500)
+    case .congested: worker.link?.congest(up: true, down: true, until: fleet.now + options.outage)
     case .corrupt: worker.link?.corruptsNextMessage = true
     case .killWorker, .killBoth:
       worker.kill()

@@ -12,6 +12,8 @@ public enum FaultKind: String, CaseIterable, Sendable {
   case hold
   /// A line that takes its time.
   case slow
+  /// A connection takes no more than it has for a while, in either direction: what is sent waits at its sender.
+  case congested
   /// A bit of a message changes, in either direction.
   case corrupt
   /// A worker's process dies, or its whole machine.

@@ -34,6 +34,7 @@ public struct SeededRun {
       options.coordinator.outbox = Outbox.Limits(maxMessages: 4, maxBytes: 4_000)
     }
     if Int.random(in: 0..<4, using: &random) == 0 { options.coordinator.stateSyncBatch = 1 }
+    if Int.random(in: 0..<4, using: &random) == 0 { options.workerSendBudgetBytes = 300 }
     if Int.random(in: 0..<4, using: &random) == 0 { options.commitDelay = 100_000...900_000 }
     fleet = SimulatedFleet(options)
     let count = Int.random(in: 2...7, using: &random)
@@ -81,7 +82,8 @@ public struct SeededRun {
     }
     fleet.finish()
     for (id, specification) in zip(tasks, specifications) { problems += judge(id, specification) }
-    return fleet.violations + problems
+    var queue = QueueRun(seed: fleet.options.seed)
+    return fleet.violations + problems + queue.run()
   }
 
   private func judge(_ id: TaskID, _ specification: TaskSpecification) -> [String] {
@@ -172,6 +174,10 @@ public struct SeededRun {
         fleet.workers[index].link?.hold(up: coin || other, down: !coin || other, until: fleet.now + pause)
       }
     case .slow: at("\(name) is slow by \(pause / 20)") { $0.workers[index].link?.delay = pause / 20 }
+    case .congested:
+      at("\(name) is held back for \(pause)") { fleet in
+        fleet.workers[index].link?.congest(up: coin || other, down: !coin || other, until: fleet.now + pause)
+      }
     case .corrupt:
       at("corrupt \(coin ? "from" : "to") \(name)") { fleet in
         let link = fleet.workers[index].link

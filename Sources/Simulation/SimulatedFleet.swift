@@ -391,11 +391,11 @@ extension CoordinatorEvent {
     case .committed(let id): id.number << 3 | 3
     case .request(let id, _): id.number << 3 | 4
     case .found(let id, _): id.number << 3 | 5
-    case .congested(let id, let isCongested): id.number << 4 | (isCongested ? 9 : 8)
     case .drain: 15
     case .lookupFailed(let id): id.number << 4 | 10
     case .tick: 6
     case .turnEnded: 7
+    case .sendingHeldBack(let id, let isHeldBack): id.number << 4 | (isHeldBack ? 14 : 15)
     }
   }
 }

@@ -48,6 +48,23 @@ final class SimulatedLink {
     if down { lastDown = max(lastDown, time) }
   }
 
+  private(set) var isCongestedUp = false
+
+  /// Whoever sends is told to hold back until then.
+  func congest(up: Bool, down: Bool, until time: Instant) {
+    congest(up: up, down: down, true)
+    fleet.schedule(at: time) { [self] in congest(up: up, down: down, false) }
+  }
+
+  private func congest(up: Bool, down: Bool, _ isCongested: Bool) {
+    guard !isCut else { return }
+    if up {
+      isCongestedUp = isCongested
+      if reachesWorker { worker.handles(.sendingHeldBack(isCongested)) }
+    }
+    if down, reachesCoordinator { fleet.coordinatorHandles(.sendingHeldBack(id, isCongested)) }
+  }
+
   func up(_ event: CoordinatorEvent) {
     lastUp = max(lastUp, fleet.now + fleet.draw(fleet.options.latency) + delay)
     fleet.schedule(at: lastUp) { [self] in

@@ -150,6 +150,7 @@ final class SimulatedWorker {
       isConnecting = true
       fleet.connect(self)
     case .send(let bytes): link?.sendUp(bytes)
+    case .reportBackpressure: feed(.sendingHeldBack(link?.isCongestedUp ?? false))
     case .close:
       link?.closeByWorker()
       link = nil

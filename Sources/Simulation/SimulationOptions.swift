@@ -13,6 +13,8 @@ public struct SimulationOptions: Sendable {
   /// Of a worker's disk, in microseconds.
   public var persistDelay: ClosedRange<Int64> = 500...5_000
   public var workerOutbox = Outbox.Limits()
+  /// What a worker hands to its connection before it asks whether it takes more, in bytes.
+  public var workerSendBudgetBytes = 64 << 10
   public var reconnectDelay: Duration = .milliseconds(100)
   public var maxReconnectDelay: Duration = .seconds(1)
   public var drainTimeout: Duration = .milliseconds(700)
@@ -41,6 +43,7 @@ public struct SimulationOptions: Sendable {
     configuration.maxReconnectDelay = maxReconnectDelay
     configuration.drainTimeout = drainTimeout
     configuration.outbox = workerOutbox
+    configuration.sendBudgetBytes = workerSendBudgetBytes
     configuration.isTraced = checks
     return configuration
   }

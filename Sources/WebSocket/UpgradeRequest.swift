@@ -7,6 +7,8 @@ public struct UpgradeRequest: Sendable {
   public let remoteAddress: SocketAddress
   /// The first of the configuration's subprotocols that the client offers; `nil` if there is none.
   public let subprotocol: String?
+  /// What both ends agreed on, the client's certificate included; `nil` without TLS.
+  public let tls: TLSInfo?
 
   public var target: String { handshake.target }
   public var path: String { handshake.path }

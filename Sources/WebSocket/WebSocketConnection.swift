@@ -11,6 +11,8 @@ public class WebSocketConnection {
   public final var loop: EventLoop { transport.loop }
   public final var remoteAddress: SocketAddress { transport.remoteAddress }
   public final var localAddress: SocketAddress { transport.localAddress }
+  /// What both ends of TLS agreed on; `nil` without TLS, and before its handshake is done.
+  public final var tlsInfo: TLSInfo? { transport.tlsInfo }
 
   private final let transport: Connection
   @exclusivity(unchecked)
@@ -262,7 +264,7 @@ public class WebSocketConnection {
     guard let lobby else { return }
     let request = UpgradeRequest(
       handshake: handshake, remoteAddress: remoteAddress,
-      subprotocol: handshake.preferredSubprotocol(of: machine.configuration.subprotocols))
+      subprotocol: handshake.preferredSubprotocol(of: machine.configuration.subprotocols), tls: tlsInfo)
     var output: [UInt8] = []
     switch lobby.decide(request) {
     case .accept(let subprotocol, let headers, let delegate):
@@ -388,6 +390,7 @@ extension WebSocketConfiguration {
     options.lowWatermarkBytes = lowWatermarkBytes
     options.maxPendingBytes = maxPendingBytes
     options.drainTimeout = closeTimeout
+    options.maxUnsentKernelBytes = maxUnsentKernelBytes.map { Int32(clamping: $0) }
     return options
   }
 }

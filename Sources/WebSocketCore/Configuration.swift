@@ -24,6 +24,9 @@ public struct WebSocketConfiguration: Hashable, Sendable {
   public var highWatermarkBytes = 1024 * 1024
   /// Once at most this many bytes wait again the delegate is told to go on, in bytes.
   public var lowWatermarkBytes = 256 * 1024
+  /// How much the kernel may hold that it has not sent yet, in bytes (`TCP_NOTSENT_LOWAT`); `nil`: as much as it likes,
+  /// which may be megabytes that whatever is sent later has to wait for.
+  public var maxUnsentKernelBytes: Int?
   /// permessage-deflate (RFC 7692), which a server then takes and a client offers; `nil` sends and takes plain messages
   /// only. Beware of compressing secrets together with what an attacker chooses.
   public var compression: CompressionConfiguration?

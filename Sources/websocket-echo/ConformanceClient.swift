@@ -16,13 +16,18 @@ final class ConformanceClient {
   private let loop: EventLoop
   private let agent: String
   private let configuration: WebSocketConfiguration
+  private let tls: TLSClientContext?
   private var completion: ((Failure?) -> Void)?
 
-  init(of url: WebSocketURL, as agent: String, _ configuration: WebSocketConfiguration, on loop: EventLoop) {
+  init(
+    of url: WebSocketURL, as agent: String, _ configuration: WebSocketConfiguration, tls: TLSClientContext?,
+    on loop: EventLoop
+  ) {
     self.url = url
     self.loop = loop
     self.agent = agent
     self.configuration = configuration
+    self.tls = tls
   }
 
   /// Runs everything; `completion` comes once, at the end or with the first failure.
@@ -54,11 +59,12 @@ final class ConformanceClient {
     } catch {
       preconditionFailure("a URL's own host is no host: \(error)")
     }
-    WebSocketClient.connect(to: place, on: loop, configuration: configuration, delegate: end) {
+    WebSocketClient.connect(to: place, on: loop, configuration: configuration, tls: tls, delegate: end) {
       [self] result in
       switch result {
       case .success: break
-      case .failure(.transport(let error)) where error.call == "connect": finish(.unreachable(place, error))
+      case .failure(.transport(let error)) where error.call == "connect" || error.tls != nil:
+        finish(.unreachable(place, error))
       case .failure: loop.afterTurn(then)  // A case may spoil the handshake.
       }
     }

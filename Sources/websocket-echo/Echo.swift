@@ -22,7 +22,7 @@ final class Echo: WebSocketDelegate {
     // It has no state, so one serves all connections.
     let echo = Echo()
     return try WebSocketServer.listen(
-      at: address, on: loop, configuration: options.configuration, options: listening
+      at: address, on: loop, configuration: options.configuration, options: listening, tls: options.serverTLS
     ) { _ in
       .accept(subprotocol: nil, delegate: echo)
     }

@@ -28,6 +28,12 @@ struct Options {
   let style: Style
   /// The limits of every connection, in either role.
   let configuration: WebSocketConfiguration
+  /// `nil` without TLS.
+  let serverTLS: TLSServerContext?
+  /// Whom a client believes; `nil`: the system's authorities.
+  let clientTLS: TLSClientContext?
+
+  var scheme: String { serverTLS == nil ? "ws" : "wss" }
 
   private static let port = Option(
     "port", optional: .integer(0...65_535), "Where to listen; 0 lets the system choose. Required without --client.")
@@ -38,6 +44,14 @@ struct Options {
   private static let style = Option<Style>(
     "style", .choice, default: .callback, as: "STYLE",
     "The face of the library that serves: async is a task a connection.")
+  private static let certificate = Option(
+    "tls-certificate", optional: .string, as: "FILE",
+    "Serve wss:// with this certificate, in PEM, and those between it and its root.")
+  private static let key = Option(
+    "tls-key", optional: .string, as: "FILE", "The certificate's private key, in PEM, readable by its owner alone.")
+  private static let authorities = Option(
+    "tls-ca", optional: .string, as: "FILE", whenMissing: "the system's",
+    "Whose certificates to believe, in PEM, where --client is wss://.")
   private static let client = Option(
     "client", optional: .string, as: "URL",
     "The fuzzing server of the Autobahn testsuite whose cases to run as a client.")
@@ -60,13 +74,16 @@ struct Options {
       "With --client it is the client under test of the Autobahn testsuite instead, and exits after its last case.",
     ],
     sections: [
-      OptionSection("Serving", [port, host, loops, style]),
-      OptionSection("Being tested as a client", [client, agent]),
+      OptionSection("Serving", [port, host, loops, style, certificate, key]),
+      OptionSection("Being tested as a client", [client, agent, authorities]),
       OptionSection("Both", [maxMessageBytes, compression, windowBits, memoryLevel]),
     ],
     examples: [
       Example("websocket-echo --port 9001", "serve on the loopback interface"),
       Example("websocket-echo --port 9001 --compression shared", "the same with permessage-deflate"),
+      Example(
+        "websocket-echo --port 9001 --tls-certificate certs/server.pem --tls-key certs/server-key.pem",
+        "the same over TLS, with what lifeline certs makes"),
     ])
 
   init(_ invocation: Invocation) throws(UsageError) {
@@ -79,6 +96,22 @@ struct Options {
     configuration.compression = Self.chosenCompression(invocation)
     self.configuration = configuration
     job = try Self.chosenJob(invocation)
+    switch (invocation[Self.certificate], invocation[Self.key]) {
+    case (nil, nil): serverTLS = nil
+    case (nil, _?), (_?, nil): throw invocation.error("--tls-certificate and --tls-key need each other")
+    case (let certificate?, let key?):
+      let tls = TLSServerConfiguration(certificateChainFile: certificate, privateKeyFile: key)
+      do throws(TLSConfigurationError) { serverTLS = try TLSServerContext(tls) } catch {
+        throw invocation.error("\(error)")
+      }
+    }
+    clientTLS = try invocation[Self.authorities].map { file throws(UsageError) in
+      var tls = TLSClientConfiguration()
+      tls.caFile = file
+      do throws(TLSConfigurationError) { return try TLSClientContext(tls) } catch {
+        throw invocation.error("--tls-ca: \(error)")
+      }
+    }
   }
 
   private static func chosenCompression(_ invocation: Invocation) -> CompressionConfiguration? {

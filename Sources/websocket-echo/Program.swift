@@ -34,8 +34,8 @@ import WebSocket
   private static func serveByTasks(at address: SocketAddress, _ options: Options) throws {
     try EventLoop.run(cancelledBy: [SIGTERM, SIGINT]) { _ in
       try await WebSocketServer.serve(
-        at: address, loops: options.loops, configuration: options.configuration,
-        onListening: { say("listening on ws://\($0)") }
+        at: address, loops: options.loops, configuration: options.configuration, tls: options.serverTLS,
+        onListening: { say("listening on \(options.scheme)://\($0)") }
       ) { socket, _ in
         for try await message in socket { try await socket.send(message) }
       }
@@ -49,7 +49,7 @@ import WebSocket
     // The kernel shares connections out among loops that listen on one port.
     let companions = Companions(options) { error in
       if let error { fail("websocket-echo: \(error)", status: 1) }
-      say("listening on ws://\(bound)")
+      say("listening on \(options.scheme)://\(bound)")
     }
     try companions.start(at: bound, from: loop)
     var isDraining = false
@@ -67,7 +67,7 @@ import WebSocket
 
   private static func runCases(of url: WebSocketURL, as agent: String, _ options: Options) throws {
     let loop = try EventLoop()
-    let client = ConformanceClient(of: url, as: agent, options.configuration, on: loop)
+    let client = ConformanceClient(of: url, as: agent, options.configuration, tls: options.clientTLS, on: loop)
     client.start { error in
       if let error { fail("websocket-echo: \(error)", status: 1) }
       loop.stop()

@@ -54,6 +54,14 @@ final class CoordinatorBench {
     }
   }
 
+  /// Commits what waits to be, and whatever follows from that.
+  func commitAll() {
+    while let batch = pendingCommits.first {
+      pendingCommits.removeFirst()
+      handle(.committed(batch))
+    }
+  }
+
   func connect(_ connection: UInt64, _ worker: String, _ mode: ConnectionMode) {
     modes[connection] = mode
     numbers[connection] = 0

@@ -129,10 +129,10 @@ import Testing
   @Test func `a worker whose connection is congested is given nothing until it has caught up`() throws {
     let bench = try CoordinatorBench()
     bench.admit(1, "w1", slots: 4)
-    bench.handle(.congested(ConnectionID(1), true))
+    bench.handle(.sendingHeldBack(ConnectionID(1), true))
     bench.submit("t", demoWork)
     #expect(bench.state("t") == nil)
-    bench.handle(.congested(ConnectionID(1), false))
+    bench.handle(.sendingHeldBack(ConnectionID(1), false))
     #expect(bench.state("t")?.workerID?.text == "w1")
   }
 

@@ -32,7 +32,7 @@ struct TaskBookTests {
       }
       guard stage != .unknown else { return }
       _ = book.submit(id, work(retries: retries, maxLost: maxLost), wall: wall)
-      guard stage != .fresh, let task = book.nextReady(kind: "work") else { return }
+      guard stage != .fresh, let task = book.nextReady(kind: "work", wall: TaskBookTests.wall) else { return }
       book.assign(task, to: worker, wall: wall)
       guard stage != .assigned else { return }
       _ = book.start(id, attempt: 1, worker: worker, wall: wall)
@@ -165,7 +165,7 @@ struct TaskBookTests {
   func `each assignment takes the next attempt number and a late word from an older one is stale`() throws {
     var fixture = Fixture(.lost)
     for attempt in 2...4 {
-      let ready = fixture.book.nextReady(kind: "work")
+      let ready = fixture.book.nextReady(kind: "work", wall: Self.wall)
       let task = try #require(ready)
       fixture.book.assign(task, to: Self.worker, wall: Self.wall)
       #expect(task.state.attempt == attempt)
@@ -182,7 +182,7 @@ struct TaskBookTests {
     _ = fixture.book.submit(Self.id, work(retries: retries), wall: Self.wall)
     var attempts = 0
     var last: TaskRecord?
-    while let task = fixture.book.nextReady(kind: "work") {
+    while let task = fixture.book.nextReady(kind: "work", wall: Self.wall) {
       fixture.book.assign(task, to: Self.worker, wall: Self.wall)
       attempts += 1
       let ending = AttemptEnding(.failed, exitCode: 3)
@@ -198,7 +198,7 @@ struct TaskBookTests {
     var fixture = Fixture(.unknown)
     _ = fixture.book.submit(Self.id, work(maxLost: bound), wall: Self.wall)
     var attempts = 0
-    while let task = fixture.book.nextReady(kind: "work"), attempts < 10 {
+    while let task = fixture.book.nextReady(kind: "work", wall: Self.wall), attempts < 10 {
       fixture.book.assign(task, to: Self.worker, wall: Self.wall)
       fixture.book.lose(task, reason: "crash \(attempts)", wall: Self.wall)
       attempts += 1
@@ -228,10 +228,10 @@ struct TaskBookTests {
   func `a paused task waits in the queue until it is resumed`() {
     var fixture = Fixture(.fresh)
     _ = fixture.perform(.requestPause)
-    let held = fixture.book.nextReady(kind: "work")
+    let held = fixture.book.nextReady(kind: "work", wall: Self.wall)
     #expect(held == nil)
     _ = fixture.perform(.requestResume)
-    let next = fixture.book.nextReady(kind: "work")
+    let next = fixture.book.nextReady(kind: "work", wall: Self.wall)
     #expect(next?.id == Self.id)
   }
 
@@ -242,9 +242,9 @@ struct TaskBookTests {
       _ = fixture.perform(.requestPause)
       _ = fixture.perform(.requestResume)
     }
-    let next = fixture.book.nextReady(kind: "work")
+    let next = fixture.book.nextReady(kind: "work", wall: Self.wall)
     #expect(next != nil)
-    let held = fixture.book.nextReady(kind: "work")
+    let held = fixture.book.nextReady(kind: "work", wall: Self.wall)
     #expect(held == nil)
   }
 
@@ -255,10 +255,10 @@ struct TaskBookTests {
     fixture.book.readopt(task, wall: Self.wall)
     #expect(task.state.status == .running && task.state.attempt == 1 && task.state.lostAttempts == 0)
     #expect(task.attempt?.outcome == .running && task.attempt?.endedAt == nil)
-    let held = fixture.book.nextReady(kind: "work")
+    let held = fixture.book.nextReady(kind: "work", wall: Self.wall)
     #expect(held == nil)
     fixture.book.lose(task, reason: "again", wall: Self.wall)
-    let next = fixture.book.nextReady(kind: "work")
+    let next = fixture.book.nextReady(kind: "work", wall: Self.wall)
     #expect(next?.id == Self.id)
   }
 
@@ -274,7 +274,7 @@ struct TaskBookTests {
     #expect(verdicts == [.accepted, .accepted, .repeated, .repeated, .accepted])
     let task = try #require(fixture.book[Self.id])
     fixture.book.lose(task, reason: "gone", wall: Self.wall)
-    let ready = fixture.book.nextReady(kind: "work")
+    let ready = fixture.book.nextReady(kind: "work", wall: Self.wall)
     let next = try #require(ready)
     fixture.book.assign(next, to: WorkerID(known: "x"), wall: Self.wall)
     #expect(next.attempt?.resumedFrom == CheckpointKey(attempt: 1, number: 5))
@@ -290,63 +290,10 @@ struct TaskBookTests {
     for task in tasks {
       book.restore(UnfinishedTask(task: task.record, checkpoint: task.checkpoint, attempt: task.attempt))
     }
-    let first = book.nextReady(kind: "work")
+    let first = book.nextReady(kind: "work", wall: Self.wall)
     #expect(first?.id.text == "t")
-    let second = book.nextReady(kind: "work")
+    let second = book.nextReady(kind: "work", wall: Self.wall)
     #expect(second?.id.text == "u")
     #expect(book.writes.isEmpty)
-  }
-}
-
-struct ReadyQueueTests {
-  private func drained(_ queue: ReadyQueue, kind: String = "k") -> [String] {
-    var queue = queue
-    var ids: [String] = []
-    while let id = queue.pop(kind: kind) { ids.append(id.text) }
-    return ids
-  }
-
-  @Test
-  func `higher priorities go first and each is first come first served`() {
-    var queue = ReadyQueue()
-    for (id, priority) in [
-      ("n1", TaskPriority.normal), ("b1", .background), ("c1", .critical), ("n2", .normal),
-      ("h1", .high), ("l1", .low), ("c2", .critical),
-    ] { queue.push(TaskID(known: id), kind: "k", priority: priority, atFront: false) }
-    #expect(drained(queue) == ["c1", "c2", "h1", "n1", "n2", "l1", "b1"])
-  }
-
-  @Test
-  func `what was given out before goes ahead of its own priority only`() {
-    var queue = ReadyQueue()
-    queue.push(TaskID(known: "n1"), kind: "k", priority: .normal, atFront: false)
-    queue.push(TaskID(known: "r1"), kind: "k", priority: .normal, atFront: true)
-    queue.push(TaskID(known: "h1"), kind: "k", priority: .high, atFront: false)
-    #expect(drained(queue) == ["h1", "r1", "n1"])
-  }
-
-  @Test
-  func `kinds are lines of their own`() {
-    var queue = ReadyQueue()
-    queue.push(TaskID(known: "b"), kind: "b", priority: .normal, atFront: false)
-    queue.push(TaskID(known: "a"), kind: "a", priority: .normal, atFront: false)
-    #expect(queue.kinds == ["a", "b"])
-    #expect(drained(queue, kind: "a") == ["a"])
-    #expect(queue.hasReady(kind: "b") && !queue.hasReady(kind: "c"))
-  }
-
-  @Test
-  func `a long queue keeps its order while it is filled and emptied`() {
-    var queue = ReadyQueue()
-    var next = 0
-    var popped: [String] = []
-    for _ in 0..<200 {
-      for _ in 0..<3 {
-        queue.push(TaskID(known: "\(next)"), kind: "k", priority: .normal, atFront: false)
-        next += 1
-      }
-      for _ in 0..<2 { if let id = queue.pop(kind: "k") { popped.append(id.text) } }
-    }
-    #expect(popped + drained(queue) == (0..<next).map(String.init))
   }
 }

@@ -7,6 +7,9 @@ final class WorkerBench {
   let mode: ConnectionMode
   var now: Instant = .zero
   var persistsAtOnce = true
+  /// Whether the connection takes no more; tell the core with `holdBack`.
+  private(set) var isHeldBack = false
+  var answersBackpressure = true
   private(set) var effects: [WorkerEffect] = []
   private(set) var sent: [Message] = []
   private(set) var disk: [String: [UInt8]] = [:]
@@ -36,6 +39,7 @@ final class WorkerBench {
         disk[key] = body
         feed(.persisted(key: key))
       case .forget(let key): disk[key] = nil
+      case .reportBackpressure: if answersBackpressure { feed(.sendingHeldBack(isHeldBack)) }
       case .log: continue
       default: break
       }
@@ -96,6 +100,11 @@ final class WorkerBench {
   func takeEffects() -> [WorkerEffect] {
     defer { effects = [] }
     return effects
+  }
+
+  func holdBack(_ isHeldBack: Bool) {
+    self.isHeldBack = isHeldBack
+    handle(.sendingHeldBack(isHeldBack))
   }
 
   func pass(_ duration: Duration) {

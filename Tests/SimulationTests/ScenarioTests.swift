@@ -469,4 +469,23 @@ struct ScenarioTests {
     fleet.workers[0].handles(.stop)
     #expect(fleet.run(for: .seconds(5)) { fleet.workers[0].hasStopped })
   }
+
+  // MARK: Priorities
+
+  /// One worker that critical tasks keep busy for ever, and one task of the lowest priority.
+  @Test(arguments: [Duration.seconds(5), nil])
+  func `a steady stream of critical tasks starves nothing, unless aging is off`(aging: Duration?) {
+    let fleet = fleet(workers: 1, slots: 1) { $0.coordinator.priorityAging = aging }
+    let critical = work(units: 1, unit: 100, priority: .critical)
+    for number in 0..<400 {
+      fleet.schedule(at: fleet.now + .milliseconds(80) * number) { [unowned fleet] in
+        fleet.ask(.submit([TaskSubmission(id: TaskID(known: "c\(number)"), critical)]))
+      }
+    }
+    fleet.run(for: .milliseconds(300))
+    let id = fleet.submit("slow", work(units: 1, unit: 100, priority: .background))
+    #expect(fleet.runUntil(id, is: .completed, within: .seconds(30)) == (aging != nil))
+    #expect(fleet.starts.keys.contains { $0.taskID.text == "c20" })
+    expectSound(fleet)
+  }
 }

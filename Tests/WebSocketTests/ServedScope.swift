@@ -3,7 +3,8 @@ import WebSocket
 
 /// Serves on the current loop, or on loops of its own, while `body` runs; both have ended when it returns.
 func withServer<Value: Sendable>(
-  loops: Int = 1, configuration: WebSocketConfiguration = .init(), receiveQueue: ReceiveQueueLimits = .init(),
+  loops: Int = 1, configuration: WebSocketConfiguration = .init(), tls: TLSServerContext? = nil,
+  receiveQueue: ReceiveQueueLimits = .init(),
   accept: @escaping @Sendable (UpgradeRequest) -> UpgradeAnswer = { .accept(subprotocol: $0.subprotocol) },
   onFailure: @escaping @Sendable (AsyncWebSocket, any Error) -> Void = { _, _ in },
   handler: @escaping @Sendable (AsyncWebSocket, UpgradeRequest) async throws -> Void = { socket, _ in
@@ -16,8 +17,8 @@ func withServer<Value: Sendable>(
     group.addTask {
       defer { listening.finish() }
       try await WebSocketServer.serve(
-        at: .loopback(), loops: loops, configuration: configuration, receiveQueue: receiveQueue, accept: accept,
-        onListening: { listening.yield($0) }, onFailure: onFailure, handler: handler)
+        at: .loopback(), loops: loops, configuration: configuration, tls: tls, receiveQueue: receiveQueue,
+        accept: accept, onListening: { listening.yield($0) }, onFailure: onFailure, handler: handler)
     }
     guard let address = await addresses.first(where: { _ in true }) else {
       try await group.waitForAll()

@@ -1,6 +1,7 @@
 public import Authentication
 public import CoordinationCore
 public import History
+import Metrics
 import Primitives
 public import Reactor
 public import Storage
@@ -57,6 +58,13 @@ public final class CoordinatorRuntime {
   private let slowReaders: SlowReaderWatch
   private var closing: SpreadClosing?
   private var pendingWriteBytes = 0
+  let metrics = CoordinatorMetrics()
+  /// Judges who may read the metrics; the answer it gives is sent instead of them. Everyone may until it is set.
+  var metricsGuard: ((HTTPExchange) -> HTTPResponse?)?
+  /// Why the last commit failed; `nil` once one succeeds.
+  private(set) var storeProblem: StoreError?
+  /// When the commit under way began, its repetitions included.
+  private(set) var commitBegan: Instant?
 
   private let upgradeGuard: UpgradeGuard
   private var workers: [ConnectionID: WorkerSocket] = [:]
@@ -140,15 +148,17 @@ public final class CoordinatorRuntime {
         configuration.pingTimeout = settings.pingTimeout
         configuration.subprotocols = [Protocols.session, Protocols.client]
         configuration.maxPendingBytes = AdmissionSettings.maxUnreadBytes
+        configuration.limitQueuedBytes()
         var options = ListenerOptions()
         // A herd or a crowd of drip feeders must not make the kernel drop an honest client's first packet.
         options.backlog = 4_096
         server = try WebSocketServer.listen(
           at: address, on: loop, configuration: configuration, options: options, tls: settings.tls,
-          limits: gatekeeper.limits
+          limits: gatekeeper.limits, resources: { [weak self] in self?.serve($0) }
         ) { [weak self] request in
           self?.decide(request) ?? .reject(status: 503, message: "the coordinator is shutting down")
         }
+        server?.onHandshakeFailure = { [metrics] _, reason in metrics.refused[ConnectionRefusal(reason)].add() }
         timer = loop.makeTimer { [weak self] in self?.feed(.tick) }
         keptAlive = self
         endTurnSoon()
@@ -253,6 +263,7 @@ public final class CoordinatorRuntime {
     perform()
     isTurnEndDue = false
     holdBackIfNeeded()
+    metrics.turns.record(MonotonicClock.now() - loop.now)
     guard !hasStopped else { return }
     timer?.start(after: max(core.nextDeadline - loop.now, .milliseconds(1)))
   }
@@ -272,10 +283,15 @@ public final class CoordinatorRuntime {
 
   private func perform(_ effect: CoordinatorEffect) {
     switch effect {
-    case .send(let id, let bytes): workers[id]?.send(bytes)
+    case .send(let id, let bytes):
+      metrics.messagesSent.add()
+      metrics.bytesSent.add(bytes.count)
+      workers[id]?.send(bytes)
     case .close(let id, let code, let reason): workers[id]?.close(code, reason)
     case .commit(let batch, let writes):
       pendingWriteBytes = 0
+      metrics.batchSize.record(UInt64(clamping: writes.count))
+      commitBegan = MonotonicClock.now()
       settings.record?(.commitBegun(batch: batch.number, writes.map(StoredChange.init)))
       commit(batch, writes)
     case .findTasks(let id, let ids): find(ids, for: id)
@@ -301,14 +317,22 @@ public final class CoordinatorRuntime {
   private func committed(_ batch: BatchID, _ writes: [StoreWrite], _ result: Result<Void, StoreError>) {
     switch result {
     case .success:
+      metrics.commits.add()
+      if let commitBegan { metrics.commitLatency.record(MonotonicClock.now() - commitBegan) }
+      commitBegan = nil
+      storeProblem = nil
       settings.record?(.committed(batch: batch.number))
       feed(.committed(batch))
     case .failure(let error) where error.isTransient:
+      metrics.commitErrors.add()
+      storeProblem = error
       // Nothing was promised yet, so nothing is lost by trying again; meanwhile everyone waits.
       settings.log(
         LogEntry(.error, "the store cannot commit; trying again", ["error": "\(error)", "writes": "\(writes.count)"]))
       _ = loop.schedule(after: .seconds(1)) { [weak self] in self?.commit(batch, writes) }
     case .failure(let error):
+      metrics.commitErrors.add()
+      storeProblem = error
       guard !hasStopped else { return }
       settings.log(LogEntry(.critical, "the store failed", ["error": "\(error)"]))
       onFailure?(error)
@@ -368,6 +392,7 @@ public final class CoordinatorRuntime {
       lastConnection += 1
       let client = ClientSocket(number: lastConnection, identity: pass.identity, runtime: self)
       clients[client.number] = client
+      metrics.accepted[.client].add()
       let chosen = request.offeredSubprotocols.contains(Protocols.client) ? Protocols.client : nil
       return .accept(subprotocol: chosen, headers: pass.headers, delegate: client)
     case .badWorkerID(let problem): return .reject(status: 400, message: problem)
@@ -406,6 +431,7 @@ public final class CoordinatorRuntime {
   }
 
   func opened(_ socket: WorkerSocket, from address: String) {
+    metrics.accepted[socket.mode == .session ? .session : .legacy].add()
     workers[socket.id] = socket
     if isHeldBack { socket.holdBack(true) }
     feed(.connected(socket.id, socket.workerID, socket.mode, remoteAddress: address, security: socket.security))
@@ -416,13 +442,15 @@ public final class CoordinatorRuntime {
 
   func received(_ bytes: [UInt8], from socket: WorkerSocket) {
     took(bytes.count)
+    metrics.messagesReceived.add()
+    metrics.bytesReceived.add(bytes.count)
     feed(.received(socket.id, bytes))
   }
 
   /// More waits for a peer than its connection's high watermark, or it has caught up again.
   func congested(_ socket: WorkerSocket, _ isCongested: Bool) {
     slowReaders.set(socket.id.number, isCongested ? socket : nil)
-    feed(.congested(socket.id, isCongested))
+    feed(.sendingHeldBack(socket.id, isCongested))
   }
 
   func congested(_ client: ClientSocket, _ isCongested: Bool) {
@@ -444,6 +472,21 @@ public final class CoordinatorRuntime {
 
   var connectedClients: Int { clients.count }
 
+  /// What the metrics do not count themselves, as it is now.
+  var readings: CoordinatorMetrics.Readings {
+    var readings = CoordinatorMetrics.Readings()
+    readings.core = core.statistics
+    readings.levels = core.levels
+    readings.process = .read()
+    readings.compression = loop.webSocketCompression
+    readings.connections[.client] = clients.count
+    for socket in workers.values { readings.connections[socket.mode == .session ? .session : .legacy, default: 0] += 1 }
+    readings.cutConnections = server?.cutConnections ?? 0
+    readings.refusedStoreWrites = store.refusedWrites
+    readings.isReady = readinessProblem == nil
+    return readings
+  }
+
   public var overload: OverloadStatistics {
     OverloadStatistics(
       admitted: gatekeeper.admitted, refused: gatekeeper.refused, cut: server?.cutConnections ?? 0,
@@ -459,6 +502,11 @@ public final class CoordinatorRuntime {
     requests[id] = answer
     feed(.request(id, request))
   }
+
+  /// Tasks that wait for a worker, by their priority.
+  public var taskQueueStatus: QueueStatus { core.taskQueueStatus }
+  /// Messages that wait to be sent to workers, by their priority.
+  public var messageQueueStatus: QueueStatus { core.messageQueueStatus }
 
   /// Every worker known, in order of their ids.
   public var workerSummaries: [WorkerSummary] { core.workerSummaries }

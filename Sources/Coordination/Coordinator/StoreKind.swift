@@ -6,11 +6,14 @@ public enum StoreKind: Sendable {
   case memory
   /// One file, created when missing.
   case sqlite(path: String)
+  /// One of your own; called once, when the coordinator starts.
+  case other(@Sendable () throws(StoreError) -> any TaskStore)
 
   func open() throws(StoreError) -> any TaskStore {
     switch self {
     case .memory: MemoryStore()
     case .sqlite(let path): try SQLiteStore.open(path: path)
+    case .other(let make): try make()
     }
   }
 }

@@ -15,6 +15,7 @@ final class WorkerSocket: WebSocketDelegate {
   private let runtime: CoordinatorRuntime
   private var socket: WebSocketConnection?
   private var buffer = OutgoingBytes()
+  private var backpressure = Backpressure()
 
   init(
     _ id: ConnectionID, workerID: WorkerID, mode: ConnectionMode, _ pass: UpgradeGuard.Pass, runtime: CoordinatorRuntime
@@ -44,10 +45,6 @@ final class WorkerSocket: WebSocketDelegate {
     runtime.received(message.copied, from: self)
   }
 
-  func webSocketDidRiseAboveHighWatermark(_ socket: WebSocketConnection) { runtime.congested(self, true) }
-
-  func webSocketDidDrainBelowLowWatermark(_ socket: WebSocketConnection) { runtime.congested(self, false) }
-
   func webSocketDidClose(_ socket: WebSocketConnection, reason: CloseReason) {
     self.socket = nil
     if case .outboundOverflow = reason.error {
@@ -56,8 +53,14 @@ final class WorkerSocket: WebSocketDelegate {
     runtime.ended(self)
   }
 
+  func webSocketDidDrainBelowLowWatermark(_ socket: WebSocketConnection) {
+    if backpressure.drained() { runtime.congested(self, false) }
+  }
+
   func send(_ bytes: [UInt8]) {
-    if let socket { buffer.send(bytes, over: socket) }
+    guard let socket else { return }
+    buffer.send(bytes, over: socket)
+    if backpressure.sent(socket) { runtime.congested(self, true) }
   }
 
   func close(_ code: UInt16, _ reason: String) {

@@ -125,6 +125,8 @@ public final class WorkerRuntime {
   public var statistics: WorkerStatistics { core.statistics }
   public var sessionID: SessionID? { core.sessionID }
   public var activeAttempts: [AttemptKey] { core.activeAttempts }
+  /// Messages that wait to be sent, by their priority.
+  public var queueStatus: QueueStatus { core.queueStatus }
 
   /// Drops the connection, if there is one, and connects again at once.
   public func reconnect() { feed(.reconnect) }
@@ -189,6 +191,7 @@ public final class WorkerRuntime {
     switch effect {
     case .connect: connect()
     case .send(let bytes): socket?.send(bytes)
+    case .reportBackpressure: feed(.sendingHeldBack(socket?.isHeldBack ?? false))
     case .close(let code, let reason):
       let old = socket
       socket = nil
@@ -232,10 +235,11 @@ public final class WorkerRuntime {
     // Whoever is silent for the heartbeat timeout is taken for gone; that holds for a handshake as well.
     configuration.handshakeTimeout = min(configuration.handshakeTimeout, settings.heartbeatTimeout)
     configuration.subprotocols = settings.offersSession ? [Protocols.session] : []
+    configuration.limitQueuedBytes()
     let link = WorkerLinkSocket(
       opened: { [weak self] in self?.opened($0, $1, $2) },
       received: { [weak self] in self?.received($0, $1) },
-      congested: { [weak self] in self?.congested($0, $1) },
+      heldBack: { [weak self] in self?.heldBack($0, $1) },
       closed: { [weak self] in self?.closed($0, "\($1)", retryAfter: $1.retryAfter) })
     socket = link
     isCongested = false
@@ -278,10 +282,10 @@ public final class WorkerRuntime {
     if socket === link { feed(.received(bytes)) }
   }
 
-  private func congested(_ link: WorkerLinkSocket, _ isCongested: Bool) {
+  private func heldBack(_ link: WorkerLinkSocket, _ isHeldBack: Bool) {
     guard socket === link else { return }
-    self.isCongested = isCongested
-    endTurnSoon()
+    isCongested = isHeldBack
+    feed(.sendingHeldBack(isHeldBack))
   }
 
   private func closed(_ link: WorkerLinkSocket, _ reason: String, retryAfter: Duration?) {
@@ -357,45 +361,3 @@ public final class WorkerRuntime {
 }
 
 @available(*, unavailable) extension WorkerRuntime: Sendable {}
-
-/// One connection to the coordinator.
-final class WorkerLinkSocket: WebSocketDelegate {
-  private let opened: (WorkerLinkSocket, ConnectionMode, HTTPHeaders) -> Void
-  private let received: (WorkerLinkSocket, [UInt8]) -> Void
-  private let congested: (WorkerLinkSocket, Bool) -> Void
-  private let closed: (WorkerLinkSocket, CloseReason) -> Void
-  private var socket: WebSocketConnection?
-
-  init(
-    opened: @escaping (WorkerLinkSocket, ConnectionMode, HTTPHeaders) -> Void,
-    received: @escaping (WorkerLinkSocket, [UInt8]) -> Void, congested: @escaping (WorkerLinkSocket, Bool) -> Void,
-    closed: @escaping (WorkerLinkSocket, CloseReason) -> Void
-  ) {
-    self.opened = opened
-    self.received = received
-    self.congested = congested
-    self.closed = closed
-  }
-
-  func webSocketDidOpen(_ socket: WebSocketConnection) {
-    self.socket = socket
-    opened(self, socket.subprotocol == Protocols.session ? .session : .legacy, socket.responseHeaders)
-  }
-
-  func webSocket(_ socket: WebSocketConnection, didReceive message: RawSpan, kind: WebSocketCore.MessageKind) {
-    if kind == .text { received(self, message.copied) }
-  }
-
-  func webSocketDidRiseAboveHighWatermark(_ socket: WebSocketConnection) { congested(self, true) }
-
-  func webSocketDidDrainBelowLowWatermark(_ socket: WebSocketConnection) { congested(self, false) }
-
-  func webSocketDidClose(_ socket: WebSocketConnection, reason: CloseReason) {
-    self.socket = nil
-    closed(self, reason)
-  }
-
-  func send(_ bytes: [UInt8]) { socket?.send(text: bytes) }
-
-  func leave(_ code: UInt16, _ reason: String) { socket?.close(code: CloseCode(rawValue: code), reason: reason) }
-}

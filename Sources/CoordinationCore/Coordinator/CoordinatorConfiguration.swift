@@ -15,6 +15,13 @@ public struct CoordinatorConfiguration: Sendable {
   /// same time. Otherwise they go to others as soon as it is most likely gone: if it was not, both run until it is
   /// told, and only the newer one is recorded.
   public var exclusiveLeases = false
+  /// Whether tasks are given out by their priority; otherwise in the order of their submission.
+  public var usesPriorities = true
+  /// A task queued for this long is overdue and gets every fourth turn, whatever is more urgent; `nil`: strict order.
+  ///
+  /// A minute unless set: longer than most commands run, so that what is urgent still goes first in the ordinary case,
+  /// and short beside what a person waits for a batch.
+  public var priorityAging: Duration? = .seconds(60)
   /// How many tasks a state-sync message carries at most.
   public var stateSyncBatch = 100
   /// Of each task, how many checkpoints are kept.

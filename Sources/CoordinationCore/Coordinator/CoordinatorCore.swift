@@ -80,7 +80,9 @@ public final class CoordinatorCore {
     self.random = random
     self.now = now
     registry = try HandlerRegistry(Self.standardHandlers + handlers)
-    book = TaskBook(checkpointsKept: configuration.checkpointsKept)
+    book = TaskBook(
+      checkpointsKept: configuration.checkpointsKept, aging: configuration.priorityAging,
+      isPrioritized: configuration.usesPriorities)
     for unfinished in unfinished {
       book.restore(unfinished)
       let state = unfinished.task.state
@@ -138,7 +140,7 @@ public final class CoordinatorCore {
       connected(id, worker, mode, address, security)
     case .received(let id, let bytes): received(id, bytes)
     case .disconnected(let id): disconnected(id)
-    case .congested(let id, let isCongested): congested(id, isCongested)
+    case .sendingHeldBack(let id, let isHeldBack): sendingHeldBack(id, isHeldBack)
     case .committed(let batch): committed(batch)
     case .request(let id, let request): perform(request, id)
     case .found(let id, let existing): found(id, existing)
@@ -246,13 +248,6 @@ public final class CoordinatorCore {
     return false
   }
 
-  /// The shell says whether a connection's peer keeps up.
-  private func congested(_ id: ConnectionID, _ isCongested: Bool) {
-    guard let link = links[id], let worker = workers[link.workerID], worker.link === link else { return }
-    worker.isCongested = isCongested
-    offer(worker)
-  }
-
   private func dispatch(_ message: Message, from link: WorkerLink) {
     let context = HandlerContext(core: self, link: link)
     do {
@@ -267,6 +262,8 @@ public final class CoordinatorCore {
       context.reply(.error, ["message": .string("\(message.kind): \(error)")])
     }
   }
+
+  func link(_ id: ConnectionID) -> WorkerLink? { links[id] }
 
   private func disconnected(_ id: ConnectionID) {
     guard let link = links.removeValue(forKey: id) else { return }
@@ -429,7 +426,7 @@ public final class CoordinatorCore {
     guard !isDraining else { return }
     for kind in book.ready.kinds {
       while book.ready.hasReady(kind: kind), let worker = rotation.next(kind: kind) {
-        guard let task = book.nextReady(kind: kind) else {
+        guard let task = book.nextReady(kind: kind, wall: wall) else {
           rotation.putBack(worker, kind: kind)
           break
         }
@@ -448,7 +445,8 @@ public final class CoordinatorCore {
     // It has a new session by now and says what it holds; what it does not name is taken back, this task as well.
     guard worker.isSynchronised else { return }
     let mode: ConnectionMode = worker.session == nil ? .legacy : .session
-    if mode == .session, worker.session?.outbox.hasRoom != true || !worker.unsent.isEmpty {
+    let mustWait = worker.session?.outbox.hasRoom != true || worker.link?.isHeldBack == true || !worker.unsent.isEmpty
+    if mode == .session, mustWait {
       return worker.unsent.append((task: id, attempt: attempt))
     }
     sendReliable(Assignment(task).message(mode), to: worker)
@@ -458,7 +456,7 @@ public final class CoordinatorCore {
 
   func sendWaitingAssignments(to worker: WorkerEntry) {
     guard !worker.unsent.isEmpty else { return }
-    let waiting = worker.unsent
+    let waiting = inOrderOfPriority(worker.unsent)
     worker.unsent = []
     for (id, attempt) in waiting {
       sendAssignment(id, attempt: attempt, to: worker.id)
@@ -668,7 +666,6 @@ public final class CoordinatorCore {
     link.isRegistered = true
     worker.lastHeard = now
     worker.absence = nil
-    worker.isCongested = false
     worker.unread.reset()
     if link.mode == .session {
       if worker.detector == nil { worker.detector = configuration.detector(at: now) }

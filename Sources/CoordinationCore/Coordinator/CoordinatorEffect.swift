@@ -112,8 +112,8 @@ public enum CoordinatorEvent: Equatable, Sendable {
   /// A text message, already known to be UTF-8.
   case received(ConnectionID, [UInt8])
   case disconnected(ConnectionID)
-  /// More waits in a worker's connection than it has read, or no longer does: it is given nothing meanwhile.
-  case congested(ConnectionID, Bool)
+  /// Whether a connection has as much to write as it should, so that assignments wait here instead.
+  case sendingHeldBack(ConnectionID, Bool)
   case committed(BatchID)
   case request(RequestID, CoordinatorRequest)
   /// Which of the tasks asked for exist.

@@ -47,6 +47,8 @@ public struct CoordinatorStatistics: Equatable, Sendable {
   private var registrations: [RegistrationOutcome: UInt64] = [:]
   private var refusals: [MessageRefusal: UInt64] = [:]
 
+  public init() {}
+
   public func registrations(_ outcome: RegistrationOutcome) -> UInt64 { registrations[outcome] ?? 0 }
   public func refusals(_ reason: MessageRefusal) -> UInt64 { refusals[reason] ?? 0 }
 
@@ -65,6 +67,8 @@ public struct CoordinatorLevels: Equatable, Sendable {
   public internal(set) var slotsInUse = 0
   /// Writes that wait for the batch in flight.
   public internal(set) var pendingWrites = 0
+
+  public init() {}
 }
 
 extension CoordinatorCore {

@@ -1,52 +1,53 @@
-/// Queued tasks by kind of work and priority, first come first served within each.
+import Primitives
+
+/// Queued tasks by kind of work and priority, served as `AgingLines` says.
 ///
-/// Entries are only hints: a task that was cancelled or held back stays in the queue until it is popped and skipped, so
-/// leaving the queue early costs nothing.
+/// Entries are only hints: a task that was cancelled or held back stays in the queue until its turn comes and it is
+/// skipped, so leaving the queue early costs nothing.
 struct ReadyQueue {
-  private struct Line {
-    /// Requeued tasks, newest first; they go before everyone else.
-    var front: [TaskID] = []
-    var back: [TaskID] = []
-    var head = 0
+  private var lines: [String: AgingLines<TaskID>] = [:]
+  /// `nil`: strict order.
+  let aging: Duration?
+  /// Whether priorities count; otherwise all wait in one line.
+  let isPrioritized: Bool
+  /// The clock's latest; what is measured with it must not seem younger when it is set back.
+  private var latest: Int64 = .min
 
-    var isEmpty: Bool { front.isEmpty && head == back.count }
-
-    mutating func pop() -> TaskID? {
-      if let id = front.popLast() { return id }
-      guard head < back.count else { return nil }
-      defer {
-        head += 1
-        if head * 2 >= back.count {
-          back.removeFirst(head)
-          head = 0
-        }
-      }
-      return back[head]
-    }
+  init(aging: Duration?, isPrioritized: Bool = true) {
+    self.aging = aging
+    self.isPrioritized = isPrioritized
   }
-
-  private var lines: [String: [Line]] = [:]
 
   /// Kinds with something in line, in a fixed order so that a simulation repeats itself.
-  var kinds: [String] { lines.filter { $0.value.contains { !$0.isEmpty } }.keys.sorted() }
+  var kinds: [String] { lines.filter { !$0.value.isEmpty }.keys.sorted() }
 
-  func hasReady(kind: String) -> Bool { lines[kind]?.contains { !$0.isEmpty } ?? false }
+  func hasReady(kind: String) -> Bool { lines[kind].map { !$0.isEmpty } ?? false }
 
-  mutating func push(_ id: TaskID, kind: String, priority: TaskPriority, atFront: Bool) {
-    let count = TaskPriority.allCases.count
-    if atFront {
-      lines[kind, default: Array(repeating: Line(), count: count)][priority.rawValue].front.append(id)
-    } else {
-      lines[kind, default: Array(repeating: Line(), count: count)][priority.rawValue].back.append(id)
-    }
+  /// - Parameters:
+  ///   - since: when the task was submitted; it is that old for the order of priorities even if it was restored since.
+  ///   - atFront: before everyone else of its priority.
+  mutating func push(_ id: TaskID, kind: String, priority: Priority, since: WallTime, atFront: Bool) {
+    let priority = isPrioritized ? priority : .normal
+    lines[kind, default: AgingLines(aging: aging)].push(
+      id, priority, since: since.milliseconds, atFront: atFront)
   }
 
-  mutating func pop(kind: String) -> TaskID? {
-    guard let count = lines[kind]?.count else { return nil }
-    for index in 0..<count {
-      if let id = lines[kind]?[index].pop() { return id }
+  /// The next task that `accept` finds to be ready; those that it returns `nil` for are skipped.
+  mutating func pop<Task>(kind: String, at wall: WallTime, accept: (TaskID) -> Task?) -> Task? {
+    latest = max(latest, wall.milliseconds)
+    while let turn = lines[kind]?.turn(at: latest), let id = lines[kind]?.first(of: turn.priority) {
+      lines[kind]?.dropFirst(of: turn.priority)
+      guard let task = accept(id) else { continue }
+      lines[kind]?.used(turn)
+      return task
     }
     lines[kind] = nil
     return nil
+  }
+
+  /// Since when the oldest of those that `matches` holds for has been there, in milliseconds.
+  func oldest(of priority: Priority, where matches: (TaskID) -> Bool) -> Int64? {
+    let priority = isPrioritized ? priority : .normal
+    return lines.values.compactMap { $0.since(of: priority, where: matches) }.min()
   }
 }

@@ -24,6 +24,9 @@ final class LiveTask {
     self.attempt = attempt
   }
 
+  /// Whether it may be given out.
+  var isReady: Bool { state.status == .queued && !state.isPauseRequested }
+
   var record: TaskRecord {
     TaskRecord(id: id, specification: specification, submittedAt: submittedAt, state: state)
   }
@@ -76,7 +79,7 @@ public enum AttemptVerdict: Equatable, Sendable {
 /// attempt is checked against it in `standing(of:)`. Each change is appended to `writes`, to be committed with the turn.
 struct TaskBook {
   private(set) var tasks: [TaskID: LiveTask] = [:]
-  private(set) var ready = ReadyQueue()
+  private(set) var ready: ReadyQueue
   var statistics = TaskStatistics()
   /// What the store must be told; taken by whoever cuts the batch.
   var writes: [StoreWrite] = []
@@ -86,8 +89,10 @@ struct TaskBook {
   var ended: Set<TaskID> = []
   let checkpointsKept: Int
 
-  init(checkpointsKept: Int) {
+  /// - Parameter aging: how long a task is queued before it is overdue; `nil`: it never is.
+  init(checkpointsKept: Int, aging: Duration? = nil, isPrioritized: Bool = true) {
     self.checkpointsKept = checkpointsKept
+    ready = ReadyQueue(aging: aging, isPrioritized: isPrioritized)
   }
 
   subscript(id: TaskID) -> LiveTask? { tasks[id] }
@@ -118,14 +123,26 @@ struct TaskBook {
   // MARK: Giving out and taking back
 
   /// The next task of `kind` that may be given out; the caller must assign it or put it back.
-  mutating func nextReady(kind: String) -> LiveTask? {
-    while let id = ready.pop(kind: kind) {
+  mutating func nextReady(kind: String, wall: WallTime) -> LiveTask? {
+    ready.pop(kind: kind, at: wall) { [tasks] id in
       // An entry outlives its task's stay in the queue (cancelled, held back): it is simply skipped.
-      guard let task = tasks[id] else { continue }
+      guard let task = tasks[id] else { return nil }
       task.isInLine = false
-      if task.state.status == .queued, !task.state.isPauseRequested { return task }
+      return task.isReady ? task : nil
     }
-    return nil
+  }
+
+  /// How many tasks are queued, and since when the oldest of those that could be given out was submitted.
+  func status(at wall: WallTime) -> QueueStatus {
+    var status = QueueStatus()
+    for priority in Priority.allCases where statistics.queued(priority) > 0 {
+      status[priority].waiting = statistics.queued(priority)
+      let oldest = ready.oldest(of: priority) { id in
+        tasks[id].map { $0.specification.priority == priority && $0.isReady } ?? false
+      }
+      status[priority].oldest = oldest.map { .milliseconds(max(0, wall.milliseconds - $0)) }
+    }
+    return status
   }
 
   mutating func assign(_ task: LiveTask, to worker: WorkerID, wall: WallTime) {
@@ -313,9 +330,12 @@ struct TaskBook {
   private mutating func enqueue(_ task: LiveTask, atFront: Bool) {
     guard !task.isInLine else { return }
     task.isInLine = true
-    ready.push(task.id, kind: task.specification.work.kind, priority: task.specification.priority, atFront: atFront)
+    ready.push(
+      task.id, kind: task.specification.work.kind, priority: task.specification.priority, since: task.submittedAt,
+      atFront: atFront)
   }
 
+  /// Whatever takes a task into the queue or out of it comes here.
   /// Back in line, ahead of what was never started: it has waited once already.
   private mutating func requeue(_ task: LiveTask) {
     move(task, to: .queued)

@@ -31,6 +31,8 @@ public struct TaskStatistics: Equatable, Sendable {
   private var running = 0
   private var paused = 0
 
+  public init() {}
+
   /// How many tasks stand there now; of those that have ended, how many ended so.
   public subscript(status: TaskStatus) -> Int {
     switch status {

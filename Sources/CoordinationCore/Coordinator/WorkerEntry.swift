@@ -13,6 +13,8 @@ final class WorkerLink {
   /// Where the worker signs as the reference does.
   let legacyDigest: String?
   var isRegistered = false
+  /// It has as much to write as it should: only what is urgent is sent.
+  var isHeldBack = false
 
   init(
     _ connection: ConnectionID, workerID: WorkerID, mode: ConnectionMode, openedAt: Instant, since: WallTime,
@@ -47,7 +49,8 @@ final class WorkerEntry {
   var held: Set<TaskID> = []
   /// Attempts that others may take over since it was away for too long. It keeps its session, and those that nobody took.
   var letGo: Set<AttemptKey> = []
-  /// Durable assignments that wait for room in the session's outbox.
+  /// Durable assignments that wait for room in the session's outbox, or for its connection to take more; no more than the
+  /// worker has slots.
   var unsent: [(task: TaskID, attempt: Int)] = []
   /// How often in a row a legacy worker's heartbeat left out a task it was given.
   var missingFromHeartbeat: [TaskID: Int] = [:]
@@ -60,8 +63,6 @@ final class WorkerEntry {
   /// Knows the rhythm of its heartbeats; legacy workers have none that could be relied on.
   var detector: PhiAccrualDetector?
   var isDraining = false
-  /// More waits in its connection than the high watermark.
-  var isCongested = false
   var unread = UnreadTime()
   /// The kinds for which it stands in the dispatcher's rotation.
   var rotations: Set<String> = []
@@ -89,8 +90,10 @@ final class WorkerEntry {
   }
 
   var canTakeTasks: Bool {
-    guard let link, link.isRegistered, isSynchronised, !isDraining, !isCongested, held.count < slots, unsent.isEmpty
-    else { return false }
+    guard let link, link.isRegistered, !link.isHeldBack, isSynchronised, !isDraining, held.count < slots, unsent.isEmpty
+    else {
+      return false
+    }
     return session?.outbox.hasRoom ?? true
   }
 

@@ -14,29 +14,6 @@ public struct Command: Equatable, Sendable {
   }
 }
 
-/// The order in which queued tasks are handed out.
-public enum TaskPriority: Int, CaseIterable, Comparable, Sendable {
-  case critical, high, normal, low, background
-
-  /// The name on the wire, `CRITICAL` and so on.
-  public var name: String {
-    switch self {
-    case .critical: "CRITICAL"
-    case .high: "HIGH"
-    case .normal: "NORMAL"
-    case .low: "LOW"
-    case .background: "BACKGROUND"
-    }
-  }
-
-  public init?(name: String) {
-    guard let match = Self.allCases.first(where: { $0.name == name.uppercased() }) else { return nil }
-    self = match
-  }
-
-  public static func < (left: TaskPriority, right: TaskPriority) -> Bool { left.rawValue < right.rawValue }
-}
-
 /// What is to be done, as its submitter described it; never changed afterwards.
 public struct TaskSpecification: Equatable, Sendable {
   public enum Work: Equatable, Sendable {

@@ -42,12 +42,6 @@ public final class WorkerCore {
     var newestCheckpoint: JSONValue?
   }
 
-  /// What must be acknowledged before the attempt counts as reported.
-  private struct Parcel {
-    let body: [UInt8]
-    let key: String?
-  }
-
   private enum Ending { case none, draining, stopping }
 
   private var link = Link.none
@@ -56,9 +50,15 @@ public final class WorkerCore {
   private var session: SessionState?
   private var held: [AttemptKey: Held] = [:]
   /// Being written to the worker's disk.
-  private var persisting: [String: [UInt8]] = [:]
-  /// Waiting for a session, or for room in its outbox.
-  private var waiting: [Parcel] = []
+  private var persisting: [String: Parcel] = [:]
+  private var sending: SendingQueue
+  /// The connection takes no more for now.
+  private var isHeldBack = false
+  /// What may be handed to the connection before it is asked whether it takes more, in bytes.
+  private var sendBudget = 0
+  private var hasAskedForRoom = false
+  /// From where on the outbox is being sent again over this connection; `nil` once it was.
+  private var resending: UInt64?
   /// Legacy mode: sent, and sent again over each new connection, until the coordinator names it.
   private var unacknowledged: [Parcel] = []
   private var leaseEnds: Instant = .distantFuture
@@ -91,6 +91,7 @@ public final class WorkerCore {
     self.random = random
     self.now = now
     heartbeatInterval = configuration.heartbeatInterval
+    sending = SendingQueue(isPrioritized: configuration.usesPriorities, aging: configuration.messageAging)
     backoff = Backoff(
       Backoff.Configuration(
         base: configuration.reconnectDelay, cap: configuration.maxReconnectDelay,
@@ -125,7 +126,9 @@ public final class WorkerCore {
   /// Messages that wait for the coordinator's acknowledgement.
   public var outboxCount: Int { session?.outbox.count ?? 0 }
   /// Checkpoints, results and reports that wait for a session, for room in its outbox, or for this worker's disk.
-  public var waitingCount: Int { waiting.count + persisting.count }
+  public var waitingCount: Int { sending.parcelCount + persisting.count }
+  /// Messages that wait to be sent, by their priority.
+  public var queueStatus: QueueStatus { sending.status(at: now) }
   public var activeAttempts: [AttemptKey] { held.keys.sorted { $0.description < $1.description } }
   public var sessionID: SessionID? { session?.id }
   private var hasUnstoppedAttempts: Bool {
@@ -140,6 +143,7 @@ public final class WorkerCore {
   public func handle(_ event: WorkerEvent, at now: Instant, wall: WallTime, into effects: inout [WorkerEffect]) {
     self.now = max(now, self.now)
     self.wall = wall
+    sendBudget = configuration.sendBudgetBytes
     swap(&self.effects, &effects)
     // Before anything else: a process that was stopped for longer than its lease must not act as if it still had it.
     checkLease()
@@ -162,7 +166,15 @@ public final class WorkerCore {
     case .attemptWrote(let key, let stream, let offset, let bytes): wrote(key, stream, offset, bytes)
     case .attemptEnded(let key, let ending): ended(key, ending)
     case .send(let message, let reliably):
-      if reliably { submit(Parcel(body: message.body, key: nil)) } else { sendPlain(message) }
+      let task = message.fields["task_id"]?.string.flatMap { try? TaskID($0) }
+      if reliably { submit(Parcel(message, about: task)) } else { sendPlain(message, about: task) }
+    case .sendingHeldBack(let isHeldBack):
+      switch link {
+      case .registering, .registered: self.isHeldBack = isHeldBack
+      case .none, .waiting, .connecting, .ended: break
+      }
+      hasAskedForRoom = false
+      fillOutbox()
     case .reconnect: reconnect()
     case .drain: drain()
     case .stop: stop()
@@ -194,7 +206,7 @@ public final class WorkerCore {
       }
       if ending != .none { fields.append("draining", true) }
     } else {
-      waiting = undelivered + waiting
+      sending.putBack(undelivered)
       session = nil
       leaseEnds = .distantFuture
     }
@@ -223,6 +235,8 @@ public final class WorkerCore {
     log(.warning, "disconnected", ["reason": reason])
     if let delay { backoff.serverAsked(toWait: delay) }
     heartbeatsSent = []
+    sending.dropPlain()
+    (isHeldBack, hasAskedForRoom, resending) = (false, false, nil)
     retryLater()
   }
 
@@ -379,7 +393,7 @@ public final class WorkerCore {
       trace(.joined(SessionID(known: id), resumed: resumed && session?.id.text == id))
       if resumed, session?.id.text == id {
         guard acknowledge(handled) else { return drop("the coordinator handled more than was sent") }
-        for bytes in session?.replay(authenticator) ?? [] { transmit(bytes) }
+        resending = session?.outbox.entries.first?.sequence
       } else {
         openSession(SessionID(known: id))
       }
@@ -398,7 +412,7 @@ public final class WorkerCore {
 
   /// A new session starts with everything the worker holds, and then whatever the old one had not delivered.
   private func openSession(_ id: SessionID) {
-    waiting = undelivered + waiting
+    sending.putBack(undelivered)
     session = SessionState(id: id, limits: configuration.outbox)
     sendOrphanCheckpoints()
     // Attempt 0 is a legacy coordinator's: this one cannot know it.
@@ -414,29 +428,22 @@ public final class WorkerCore {
       let end = min(start + syncBatch, tasks.count)
       let message = Message(
         .stateSync, ["tasks": .array(Array(tasks[start..<end])), "final": .bool(end == tasks.count)])
-      number(Parcel(body: message.body, key: nil))
+      number(Parcel(message))
       start = end
     } while start < tasks.count
   }
 
-  private var undelivered: [Parcel] {
-    session.map { $0.outbox.entries.map { Parcel(body: $0.body, key: $0.key) } } ?? []
-  }
+  private var undelivered: [Parcel] { session?.outbox.entries.map(Parcel.init) ?? [] }
 
   /// A checkpoint of an attempt that ended with an earlier run of this process counts only until the coordinator takes
   /// that attempt back, which the sync makes it do: so it goes first.
   private func sendOrphanCheckpoints() {
-    var rest: [Parcel] = []
-    for parcel in waiting {
-      if let key = parcel.key.flatMap(ParcelKey.init), !key.isResult, held[key.attempt] == nil,
-        session?.outbox.hasRoom == true
-      {
-        number(parcel)
-      } else {
-        rest.append(parcel)
-      }
+    let orphans = sending.removeParcels { parcel in
+      parcel.key.flatMap(ParcelKey.init).map { !$0.isResult && held[$0.attempt] == nil } ?? false
     }
-    waiting = rest
+    var rest = orphans[...]
+    while session?.outbox.hasRoom == true, let parcel = rest.popFirst() { number(parcel) }
+    sending.putBack(Array(rest))
   }
 
   private func synchronised(_ message: Message) throws(MessageError) {
@@ -638,14 +645,14 @@ public final class WorkerCore {
 
   private func progressed(_ key: AttemptKey, _ progress: Double) {
     guard case .running? = held[key]?.phase else { return }
-    sendPlain(message(.taskState, key, ["state": ["progress": .number(progress)]]))
+    sendPlain(message(.taskState, key, ["state": ["progress": .number(progress)]]), about: key.taskID)
   }
 
   private func wrote(_ key: AttemptKey, _ stream: OutputStream, _ offset: Int, _ bytes: [UInt8]) {
     guard case .registered(.session, _) = link else { return }
     var fields: JSONObject = ["stream": .string(stream.rawValue), "offset": .integer(Int64(offset))]
     AttemptEnding.append(bytes, "data", to: &fields)
-    sendPlain(message(.taskOutput, key, fields))
+    sendPlain(message(.taskOutput, key, fields), about: key.taskID)
   }
 
   private func checkpointed(_ key: AttemptKey, _ data: JSONValue) {
@@ -668,14 +675,14 @@ public final class WorkerCore {
     held[key]?.newestCheckpoint = data
     let number = held[key]?.checkpoints ?? 1
     let name = ParcelKey(attempt: key, checkpoint: number).text
-    persist(name, message(.checkpoint, key, ["number": .integer(Int64(number)), "data": data]))
+    persist(name, key.taskID, message(.checkpoint, key, ["number": .integer(Int64(number)), "data": data]))
     // That was all it was still waited for.
     if handover.hasAskedForCheckpoints { stopRunning(key, .draining) }
   }
 
   /// A newer checkpoint makes an older one that was not sent yet pointless.
   private func forgetWaitingCheckpoints(of key: AttemptKey) {
-    waiting.removeAll { parcel in
+    sending.removeParcels(about: key.taskID) { parcel in
       guard let old = parcel.key.flatMap(ParcelKey.init), old.attempt == key, !old.isResult else { return false }
       effects.append(.forget(key: old.text))
       return true
@@ -696,19 +703,22 @@ public final class WorkerCore {
       held[key]?.phase = .finished
       let reason = StopReason.draining.rawValue
       persist(
-        ParcelKey(attempt: key).text, message(.taskCancelled, key, ["reason": .string(reason), "draining": true]))
+        ParcelKey(attempt: key).text, key.taskID,
+        message(.taskCancelled, key, ["reason": .string(reason), "draining": true]))
     case .stopping(let reason) where reason != .cancelled && ending.outcome != .completed:
       held[key] = nil
       report(.taskCancelled, key, ["reason": .string(reason.rawValue)])
     case .stopping where ending.outcome == .cancelled, .running where ending.outcome == .cancelled:
       held[key]?.phase = .finished
       persist(
-        ParcelKey(attempt: key).text, Message(.taskCancelled, ending.fields(taskID: key.taskID, attempt: key.attempt)))
+        ParcelKey(attempt: key).text, key.taskID,
+        Message(.taskCancelled, ending.fields(taskID: key.taskID, attempt: key.attempt)))
     case .stopping, .running:
       // It may have ended by itself before the cancellation reached it: what happened is what is reported.
       held[key]?.phase = .finished
       persist(
-        ParcelKey(attempt: key).text, Message(.taskResult, ending.fields(taskID: key.taskID, attempt: key.attempt)))
+        ParcelKey(attempt: key).text, key.taskID,
+        Message(.taskResult, ending.fields(taskID: key.taskID, attempt: key.attempt)))
     }
   }
 
@@ -723,25 +733,25 @@ public final class WorkerCore {
   // MARK: Sending
 
   private func report(_ kind: MessageKind, _ key: AttemptKey, _ fields: JSONObject = [:]) {
-    submit(Parcel(body: message(kind, key, fields).body, key: nil))
+    submit(Parcel(message(kind, key, fields), about: key.taskID))
   }
 
-  private func persist(_ key: String, _ message: Message) {
-    let body = message.body
-    persisting[key] = body
-    effects.append(.persist(key: key, body))
+  private func persist(_ key: String, _ task: TaskID, _ message: Message) {
+    let parcel = Parcel(message, about: task, key: key)
+    persisting[key] = parcel
+    effects.append(.persist(key: key, parcel.body))
   }
 
   private func persisted(_ key: String) {
-    guard let body = persisting.removeValue(forKey: key) else { return }
+    guard let parcel = persisting.removeValue(forKey: key) else { return }
     // Only now: before, a crash would have lost the older checkpoint and the newer one.
-    if let parcel = ParcelKey(key), !parcel.isResult { forgetWaitingCheckpoints(of: parcel.attempt) }
-    submit(Parcel(body: body, key: key))
+    if let key = ParcelKey(key), !key.isResult { forgetWaitingCheckpoints(of: key.attempt) }
+    submit(parcel)
   }
 
   private func restored(_ key: String, _ body: [UInt8]) {
     guard let parcel = ParcelKey(key), body.last == UInt8(ascii: "}"),
-      (try? Envelope.open(body, mode: .legacy)) != nil
+      let message = try? Envelope.open(body, mode: .legacy)
     else {
       log(.warning, "an unreadable entry of the outbox file is dropped", ["key": key])
       effects.append(.forget(key: key))
@@ -752,27 +762,51 @@ public final class WorkerCore {
     } else {
       forgetWaitingCheckpoints(of: parcel.attempt)
     }
-    waiting.append(Parcel(body: body, key: key))
+    sending.add(
+      Parcel(body: body, key: key, priority: message.kind.priority, task: parcel.attempt.taskID), at: now)
   }
 
+  /// Whether something new may be handed to the connection.
+  private var canSend: Bool { !isHeldBack && sendBudget > 0 && resending == nil }
+
+  private func canNumber(_ mode: ConnectionMode) -> Bool { mode == .legacy || session?.outbox.hasRoom == true }
+
   private func submit(_ parcel: Parcel) {
-    waiting.append(parcel)
+    if case .registered(let mode, _) = link, sending.isEmpty, canSend, canNumber(mode) {
+      return depart(parcel, mode)
+    }
+    sending.add(parcel, at: now)
     fillOutbox()
   }
 
+  /// Lets go what waits, as far as the connection and the outbox take it.
   private func fillOutbox() {
     guard case .registered(let mode, _) = link else { return }
-    var taken = 0
-    filling: for parcel in waiting {
-      switch mode {
-      case .session:
-        guard session?.outbox.hasRoom == true else { break filling }
-        number(parcel)
-      case .legacy: sendLegacy(parcel)
+    resend()
+    while canSend, let item = sending.next(at: now, canNumber: canNumber(mode)) {
+      switch item {
+      case .parcel(let parcel): depart(parcel, mode)
+      case .plain(let message, _): send(message, mode)
       }
-      taken += 1
     }
-    waiting.removeFirst(taken)
+    guard !isHeldBack, sendBudget <= 0, !hasAskedForRoom, resending != nil || !sending.isEmpty else { return }
+    hasAskedForRoom = true
+    effects.append(.reportBackpressure)
+  }
+
+  private func resend() {
+    while !isHeldBack, sendBudget > 0, let sequence = resending {
+      let part = session?.replay(from: sequence, atMost: sendBudget, authenticator)
+      for bytes in part?.messages ?? [] { transmit(bytes) }
+      resending = part?.next
+    }
+  }
+
+  private func depart(_ parcel: Parcel, _ mode: ConnectionMode) {
+    switch mode {
+    case .session: number(parcel)
+    case .legacy: sendLegacy(parcel)
+    }
   }
 
   private func number(_ parcel: Parcel) {
@@ -782,9 +816,13 @@ public final class WorkerCore {
     transmit(bytes)
   }
 
-  private func sendPlain(_ message: Message) {
+  private func sendPlain(_ message: Message, about task: TaskID? = nil) {
     switch link {
-    case .registering(let mode, _), .registered(let mode, _): send(message, mode)
+    case .registering(let mode, _): send(message, mode)
+    case .registered(let mode, _):
+      if sending.isUrgent(message.kind) || (sending.isEmpty && canSend) { return send(message, mode) }
+      if !sending.add(message, about: task, at: now) { statistics.messagesDropped += 1 }
+      fillOutbox()
     case .none, .waiting, .connecting, .ended: break
     }
   }
@@ -812,7 +850,7 @@ public final class WorkerCore {
     transmit(body)
     guard let key = parcel.key else { return }
     if ParcelKey(key)?.isResult == true, message.kind == .taskResult {
-      unacknowledged.append(Parcel(body: body, key: key))
+      unacknowledged.append(Parcel(body: body, key: key, priority: parcel.priority, task: parcel.task))
     } else {
       settle(key)
     }
@@ -820,6 +858,7 @@ public final class WorkerCore {
 
   private func transmit(_ bytes: [UInt8]) {
     statistics.messagesSent += 1
+    sendBudget -= bytes.count
     effects.append(.send(bytes))
   }
 
@@ -875,9 +914,9 @@ public final class WorkerCore {
       switch link {
       case .registered(let mode, _):
         let isDelivered =
-          waiting.isEmpty && (mode == .legacy ? unacknowledged.isEmpty : session?.outbox.isEmpty ?? true)
+          sending.isEmpty && (mode == .legacy ? unacknowledged.isEmpty : session?.outbox.isEmpty ?? true)
         if isDelivered {
-          if mode == .session { sendPlain(Message(.goodbye, ["reason": "stopping"])) }
+          if mode == .session { send(Message(.goodbye, ["reason": "stopping"]), mode) }
           effects.append(.close(code: 1000, reason: "the worker is stopping"))
           return finish()
         }

@@ -26,6 +26,14 @@ public struct WorkerCoreConfiguration: Sendable {
   public var maxResultBytes = 256 << 10
   /// The most that is sent of each of an attempt's output streams, in bytes.
   public var maxOutputBytes = 192 << 10
+  /// Whether messages that wait leave by their priority; otherwise in the order that they came.
+  public var usesPriorities = true
+  /// A message that waited for this long is overdue and gets every fourth turn, whatever is more urgent.
+  ///
+  /// Two seconds unless set: less than half a heartbeat, and more than what waits on a sound connection ever waits.
+  public var messageAging: Duration = .seconds(2)
+  /// What is handed to the connection before it is asked whether it takes more, in bytes.
+  public var sendBudgetBytes = 64 << 10
   /// Whether every numbered message is told as `WorkerEffect.trace`, for a history that is checked afterwards.
   public var isTraced = false
 
@@ -68,6 +76,8 @@ public struct WorkerStatistics: Equatable, Sendable {
   public var longestHeartbeatDelay: Duration = .zero
   public var messagesSent = 0
   public var messagesReceived = 0
+  /// Unnumbered messages given up because too many waited to be sent: pieces of output, nearly always.
+  public var messagesDropped = 0
 
   /// The share of attempts that succeeded, from 0 to 1; 1 before the first.
   public var stability: Double { attempts == 0 ? 1 : Double(successes) / Double(attempts) }

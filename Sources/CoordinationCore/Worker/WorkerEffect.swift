@@ -48,6 +48,9 @@ public enum WorkerEvent: Equatable, Sendable {
   case attemptEnded(AttemptKey, AttemptEnding)
   /// A service author's own message.
   case send(Message, reliably: Bool)
+  /// Whether the connection has as much to write as it should, so that what is not urgent waits here instead. Told when
+  /// it changes, and in answer to `WorkerEffect.reportBackpressure`.
+  case sendingHeldBack(Bool)
   /// Drop the connection and connect again now.
   case reconnect
   /// Take no more tasks; stop once those that run have ended and been acknowledged. Those that still run after
@@ -63,6 +66,8 @@ public enum WorkerEvent: Equatable, Sendable {
 public enum WorkerEffect: Equatable, Sendable {
   case connect
   case send([UInt8])
+  /// Much was sent and more waits: say with `WorkerEvent.sendingHeldBack` whether the connection takes it.
+  case reportBackpressure
   case close(code: UInt16, reason: String)
   case persist(key: String, [UInt8])
   case forget(key: String)

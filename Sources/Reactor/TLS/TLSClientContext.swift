@@ -96,7 +96,7 @@ public final class TLSClientContext: Sendable {
       unsafe SSL_CTX_free(context)
       throw error
     }
-    unsafe SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nil)
+    unsafe SSL_CTX_set_verify(context, SSL_VERIFY_PEER, TLSSession.rememberRefused)
     unsafe TLSSession.setCommonRules(of: context)
     let protocols = TLSFiles.wireForm(configuration.applicationProtocols)
     if !protocols.isEmpty { _ = unsafe SSL_CTX_set_alpn_protos(context, protocols, UInt32(protocols.count)) }

@@ -30,6 +30,8 @@ final class TLSSession {
   private(set) var sawEnd = false
   private var sentEnd = false
   private var expectedName: String?
+  /// Whom a certificate was for that was not believed.
+  private var refusedNames: [String] = []
   /// Hears of sessions that can be taken up later; tells whether it took over the reference.
   var onNewSession: ((OpaquePointer) -> Bool)?
   /// Called once, when both ends have agreed.
@@ -84,6 +86,19 @@ final class TLSSession {
   }
 
   func keep(_ session: OpaquePointer) -> Bool { unsafe onNewSession?(session) ?? false }
+
+  /// Remembers whom a refused certificate was for, because OpenSSL does not keep it; the verdict stays as it is.
+  static let rememberRefused: @convention(c) (Int32, OpaquePointer?) -> Int32 = { isGood, store in
+    guard isGood == 0, let store = unsafe store,
+      let ssl = unsafe X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx())
+    else { return isGood }
+    // SAFETY: the store context is alive for the call, and its data is the SSL that verifies.
+    _ = unsafe withOwner(of: OpaquePointer(ssl)) { session in
+      session.refusedNames = unsafe names(of: X509_STORE_CTX_get0_cert(store))
+      return true
+    }
+    return isGood
+  }
 
   // MARK: A client's wishes
 
@@ -205,7 +220,7 @@ final class TLSSession {
     let code = OpenSSLErrors.take()
     let verification = unsafe SSL_get_verify_result(ssl)
     return TLSFailure(openSSL: code, verification: verification) {
-      (expected: expectedName ?? "", found: unsafe Self.names(of: peerCertificate))
+      (expected: expectedName ?? "", found: refusedNames)
     }
   }
 

@@ -45,7 +45,8 @@ extension WebSocketServer {
     var listening = options
     listening.reusePort = options.reusePort || loops > 1
     let service = Service(
-      configuration: configuration, options: listening, tls: tls, receiveQueue: receiveQueue, accept: accept, handler: handler,
+      configuration: configuration, options: listening, tls: tls, receiveQueue: receiveQueue, accept: accept,
+      handler: handler,
       onFailure: onFailure)
     try await withCurrentEventLoop(orNew: "websocket 1") { loop in
       let first = try service.listen(at: address, on: loop)

@@ -1,0 +1,53 @@
+import CoordinationCore
+import Metrics
+import Primitives
+import Reactor
+import WebSocket
+
+/// What the coordinator answers to ordinary HTTP requests on its port.
+extension CoordinatorRuntime {
+  /// A commit that takes longer than this means that the store is stuck.
+  static let commitPatience: Duration = .seconds(10)
+
+  func serve(_ exchange: HTTPExchange) { exchange.respond(response(to: exchange)) }
+
+  private func response(to exchange: HTTPExchange) -> HTTPResponse {
+    switch exchange.request.path {
+    case "/metrics":
+      if let refusal = metricsGuard?(exchange) { return refusal }
+      return HTTPResponse(
+        headers: Self.fresh, contentType: TextExposition.contentType, body: metrics.exposition(readings))
+    case "/healthz": return Self.status(200, ["status": "ok"])
+    case "/readyz":
+      guard let problem = readinessProblem else { return Self.status(200, ["status": "ready"]) }
+      return Self.status(503, ["status": "not ready", "reason": .string(problem)])
+    default:
+      switch Endpoint(target: exchange.request.target) {
+      // It is there, but speaks WebSocket only.
+      case .worker, .anonymousWorker, .client: return HandshakeError.upgradeMissing.rejection.response
+      case .badWorkerID(let problem): return HTTPResponse(status: 400, message: problem)
+      case .unknown:
+        return HTTPResponse(status: 404, message: "no such path; there are /metrics, /healthz and /readyz")
+      }
+    }
+  }
+
+  /// Every answer is about this moment.
+  private static let fresh: HTTPHeaders = ["Cache-Control": "no-store"]
+
+  private static func status(_ status: Int, _ object: JSONObject) -> HTTPResponse {
+    var body: [UInt8] = []
+    object.write(into: &body)
+    return HTTPResponse(status: status, headers: fresh, body: body + [UInt8(ascii: "\n")])
+  }
+
+  /// Why nobody should be sent here now; `nil` when the coordinator is ready.
+  var readinessProblem: String? {
+    if isDraining { return "the coordinator is shutting down" }
+    if let storeProblem { return "the store cannot commit: \(storeProblem)" }
+    if let began = commitBegan, loop.now - began > Self.commitPatience {
+      return "the store has not answered a commit for \((loop.now - began).wholeMilliseconds / 1_000) s"
+    }
+    return nil
+  }
+}

@@ -1,0 +1,53 @@
+import CoordinationCore
+import WebSocket
+import WebSocketCore
+
+/// One connection to the coordinator.
+final class WorkerLinkSocket: WebSocketDelegate {
+  private let opened: (WorkerLinkSocket, ConnectionMode, HTTPHeaders) -> Void
+  private let received: (WorkerLinkSocket, [UInt8]) -> Void
+  private let heldBack: (WorkerLinkSocket, Bool) -> Void
+  private let closed: (WorkerLinkSocket, CloseReason) -> Void
+  private var socket: WebSocketConnection?
+  private var backpressure = Backpressure()
+
+  /// Whether more waits to be written than should.
+  var isHeldBack: Bool { backpressure.isOn }
+
+  init(
+    opened: @escaping (WorkerLinkSocket, ConnectionMode, HTTPHeaders) -> Void,
+    received: @escaping (WorkerLinkSocket, [UInt8]) -> Void, heldBack: @escaping (WorkerLinkSocket, Bool) -> Void,
+    closed: @escaping (WorkerLinkSocket, CloseReason) -> Void
+  ) {
+    self.opened = opened
+    self.received = received
+    self.heldBack = heldBack
+    self.closed = closed
+  }
+
+  func webSocketDidOpen(_ socket: WebSocketConnection) {
+    self.socket = socket
+    opened(self, socket.subprotocol == Protocols.session ? .session : .legacy, socket.responseHeaders)
+  }
+
+  func webSocket(_ socket: WebSocketConnection, didReceive message: RawSpan, kind: WebSocketCore.MessageKind) {
+    if kind == .text { received(self, message.copied) }
+  }
+
+  func webSocketDidClose(_ socket: WebSocketConnection, reason: CloseReason) {
+    self.socket = nil
+    closed(self, reason)
+  }
+
+  func webSocketDidDrainBelowLowWatermark(_ socket: WebSocketConnection) {
+    if backpressure.drained() { heldBack(self, false) }
+  }
+
+  func send(_ bytes: [UInt8]) {
+    guard let socket else { return }
+    socket.send(text: bytes)
+    if backpressure.sent(socket) { heldBack(self, true) }
+  }
+
+  func leave(_ code: UInt16, _ reason: String) { socket?.close(code: CloseCode(rawValue: code), reason: reason) }
+}
