@@ -136,8 +136,8 @@ let package = Package(
     .target(
       name: "LifelineBenchmarks",
       dependencies: [
-        "Primitives", "Metrics", "Reactor", "WebSocketCore", "WebSocket", "CoordinationCore", "Storage", "Coordination",
-        "Certificates", "Terminal",
+        "Primitives", "Authentication", "Metrics", "Reactor", "WebSocketCore", "WebSocket", "CoordinationCore", "Storage",
+        "Coordination", "Certificates", "Terminal",
       ],
       path: "Benchmarks/LifelineBenchmarks", swiftSettings: common),
     .executableTarget(
