@@ -60,14 +60,12 @@ public final class CoordinatorRuntime {
   private var closing: SpreadClosing?
   private var pendingWriteBytes = 0
   let metrics = CoordinatorMetrics()
-  /// Judges who may read the metrics; the answer it gives is sent instead of them. Everyone may until it is set.
-  var metricsGuard: ((HTTPExchange) -> HTTPResponse?)?
   /// Why the last commit failed; `nil` once one succeeds.
   private(set) var storeProblem: StoreError?
   /// When the commit under way began, its repetitions included.
   private(set) var commitBegan: Instant?
 
-  private let upgradeGuard: UpgradeGuard
+  let upgradeGuard: UpgradeGuard
   private var workers: [ConnectionID: WorkerSocket] = [:]
   private var clients: [UInt64: ClientSocket] = [:]
   private var lastConnection: UInt64 = 0

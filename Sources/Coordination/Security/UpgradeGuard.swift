@@ -59,11 +59,26 @@ final class UpgradeGuard {
   func judge(
     _ request: HandshakeRequest, from address: SocketAddress, for access: Access, at now: Instant
   ) -> Judgement {
-    guard authenticator != nil else { return .admitted(Pass(identity: nil)) }
     let headers = request.headers
+    let subprotocols = request.subprotocols.joined(separator: ", ")
+    return judge(request.target, subprotocols, headers, from: address, for: access, at: now)
+  }
+
+  /// Judges who asks for a page: the answer to send instead; `nil` when it is to be shown.
+  func refusal(of request: HTTPRequest, from address: SocketAddress, at now: Instant) -> HTTPResponse? {
+    switch judge(request.target, "", request.headers, from: address, for: .read, at: now) {
+    case .admitted: nil
+    case .refused(let rejection): rejection.response
+    }
+  }
+
+  private func judge(
+    _ target: String, _ subprotocols: String, _ headers: HTTPHeaders, from address: SocketAddress, for access: Access,
+    at now: Instant
+  ) -> Judgement {
+    guard authenticator != nil else { return .admitted(Pass(identity: nil)) }
     let credentials = Credentials(
-      target: request.target, subprotocols: request.subprotocols.joined(separator: ", "),
-      address: Self.network(of: address)
+      target: target, subprotocols: subprotocols, address: Self.network(of: address)
     ) { headers[$0] }
     switch authenticator?.judge(credentials, at: now, wall: SystemWallClock.now()) {
     case .success(let identity)?:
@@ -94,7 +109,7 @@ final class UpgradeGuard {
     if logLines.take(at: now) {
       log(
         LogEntry(
-          .warning, "upgrade refused",
+          .warning, "request refused",
           [
             "peer": "\(address)", "status": "\(refusal.status)", "cause": refusal.cause,
             "not_logged_before": "\(unlogged)",
