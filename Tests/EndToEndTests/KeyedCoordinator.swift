@@ -67,7 +67,8 @@ final class KeyedCoordinator {
   func startWorker(_ name: String, key: String?, options: [String] = []) throws -> TestProcess {
     try start(
       [
-        "worker", "--worker-id", name, "--slots", "1", "--state-dir", directory.file("state"), "--heartbeat-timeout",
+        "worker", "--worker-id", name, "--slots", "1", "--state-dir", directory.file("state"), "--heartbeat-interval",
+        Fleet.heartbeatInterval, "--heartbeat-timeout",
         "5s",
         "--reconnect-delay", "50ms", "--max-reconnect-delay", "200ms", "--log-level", "DEBUG",
       ] + options, key: key)
