@@ -117,7 +117,7 @@ public final class CoordinatorRuntime {
 
   private init(_ settings: CoordinatorSettings, core: CoordinatorCore, store: any TaskStore, on loop: EventLoop) {
     self.settings = settings
-    upgradeGuard = UpgradeGuard(settings.security, log: settings.log)
+    upgradeGuard = UpgradeGuard(settings.security, at: loop.now, log: settings.log)
     self.core = core
     self.store = store
     self.loop = loop
