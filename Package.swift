@@ -72,7 +72,7 @@ let package = Package(
     library("Certificates", ["Primitives", "COpenSSL"]),
 
     // Who may come in: keys, proofs, roles.
-    library("Authentication", ["Primitives", "Cryptography"]),
+    library("Authentication", ["Primitives", "Cryptography"], exclude: ["README.md"]),
 
     // One mutex, for the few places where threads meet; cores have none.
     library("Locking", []),
@@ -81,7 +81,7 @@ let package = Package(
     library("History", ["Primitives", "CoordinationCore"]),
 
     // The same cores under a simulated clock, network, disk and fate.
-    library("Simulation", ["Primitives", "CoordinationCore", "History"]),
+    library("Simulation", ["Primitives", "Authentication", "CoordinationCore", "History"]),
 
     // The world: sockets, disks, processes.
     library("Reactor", ["Primitives", "Locking", "CLibEv", "COpenSSL"], exclude: ["README.md"]),
@@ -136,8 +136,8 @@ let package = Package(
     .target(
       name: "LifelineBenchmarks",
       dependencies: [
-        "Primitives", "Metrics", "Reactor", "WebSocketCore", "WebSocket", "CoordinationCore", "Storage", "Coordination",
-        "Certificates", "Terminal",
+        "Primitives", "Authentication", "Metrics", "Reactor", "WebSocketCore", "WebSocket", "CoordinationCore",
+        "Storage", "Coordination", "Certificates", "Terminal",
       ],
       path: "Benchmarks/LifelineBenchmarks", swiftSettings: common),
     .executableTarget(
@@ -178,8 +178,8 @@ let package = Package(
     tests(
       "CoordinationTests",
       [
-        "Primitives", "Reactor", "FaultProxy", "Locking", "WebSocket", "WebSocketCore", "CoordinationCore", "Storage",
-        "Coordination",
+        "Primitives", "Reactor", "FaultProxy", "Locking", "Authentication", "WebSocket", "WebSocketCore",
+        "CoordinationCore", "Storage", "Coordination",
       ]),
     tests(
       "TrialsTests",
@@ -192,8 +192,8 @@ let package = Package(
     tests(
       "EndToEndTests",
       [
-        "Primitives", "Reactor", "WebSocket", "WebSocketCore", "CoordinationCore", "Coordination", "Storage",
-        "lifeline",
+        "Primitives", "Cryptography", "Authentication", "Reactor", "WebSocket", "WebSocketCore", "CoordinationCore",
+        "Coordination", "Storage", "lifeline",
       ]),
     tests(
       "ExamplesTests",

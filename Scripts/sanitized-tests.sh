@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 swift=${SWIFT:-swift}
 sanitizer=${1:?usage: sanitized-tests.sh address|thread [FILTER]}
-filter=${2:-^(PrimitivesTests|ReactorTests|FaultProxyTests|WebSocketCoreTests|WebSocketTests|FuzzTests)\\.}
+filter=${2:-^(PrimitivesTests|CryptographyTests|CertificatesTests|ReactorTests|FaultProxyTests|WebSocketCoreTests|WebSocketTests|FuzzTests)\\.}
 case $sanitizer in address) folder=.build/asan ;; thread) folder=.build/tsan ;; *) echo "sanitized-tests: address or thread, not $sanitizer" >&2; exit 2 ;; esac
 
 export SWIFT_BACKTRACE=enable=no # The sanitizer's own report is the one to read.

@@ -13,7 +13,7 @@ if [ -n "${TEST_FLAGS:-}" ]; then
 fi
 
 simulation='^SimulationTests\.'
-computing='^(CoordinationCoreTests|HistoryTests|WebSocketCoreTests|FuzzTests|PrimitivesTests|StorageTests)\.'
+computing='^(CoordinationCoreTests|AuthenticationTests|CryptographyTests|HistoryTests|WebSocketCoreTests|FuzzTests|PrimitivesTests|StorageTests)\.'
 processes='^(EndToEndTests|LifelineTests|TrialsTests|ExamplesTests|LifelineBenchmarksTests|WebSocketLoadTests)\.'
 
 "$swift" build --build-tests "$@" || exit

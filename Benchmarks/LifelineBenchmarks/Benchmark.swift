@@ -63,7 +63,8 @@ public struct Benchmark: Sendable {
 
   /// Every benchmark, in the order of the layers.
   public static let all: [Benchmark] =
-    loopBenchmarks + frameBenchmarks + echoBenchmarks + messageBenchmarks + coreBenchmarks + storeBenchmarks
+    loopBenchmarks + metricsBenchmarks + frameBenchmarks + echoBenchmarks + messageBenchmarks + coreBenchmarks
+    + storeBenchmarks
     + dispatchBenchmarks
 }
 

@@ -1,3 +1,4 @@
+import Authentication
 import Coordination
 import CoordinationCore
 import Primitives
@@ -18,6 +19,11 @@ let dispatchBenchmarks: [Benchmark] = [
     operations, meter in
     try DispatchRun.run(operations, .memory, measuring: .dispatch, meter)
   },
+  Benchmark(
+    "dispatch end to end, memory store, signed", operations: 50_000, tiny: 100, scope: .process, showsRate: true
+  ) { operations, meter in
+    try DispatchRun.run(operations, .memory, measuring: .dispatch, key: APIKey.generate(name: "bench"), meter)
+  },
   Benchmark("dispatch end to end, SQLite", operations: 20_000, tiny: 100, scope: .process, showsRate: true) {
     operations, meter in
     let directory = try ScratchDirectory()
@@ -37,6 +43,8 @@ private final class DispatchRun {
 
   private let tasks: Int
   private let measured: Measured
+  /// Every worker has it, and so each message a code.
+  private let key: APIKey?
   private let loop: EventLoop
   private let meter: Meter
   private var runtime: CoordinatorRuntime?
@@ -45,20 +53,24 @@ private final class DispatchRun {
   private var completed = 0
   private var failure: (any Error)?
 
-  private init(_ tasks: Int, _ measured: Measured, _ loop: EventLoop, _ meter: Meter) {
+  private init(_ tasks: Int, _ measured: Measured, _ key: APIKey?, _ loop: EventLoop, _ meter: Meter) {
     self.tasks = tasks
     self.measured = measured
+    self.key = key
     self.loop = loop
     self.meter = meter
   }
 
-  static func run(_ tasks: Int, _ store: StoreKind, measuring measured: Measured, _ meter: Meter) throws -> UInt64 {
+  static func run(
+    _ tasks: Int, _ store: StoreKind, measuring measured: Measured, key: APIKey? = nil, _ meter: Meter
+  ) throws -> UInt64 {
     let loop = try EventLoop()
-    let run = DispatchRun(tasks, measured, loop, meter)
+    let run = DispatchRun(tasks, measured, key, loop, meter)
     var settings = CoordinatorSettings()
     settings.host = "127.0.0.1"
     settings.port = 0
     settings.store = store
+    settings.security.keys = key.map { KeyRing([KeyRecord($0, roles: [.worker])]) }
     CoordinatorRuntime.start(settings, on: loop) { result in
       switch result {
       case .success(let runtime): run.begin(runtime)
@@ -115,7 +127,7 @@ private final class DispatchRun {
         finish()
       }
     }
-    let url = runtime.url
+    let (url, key) = (runtime.url, key)
     // Connecting and registering are part of what is measured: a few milliseconds of a second.
     meter.start()
     do {
@@ -125,6 +137,7 @@ private final class DispatchRun {
           settings.workerID = "w\(number)"
           settings.coordinator = url
           settings.slots = Self.slots
+          settings.apiKey = key
           // Nothing comes of a worker that cannot start, and the run's limit says so.
           _ = try? WorkerRuntime.start(settings, executors: [InstantExecutor()], on: loop)
         }

@@ -6,7 +6,7 @@ import Primitives
 /// A key that `generate` made reads `NAME.SALT.SECRET`. Any other text, such as a password that somebody chose, is a key
 /// with the name `default` and a salt that everybody knows.
 @safe
-public struct APIKey: Sendable, CustomStringConvertible, CustomDebugStringConvertible {
+public struct APIKey: Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
   /// Why a text is no key.
   public enum ParseError: Error, Equatable, CustomStringConvertible {
     case length(Int)
@@ -93,4 +93,5 @@ public struct APIKey: Sendable, CustomStringConvertible, CustomDebugStringConver
 
   public var description: String { "API key \(name)" }
   public var debugDescription: String { description }
+  public var customMirror: Mirror { Mirror(self, children: ["name": name]) }
 }

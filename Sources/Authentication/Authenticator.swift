@@ -19,7 +19,7 @@ public struct Credentials {
 }
 
 /// Who somebody has proved to be.
-public struct Identity: Equatable, Sendable {
+public struct Identity: Equatable, Sendable, CustomStringConvertible, CustomReflectable {
   public let name: String
   public let roles: Set<Role>
   let record: KeyRecord
@@ -31,6 +31,9 @@ public struct Identity: Equatable, Sendable {
   public let legacyDigest: String?
 
   public func may(_ access: Access) -> Bool { access.isGranted(to: roles) }
+
+  public var description: String { "the holder of key \(name)" }
+  public var customMirror: Mirror { Mirror(self, children: ["name": name]) }
 }
 
 /// Why somebody is turned away: the status and the words for him, and those for our log.
@@ -41,8 +44,11 @@ public struct Refusal: Error, Equatable, Sendable {
   public let message: String
   public let cause: String
   public let retryAfter: Duration?
+  /// Whether it costs the address one of its tries: something was shown, and it was wrong.
+  let isFailedTry: Bool
 
-  init(_ status: Int, _ message: String, cause: String, retryAfter: Duration? = nil) {
+  init(_ status: Int, _ message: String, cause: String, retryAfter: Duration? = nil, isFailedTry: Bool = false) {
+    self.isFailedTry = isFailedTry
     self.status = status
     self.message = message
     self.cause = cause
@@ -57,9 +63,12 @@ public struct Refusal: Error, Equatable, Sendable {
 
 /// Judges who may come in. A value: the time comes with each question.
 public struct Authenticator {
-  public private(set) var ring: KeyRing
+  private var recordsOfName: [String: [KeyRecord]]
   private var nonces: NonceCache
   private var tries = FailedTries()
+  /// Stands for a key that is not there, so that asking for one takes as long.
+  private let decoy: KeyRecord
+  private let secondsEast: Int32
   /// Keys that were sent as they are and found to be good, under a digest that only this process can make: the next time
   /// takes no thousands of rounds.
   private var known: [SHA256Digest.Key: KeyRecord] = [:]
@@ -69,20 +78,29 @@ public struct Authenticator {
   /// - Parameters:
   ///   - window: how far a request's time may be from ours.
   ///   - pepper: 32 random bytes.
-  public init(_ ring: KeyRing, window: Duration = .seconds(300), maxNonces: Int = 1_000_000, pepper: [UInt8]) {
-    self.ring = ring
+  ///   - secondsEast: of Greenwich, for times that the reference's workers write in local time.
+  public init(
+    _ ring: KeyRing, window: Duration = .seconds(300), maxNonces: Int = 1_000_000, pepper: [UInt8],
+    secondsEast: Int32 = 0
+  ) {
+    recordsOfName = Dictionary(grouping: ring.records, by: \.name)
     self.pepper = pepper
+    self.secondsEast = secondsEast
+    decoy = KeyRecord(
+      name: "", roles: [], salt: [], storedKey: HMACSHA256.code(of: Array("decoy".utf8), key: pepper))
     nonces = NonceCache(window: window.wholeMilliseconds, capacity: maxNonces)
   }
 
   /// Takes other keys from now on; nonces and failed tries are remembered.
   public mutating func replace(ring: KeyRing) {
-    self.ring = ring
+    recordsOfName = Dictionary(grouping: ring.records, by: \.name)
     known = [:]
   }
 
   /// Whether the key that somebody came in with is still there.
-  public func stillKnows(_ identity: Identity) -> Bool { ring.records.contains(identity.record) }
+  public func stillKnows(_ identity: Identity) -> Bool {
+    recordsOfName[identity.name]?.contains(identity.record) ?? false
+  }
 
   public mutating func judge(
     _ credentials: Credentials, at now: Instant, wall: WallTime
@@ -94,21 +112,31 @@ public struct Authenticator {
           cause: "too many failed attempts", retryAfter: wait))
     }
     let result = identify(credentials, wall)
-    // Whoever merely has a wrong clock, or came when we were full, has not guessed at a key.
-    if case .failure(let refusal) = result, refusal.status == 401 { tries.failed(credentials.address, at: now) }
+    // Whoever merely has a wrong clock, came when we were full, or showed nothing at all, has not guessed at a key.
+    if case .failure(let refusal) = result, refusal.isFailedTry { tries.failed(credentials.address, at: now) }
     return result
   }
 
-  private static let unknown = "an API key is needed; this one, or its signature, is not accepted"
+  private static func unknown(_ cause: String) -> Result<Identity, Refusal> {
+    .failure(
+      Refusal(
+        401, "an API key is needed; this one, or its signature, is not accepted", cause: cause, isFailedTry: true))
+  }
 
   private mutating func identify(_ credentials: Credentials, _ wall: WallTime) -> Result<Identity, Refusal> {
     if credentials.field(UpgradeProof.proofField) != nil || credentials.field(UpgradeProof.keyField) != nil {
       guard let proof = UpgradeProof(credentials.field) else {
-        return .failure(Refusal(401, Self.unknown, cause: "malformed proof"))
+        return Self.unknown("malformed proof")
       }
       return proved(proof, credentials, wall)
     }
-    if let signature = LegacySignature(credentials.field) { return signed(signature, wall) }
+    // One that was cut or lost a field must not pass for a key that was sent without a signature.
+    if LegacySignature.fieldNames.contains(where: { credentials.field($0) != nil }) {
+      guard let signature = LegacySignature(credentials.field) else {
+        return Self.unknown("malformed signature of the original's form")
+      }
+      return signed(signature, wall)
+    }
     let bearer = credentials.field("Authorization").flatMap(Self.bearer)
     guard let text = bearer ?? credentials.field("X-API-Key") else {
       return .failure(Refusal(401, "an API key is needed", cause: "no key was given"))
@@ -119,46 +147,49 @@ public struct Authenticator {
   private mutating func proved(
     _ proof: UpgradeProof, _ credentials: Credentials, _ wall: WallTime
   ) -> Result<Identity, Refusal> {
-    for record in ring.records(named: proof.name) {
+    let candidates = recordsOfName[proof.name] ?? []
+    for record in candidates.isEmpty ? [decoy] : candidates {
       guard
         let key = proof.proofKey(of: record, target: credentials.target, subprotocol: credentials.subprotocols)
       else { continue }
       // Only now: somebody without a key must neither fill the cache nor learn our time.
-      if let refusal = outside(proof.time, wall) ?? replayed(proof.nonce, wall) { return .failure(refusal) }
+      if let refusal = outside([proof.time], wall) ?? replayed(proof.nonce, wall) { return .failure(refusal) }
       return .success(
         Identity(
           name: record.name, roles: record.roles, record: record, proofKey: key, nonce: proof.nonce, legacyDigest: nil))
     }
-    let cause = ring.records(named: proof.name).isEmpty ? "unknown key \(proof.name)" : "wrong key \(proof.name)"
-    return .failure(Refusal(401, Self.unknown, cause: cause))
+    return Self.unknown("\(candidates.isEmpty ? "unknown" : "wrong") key \(proof.name)")
   }
 
   private mutating func signed(_ signature: LegacySignature, _ wall: WallTime) -> Result<Identity, Refusal> {
-    for record in ring.records {
-      guard let digest = record.legacyDigest, signature.isMade(with: digest) else { continue }
-      guard let time = signature.milliseconds else {
-        return .failure(Refusal(401, Self.unknown, cause: "the signature's time cannot be read"))
-      }
-      if let refusal = outside(time, wall) ?? replayed(signature.nonce, wall) { return .failure(refusal) }
-      return .success(
-        Identity(
-          name: record.name, roles: record.roles, record: record, proofKey: nil, nonce: nil, legacyDigest: digest))
-    }
-    return .failure(Refusal(401, Self.unknown, cause: "wrong signature of the original's form"))
+    guard signature.isMadeWithItsKey else { return Self.unknown("wrong signature of the original's form") }
+    guard let record = record(ofKey: signature.key) else { return Self.unknown("wrong or unknown key") }
+    let times = signature.milliseconds(secondsEast: secondsEast)
+    guard !times.isEmpty else { return Self.unknown("the signature's time cannot be read") }
+    if let refusal = outside(times, wall) ?? replayed(signature.nonce, wall) { return .failure(refusal) }
+    return .success(
+      Identity(
+        name: record.name, roles: record.roles, record: record, proofKey: nil, nonce: nil,
+        legacyDigest: signature.digest))
   }
 
   private mutating func borne(_ text: String) -> Result<Identity, Refusal> {
+    guard let record = record(ofKey: text) else { return Self.unknown("wrong or unknown key") }
+    return .success(Self.identity(record))
+  }
+
+  /// The record of a key that was sent as it is.
+  private mutating func record(ofKey text: String) -> KeyRecord? {
     let digest = HMACSHA256.code(of: Array(text.utf8), key: pepper).key
-    if let record = known[digest] { return .success(Self.identity(record)) }
+    if let record = known[digest] { return record }
     // One name, few records: nobody can make us work through all keys.
     let name = APIKey.nameOf(text)?.name ?? APIKey.defaultName
-    let candidates = ring.records(named: name)
-    guard !candidates.isEmpty, let key = try? APIKey(text),
+    guard let candidates = recordsOfName[name], let key = try? APIKey(text),
       let record = candidates.first(where: { $0.recognises(proofKey: key.proofKey) })
-    else { return .failure(Refusal(401, Self.unknown, cause: "wrong or unknown key")) }
+    else { return nil }
     if known.count >= Self.maxKnown { known = [:] }
     known[digest] = record
-    return .success(Self.identity(record))
+    return record
   }
 
   private static func identity(_ record: KeyRecord) -> Identity {
@@ -166,10 +197,15 @@ public struct Authenticator {
       name: record.name, roles: record.roles, record: record, proofKey: nil, nonce: nil, legacyDigest: nil)
   }
 
-  private func outside(_ milliseconds: Int64, _ wall: WallTime) -> Refusal? {
-    let (difference, overflow) = milliseconds.subtractingReportingOverflow(wall.milliseconds)
-    let offset = overflow ? Int64.max : difference
-    guard offset.magnitude > UInt64(nonces.window) else { return nil }
+  /// - Parameter times: in milliseconds; any one of these may be meant.
+  private func outside(_ times: [Int64], _ wall: WallTime) -> Refusal? {
+    let offsets = times.map { time in
+      let (difference, overflow) = time.subtractingReportingOverflow(wall.milliseconds)
+      return overflow ? (time < 0 ? Int64.min : Int64.max) : difference
+    }
+    guard let offset = offsets.min(by: { $0.magnitude < $1.magnitude }), offset.magnitude > UInt64(nonces.window) else {
+      return nil
+    }
     let seconds = offset.magnitude / 1_000
     let direction = offset > 0 ? "ahead of" : "behind"
     let text =

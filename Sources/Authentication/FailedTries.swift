@@ -1,53 +1,41 @@
 import Primitives
 
-/// How often an address may fail to prove who it is: a few times at once, and then now and then.
+/// How often an address may fail to prove who it is: a few times at once, and then now and then. A success gives nothing
+/// back, or whoever has one key could try others without end.
 struct FailedTries {
-  private struct Bucket {
-    var tokens: Double
-    var filledAt: Instant
-  }
-
-  private var buckets: [String: Bucket] = [:]
-  /// In the order of their first failure; who is full again is let go of from here.
-  private var order: [String] = []
-  let burst: Double
-  let perSecond: Double
+  let burst: Int
+  /// After this long one more failure is borne.
+  let interval: Duration
   let capacity: Int
+  /// When each address's bucket will be full again.
+  private var fullAt: [String: Instant] = [:]
 
-  init(burst: Double = 20, perSecond: Double = 0.5, capacity: Int = 65_536) {
-    self.burst = burst
-    self.perSecond = perSecond
-    self.capacity = capacity
+  init(burst: Int = 20, interval: Duration = .seconds(2), capacity: Int = 10_000) {
+    self.burst = max(1, burst)
+    self.interval = interval
+    self.capacity = max(1, capacity)
   }
+
+  var count: Int { fullAt.count }
 
   /// How long the address must wait before it may try again; `nil`: it may now.
   func wait(of address: String, at now: Instant) -> Duration? {
-    guard let bucket = buckets[address] else { return nil }
-    let tokens = filled(bucket, now)
-    return tokens >= 1 ? nil : .seconds((1 - tokens) / perSecond)
+    guard let fullAt = fullAt[address] else { return nil }
+    let excess = fullAt - now - interval * (burst - 1)
+    return excess > .zero ? excess : nil
   }
 
   mutating func failed(_ address: String, at now: Instant) {
-    if let bucket = buckets[address] {
-      buckets[address] = Bucket(tokens: max(0, filled(bucket, now) - 1), filledAt: now)
-      return
-    }
-    letGo(at: now)
-    // A table that is full of others' failures must not lock anybody else out, nor grow.
-    guard buckets.count < capacity else { return }
-    buckets[address] = Bucket(tokens: burst - 1, filledAt: now)
-    order.append(address)
+    if fullAt[address] == nil, fullAt.count >= capacity { makeRoom(at: now) }
+    fullAt[address] = max(fullAt[address] ?? now, now) + interval
   }
 
-  private func filled(_ bucket: Bucket, _ now: Instant) -> Double {
-    min(burst, bucket.tokens + max(0, (now - bucket.filledAt).inSeconds) * perSecond)
-  }
-
-  private mutating func letGo(at now: Instant) {
-    guard buckets.count >= capacity else { return }
-    let full = order.filter { address in buckets[address].map { filled($0, now) >= burst } ?? true }
-    for address in full { buckets[address] = nil }
-    let gone = Set(full)
-    order.removeAll { gone.contains($0) }
+  /// Whoever failed least is forgotten first, so a flood of addresses cannot free one that failed often. A tenth at a time,
+  /// so that it cannot make us look through all of them for each of its own either.
+  private mutating func makeRoom(at now: Instant) {
+    fullAt = fullAt.filter { $0.value > now }
+    guard fullAt.count >= capacity else { return }
+    let kept = fullAt.sorted { $0.value > $1.value }.prefix(capacity - max(1, capacity / 10))
+    fullAt = Dictionary(uniqueKeysWithValues: kept.map { ($0.key, $0.value) })
   }
 }

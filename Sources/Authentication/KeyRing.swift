@@ -5,9 +5,11 @@ import Primitives
 ///
 /// As text, one key on each line, and comments after `#`:
 ///
-///     NAME ROLE[,ROLE…] scram-sha-256$SALT$STORED-KEY [legacy$DIGEST]
+///     NAME ROLE[,ROLE…] scram-sha-256$SALT$STORED-KEY
 public struct KeyRing: Equatable, Sendable {
   public private(set) var records: [KeyRecord]
+  /// Where each name's records are: a file is read on the coordinator's loop, and must not be searched for each line.
+  private var placesOfName: [String: [Int]] = [:]
 
   /// Keys that one name may have at a time.
   public static let maxRecordsPerName = 4
@@ -25,17 +27,25 @@ public struct KeyRing: Equatable, Sendable {
     }
   }
 
-  public init(_ records: [KeyRecord] = []) { self.records = records }
+  public init(_ records: [KeyRecord] = []) {
+    self.records = records
+    findPlaces()
+  }
+
+  private mutating func findPlaces() {
+    placesOfName = Dictionary(grouping: records.indices) { records[$0].name }
+  }
 
   public var isEmpty: Bool { records.isEmpty }
 
-  func records(named name: String) -> [KeyRecord] { records.filter { $0.name == name } }
+  func records(named name: String) -> [KeyRecord] { (placesOfName[name] ?? []).map { records[$0] } }
 
   public mutating func add(_ record: KeyRecord) throws(Problem) {
     guard records.count < Self.maxRecords else { throw .tooMany("there are \(Self.maxRecords) keys already") }
     guard records(named: record.name).count < Self.maxRecordsPerName else {
       throw .tooMany("\(record.name) has \(Self.maxRecordsPerName) keys already; remove one first")
     }
+    placesOfName[record.name, default: []].append(records.count)
     records.append(record)
   }
 
@@ -44,6 +54,7 @@ public struct KeyRing: Equatable, Sendable {
   public mutating func remove(name: String, fingerprint: String? = nil) -> Int {
     let before = records.count
     records.removeAll { $0.name == name && (fingerprint == nil || $0.fingerprint == fingerprint) }
+    findPlaces()
     return before - records.count
   }
 
@@ -52,6 +63,7 @@ public struct KeyRing: Equatable, Sendable {
     guard let newest = records.last(where: { $0.name == name }) else { return 0 }
     let before = records.count
     records.removeAll { $0.name == name && $0 != newest }
+    findPlaces()
     return before - records.count
   }
 
@@ -66,7 +78,6 @@ public struct KeyRing: Equatable, Sendable {
       let roles = record.roles.map(\.rawValue).sorted().joined(separator: ",")
       text += "\(record.name) \(roles) \(Self.method)$\(Base64.encodeURL(record.salt))$"
       text += Base64.encodeURL(record.storedKey.bytes)
-      if let digest = record.legacyDigest { text += " legacy$\(digest)" }
       text += "\n"
     }
     return text
@@ -74,12 +85,14 @@ public struct KeyRing: Equatable, Sendable {
 
   public init(text: String) throws(Problem) {
     records = []
-    for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+    for (index, line) in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated() {
       let words = line.prefix { $0 != "#" }.split(whereSeparator: \.isWhitespace).map(String.init)
       guard !words.isEmpty else { continue }
       do throws(LineProblem) {
         let record = try Self.record(words)
-        guard !records.contains(record) else { throw LineProblem(text: "this key is there already") }
+        guard !records(named: record.name).contains(record) else {
+          throw LineProblem(text: "this key is there already")
+        }
         do { try add(record) } catch { throw LineProblem(text: "\(error)") }
       } catch { throw .line(index + 1, error.text) }
     }
@@ -88,7 +101,7 @@ public struct KeyRing: Equatable, Sendable {
   private struct LineProblem: Error { let text: String }
 
   private static func record(_ words: [String]) throws(LineProblem) -> KeyRecord {
-    guard (3...4).contains(words.count) else {
+    guard words.count == 3 else {
       throw LineProblem(text: "expected NAME ROLES \(method)$SALT$STORED-KEY, found \(words.count) words")
     }
     guard APIKey.isName(words[0]) else {
@@ -106,13 +119,6 @@ public struct KeyRing: Equatable, Sendable {
     guard parts.count == 3, parts[0] == method, let salt = Base64.decodeURL(parts[1]), salt.count == APIKey.saltBytes,
       let stored = Base64.decodeURL(parts[2]).flatMap({ SHA256Digest($0) })
     else { throw LineProblem(text: "the third word is not \(method)$SALT$STORED-KEY") }
-    var legacy: String?
-    if words.count == 4 {
-      guard words[3].hasPrefix("legacy$"), Base64.decode(String(words[3].dropFirst(7)))?.count == 32 else {
-        throw LineProblem(text: "the fourth word is not legacy$DIGEST")
-      }
-      legacy = String(words[3].dropFirst(7))
-    }
-    return KeyRecord(name: words[0], roles: roles, salt: salt, storedKey: stored, legacyDigest: legacy)
+    return KeyRecord(name: words[0], roles: roles, salt: salt, storedKey: stored)
   }
 }

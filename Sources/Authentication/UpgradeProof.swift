@@ -2,7 +2,7 @@ import Cryptography
 public import Primitives
 
 /// What both ends of a connection know after an upgrade that was proved, and nobody else: the key of its messages' codes.
-public struct ChannelSecret: Equatable, Sendable {
+public struct ChannelSecret: Equatable, Sendable, CustomStringConvertible, CustomReflectable {
   public let bytes: [UInt8]
 
   /// - Parameters:
@@ -12,6 +12,17 @@ public struct ChannelSecret: Equatable, Sendable {
   public init(proofKey: [UInt8], client: String, server: String) {
     bytes = HKDF.key(from: proofKey, salt: Array("\(client) \(server)".utf8), info: "lifeline.v1 channel")
   }
+
+  /// What a coordinator answers with: only who recovered the proof key from this very request, and so had its stored key,
+  /// can know it.
+  public var answer: String {
+    Base64.encodeURL(HMACSHA256.code(of: Array("lifeline coordinator 1".utf8), key: bytes).bytes)
+  }
+
+  public func isAnswered(by text: String) -> Bool { ConstantTime.areEqual(Array(answer.utf8), Array(text.utf8)) }
+
+  public var description: String { "channel secret" }
+  public var customMirror: Mirror { Mirror(self, children: [:]) }
 }
 
 /// The request for an upgrade, proved to come from somebody who has a key (RFC 5802 §3, in one message).
@@ -27,6 +38,7 @@ public struct UpgradeProof: Equatable, Sendable {
   public static let keyField = "X-Lifeline-Key"
   public static let timeField = "X-Lifeline-Timestamp"
   public static let nonceField = "X-Lifeline-Nonce"
+  /// In the request the client's proof, in the answer the coordinator's.
   public static let proofField = "X-Lifeline-Proof"
 
   public let name: String

@@ -340,7 +340,7 @@ public final class Connection {
       _ = Glibc.shutdown(descriptor, Int32(SHUT_WR))
     }
     if phase == .draining { phase = .lingering }
-    if flags.contains(.sawEndOfStream) { finish(nil) } else { updateReading() }
+    if flags.contains(.sawEndOfStream) || distrustsPeer { finish(nil) } else { updateReading() }
   }
 
   private func writeFailed(_ code: Int32) {
@@ -636,6 +636,12 @@ public final class Connection {
     // What was sent before the handshake waits for it, unless nobody will see its end any more.
     if phase == .draining, !tls.isEstablished { discardOutput() }
     if output == nil { outputIsFlushed() }
+  }
+
+  /// Whether we dialled somebody whom TLS has refused: nothing of it is worth waiting for, its end neither.
+  private var distrustsPeer: Bool {
+    guard flags.contains(.isSecure), let tls = extras?.tls else { return false }
+    return tls.isBroken && tls.role == .client
   }
 
   private var isOutputEnding: Bool { flags.contains(.endsOutput) || phase == .draining }

@@ -36,6 +36,7 @@ public struct SeededRun {
     if Int.random(in: 0..<4, using: &random) == 0 { options.coordinator.stateSyncBatch = 1 }
     if Int.random(in: 0..<4, using: &random) == 0 { options.workerSendBudgetBytes = 300 }
     if Int.random(in: 0..<4, using: &random) == 0 { options.commitDelay = 100_000...900_000 }
+    options.signs = options.seed.isMultiple(of: 2)
     fleet = SimulatedFleet(options)
     let count = Int.random(in: 2...7, using: &random)
     tasks = (1...count).map { TaskID(known: "t\($0)") }
@@ -49,7 +50,7 @@ public struct SeededRun {
     }
     self.specifications = specifications
     drawn.append(
-      "\(options.workers) workers of \(options.slots) slots, \(count) tasks, "
+      "\(options.workers) workers of \(options.slots) slots\(options.signs ? " with keys" : ""), \(count) tasks, "
         + "\(options.coordinator.exclusiveLeases ? "exclusive leases" : "early release"), outboxes of "
         + "\(options.workerOutbox.maxMessages) messages, commits of up to \(options.commitDelay.upperBound / 1_000) ms")
   }

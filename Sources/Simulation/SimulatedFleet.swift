@@ -1,3 +1,4 @@
+import Authentication
 import CoordinationCore
 import History
 import Primitives
@@ -296,14 +297,19 @@ final class SimulatedFleet {
       let link = SimulatedLink(ConnectionID(nextLink), worker, self)
       links[link.id] = link
       worker.link = link
-      link.down(.connected(.session))
+      // Each connection has nonces of its own, so what one's messages carry is worth nothing on another.
+      let channel = options.signs ? ChannelSecret(proofKey: [1], client: "\(nextLink)", server: worker.id.text) : nil
+      link.down(.connected(.session, channel: channel))
       // Whoever connects gives up on a handshake that does not end.
       schedule(at: now + .seconds(2)) {
         guard worker.run == run, worker.link === link, worker.isConnecting else { return }
         worker.link = nil
         worker.handles(.connectFailed("no answer to the handshake", retryAfter: nil))
       }
-      coordinatorHandles(.connected(link.id, worker.id, .session, remoteAddress: "sim:\(nextLink)"))
+      coordinatorHandles(
+        .connected(
+          link.id, worker.id, .session, remoteAddress: "sim:\(link.id)",
+          security: channel.map(LinkSecurity.signed) ?? .open))
     }
   }
 

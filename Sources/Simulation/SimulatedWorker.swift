@@ -172,6 +172,7 @@ final class SimulatedWorker {
       fleet.schedule(at: fleet.now) { [self] in kill() }
     case .log(let entry):
       fleet.note("\(id): \(entry.message) \(entry.facts.map { "\($0.key)=\($0.value)" }.joined(separator: " "))")
+    case .readTelemetry: if let report = core?.report { feed(.telemetryRead(report)) }
     case .leaseRenewed(let until): leaseEnds = until
     case .trace(let trace): fleet.record(HistoryEvent(trace, id))
     }

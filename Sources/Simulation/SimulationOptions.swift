@@ -18,6 +18,8 @@ public struct SimulationOptions: Sendable {
   public var reconnectDelay: Duration = .milliseconds(100)
   public var maxReconnectDelay: Duration = .seconds(1)
   public var drainTimeout: Duration = .milliseconds(700)
+  /// Whether both ends have a key, so that messages carry codes in place of checksums.
+  public var signs = false
   /// Whether everything that happens is written down, for people.
   public var traces = false
   /// Whether the history is checked as it happens; without it only load and times are of interest.

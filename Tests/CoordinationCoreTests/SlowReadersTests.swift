@@ -4,17 +4,17 @@ import Testing
 
 @Suite struct SlowReadersTests {
   private func readers(timeout: Duration = .seconds(30), maxBytes: Int = 1_000) -> SlowReaders<Int> {
-    SlowReaders(SlowReaders.Limits(timeout: timeout, maxBytes: maxBytes))
+    SlowReaders(SlowReaders.Limits(timeout: timeout, minBytes: 100, maxBytes: maxBytes))
   }
 
   @Test func `one that does not catch up in time is dropped once`() {
     var readers = readers()
-    readers.rose(1, at: .zero)
+    readers.rose(1, taken: 0, at: .zero)
     // Rising again does not start its time anew.
-    readers.rose(1, at: .zero + .seconds(20))
-    let early = readers.due(at: .zero + .seconds(29)) { _ in 10 }
+    readers.rose(1, taken: 0, at: .zero + .seconds(20))
+    let early = readers.due(at: .zero + .seconds(29)) { _ in .init(pending: 10, taken: 0) }
     #expect(early.isEmpty)
-    let due = readers.due(at: .zero + .seconds(30)) { _ in 10 }
+    let due = readers.due(at: .zero + .seconds(30)) { _ in .init(pending: 10, taken: 0) }
     #expect(due.map(\.id) == [1])
     #expect(due.first?.cause == .time(.seconds(30), bytes: 10))
     #expect(readers.isEmpty)
@@ -22,19 +22,33 @@ import Testing
 
   @Test func `one that catches up starts over`() {
     var readers = readers()
-    readers.rose(1, at: .zero)
+    readers.rose(1, taken: 0, at: .zero)
     readers.drained(1)
-    readers.rose(1, at: .zero + .seconds(25))
-    let early = readers.due(at: .zero + .seconds(54)) { _ in 10 }
-    let due = readers.due(at: .zero + .seconds(55)) { _ in 10 }
+    readers.rose(1, taken: 0, at: .zero + .seconds(25))
+    let early = readers.due(at: .zero + .seconds(54)) { _ in .init(pending: 10, taken: 0) }
+    let due = readers.due(at: .zero + .seconds(55)) { _ in .init(pending: 10, taken: 0) }
     #expect(early.isEmpty && due.map(\.id) == [1])
+  }
+
+  @Test func `one that reads slowly and steadily is left alone, and a trickle is not reading`() {
+    var readers = readers()
+    readers.rose(1, taken: 1_000, at: .zero)
+    readers.rose(2, taken: 1_000, at: .zero)
+    var dropped: [Int] = []
+    for second in 1...120 {
+      dropped += readers.due(at: .zero + .seconds(second)) {
+        .init(pending: 10, taken: 1_000 + ($0 == 1 ? 4 : 3) * second)
+      }.map(\.id)
+    }
+    #expect(dropped == [2])
+    #expect(readers.count == 1)
   }
 
   @Test func `when all hold too much the largest go first, and no more than needed`() {
     var readers = readers()
     let bytes = [1: 300, 2: 500, 3: 400, 4: 100]
-    for id in bytes.keys.sorted() { readers.rose(id, at: .zero) }
-    let due = readers.due(at: .zero + .seconds(1)) { bytes[$0] ?? 0 }
+    for id in bytes.keys.sorted() { readers.rose(id, taken: 0, at: .zero) }
+    let due = readers.due(at: .zero + .seconds(1)) { .init(pending: bytes[$0] ?? 0, taken: 0) }
     #expect(due.map(\.id) == [2])
     #expect(due.first?.cause == .memory(bytes: 500, ofAll: 1_300))
     #expect(readers.count == 3)
@@ -46,9 +60,9 @@ import Testing
     var bytes: [Int: Int] = [:]
     for id in 0..<Int.random(in: 1...40, using: &random) {
       bytes[id] = Int.random(in: 0...400, using: &random)
-      readers.rose(id, at: .zero)
+      readers.rose(id, taken: 0, at: .zero)
     }
-    let due = Set(readers.due(at: .zero + .seconds(1)) { bytes[$0] ?? 0 }.map(\.id))
+    let due = Set(readers.due(at: .zero + .seconds(1)) { .init(pending: bytes[$0] ?? 0, taken: 0) }.map(\.id))
     let left = bytes.filter { !due.contains($0.key) }
     #expect(left.values.reduce(0, +) <= 1_000)
     if let smallest = due.compactMap({ bytes[$0] }).min() {

@@ -18,11 +18,17 @@ final class ScriptedPeer: Sendable {
   private let socket: LoopBound<WebSocketConnection>
 
   /// Connects; throws what refused the upgrade.
-  init(_ fleet: Fleet, _ target: String, offering subprotocol: String?, headers: [(String, String)] = []) throws {
+  convenience init(
+    _ fleet: Fleet, _ target: String, offering subprotocol: String?, headers: [(String, String)] = []
+  ) throws {
+    try self.init(port: fleet.port, target, offering: subprotocol, headers: headers)
+  }
+
+  init(port: UInt16, _ target: String, offering subprotocol: String?, headers: [(String, String)] = []) throws {
     let events = EventLog<Event>("peer at \(target)")
     self.events = events
     let made = Exchange<Result<(LoopBound<WebSocketConnection>, String?), any Error>>()
-    let url = try WebSocketURL(host: "127.0.0.1", port: fleet.port, target: target)
+    let url = try WebSocketURL(host: "127.0.0.1", port: port, target: target)
     thread = try EventLoopThread(name: "peer") { loop in
       var fields = HTTPHeaders()
       for (name, value) in headers { fields.append(name, value) }

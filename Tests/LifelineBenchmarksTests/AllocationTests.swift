@@ -58,6 +58,16 @@ import Testing
   }
 
   @Test
+  func `recording a metric allocates nothing`() throws {
+    let rows = try rows("metric record")
+    #expect(rows.count == 2)
+    for row in rows {
+      guard let allocations = row["allocations_per_op"], allocations != .null else { continue }
+      #expect(allocations.number == 0, "\(row.text)")
+    }
+  }
+
+  @Test
   func `what must not allocate is refused when it does`() throws {
     // Opening a session's message makes values, whatever the build.
     let arguments = ["--filter", "message decode", "--quick", "--repeats", "1", "--allocation-free"]

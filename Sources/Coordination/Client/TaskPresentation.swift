@@ -71,8 +71,11 @@ extension AttemptRecord {
 }
 
 extension WorkerSummary {
-  public var presentation: JSONObject {
-    [
+  public var presentation: JSONObject { presentation(withTelemetry: false) }
+
+  /// With what the worker last said about itself, and when.
+  func presentation(withTelemetry: Bool) -> JSONObject {
+    var object: JSONObject = [
       "worker_id": .string(id.text), "state": .string(state.rawValue), "mode": JSONValue(mode?.rawValue),
       "session_id": JSONValue(sessionID?.text), "slots": .integer(Int64(slots)),
       "kinds": .array(kinds.map(JSONValue.string)), "active_tasks": .array(activeTasks.map { .string($0.text) }),
@@ -80,6 +83,11 @@ extension WorkerSummary {
       "remote_address": JSONValue(remoteAddress), "rtt_s": roundTrip.map(JSONValue.duration) ?? .null,
       "refused_writes": .integer(Int64(refusedWrites)),
     ]
+    if withTelemetry {
+      object["telemetry"] = telemetry.map { .object($0.fields) } ?? .null
+      object["telemetry_at"] = JSONValue(telemetry?.receivedAt.iso8601)
+    }
+    return object
   }
 }
 

@@ -21,6 +21,7 @@ final class ClientSocket: WebSocketDelegate {
   private var socket: WebSocketConnection?
   /// The number of this client's watch among the runtime's observers.
   private var watch: UInt64?
+  private var buffer = OutgoingBytes()
   private var requestsInFlight = 0
   private var queue: [[UInt8]] = []
   private var queuedBytes = 0
@@ -158,7 +159,16 @@ final class ClientSocket: WebSocketDelegate {
           return ["counts": .object(object)]
         }
       }
-    case "list_workers": reply(id, ["workers": .array(runtime.workerSummaries.map { .object($0.presentation) })])
+    case "list_workers":
+      let withTelemetry = try request.reader.optionalBool("telemetry") ?? false
+      let workers = runtime.workerSummaries.map { $0.presentation(withTelemetry: withTelemetry) }
+      reply(id, ["workers": .array(workers.map(JSONValue.object))])
+    case "request_telemetry":
+      var worker: WorkerID?
+      if let name = try request.reader.optionalString("worker_id", maxBytes: 4_096) {
+        do { worker = try WorkerID(name) } catch { throw .badValue("worker_id", problem: "\(error)") }
+      }
+      control(.telemetry(worker), id)
     case "queue_status":
       reply(
         id,
@@ -290,10 +300,14 @@ final class ClientSocket: WebSocketDelegate {
         RetryHint.tryAgainLater,
         RetryHint.reason(.seconds(1), "events were not read fast enough; list the tasks and watch again"))
     }
-    socket.send(text: Message(kind, fields).body)
+    send(Message(kind, fields))
   }
 
   // MARK: Answers
+
+  private func send(_ message: Message) {
+    if let socket { buffer.send(message.body, over: socket) }
+  }
 
   private func answer<Value>(
     _ id: JSONValue, _ result: Result<Value, StoreError>, _ fields: (Value) -> JSONObject
@@ -307,20 +321,19 @@ final class ClientSocket: WebSocketDelegate {
   private func reply(_ id: JSONValue, _ fields: JSONObject) {
     var object: JSONObject = ["request_id": id]
     for member in fields.members { object[member.key] = member.value }
-    socket?.send(text: Message("reply", object).body)
+    send(Message("reply", object))
     answered()
   }
 
   private func fail(_ id: JSONValue, _ code: String, _ text: String) {
-    socket?.send(
-      text: Message("error", ["request_id": id, "code": .string(code), "message": .string(text)]).body)
+    send(Message("error", ["request_id": id, "code": .string(code), "message": .string(text)]))
     answered()
   }
 }
 
 extension ClientSocket: SlowReader {
   var name: String { "client \(number)" }
-  var pendingBytes: Int { socket?.pendingBytes ?? 0 }
+  var reading: SlowReaders<UInt64>.Reading { buffer.reading(of: socket) }
   func drop(_ reason: String) {
     stopWatching()
     close(RetryHint.tryAgainLater, reason)

@@ -14,7 +14,8 @@ extension CoordinatorRuntime {
   private func response(to exchange: HTTPExchange) -> HTTPResponse {
     switch exchange.request.path {
     case "/metrics":
-      if let refusal = metricsGuard?(exchange) { return refusal }
+      let refusal = upgradeGuard.refusal(of: exchange.request, from: exchange.remoteAddress, at: loop.now)
+      if let refusal { return refusal }
       return HTTPResponse(
         headers: Self.fresh, contentType: TextExposition.contentType, body: metrics.exposition(readings))
     case "/healthz": return Self.status(200, ["status": "ok"])

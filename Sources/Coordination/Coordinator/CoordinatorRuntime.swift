@@ -60,14 +60,12 @@ public final class CoordinatorRuntime {
   private var closing: SpreadClosing?
   private var pendingWriteBytes = 0
   let metrics = CoordinatorMetrics()
-  /// Judges who may read the metrics; the answer it gives is sent instead of them. Everyone may until it is set.
-  var metricsGuard: ((HTTPExchange) -> HTTPResponse?)?
   /// Why the last commit failed; `nil` once one succeeds.
   private(set) var storeProblem: StoreError?
   /// When the commit under way began, its repetitions included.
   private(set) var commitBegan: Instant?
 
-  private let upgradeGuard: UpgradeGuard
+  let upgradeGuard: UpgradeGuard
   private var workers: [ConnectionID: WorkerSocket] = [:]
   private var clients: [UInt64: ClientSocket] = [:]
   private var lastConnection: UInt64 = 0
@@ -119,7 +117,7 @@ public final class CoordinatorRuntime {
 
   private init(_ settings: CoordinatorSettings, core: CoordinatorCore, store: any TaskStore, on loop: EventLoop) {
     self.settings = settings
-    upgradeGuard = UpgradeGuard(settings.security, log: settings.log)
+    upgradeGuard = UpgradeGuard(settings.security, at: loop.now, log: settings.log)
     self.core = core
     self.store = store
     self.loop = loop

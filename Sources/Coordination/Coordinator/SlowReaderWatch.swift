@@ -1,14 +1,31 @@
 import CoordinationCore
 import Primitives
 import Reactor
+import WebSocket
 
 /// A connection that can be found slow.
 protocol SlowReader: AnyObject {
   /// What is logged of it.
   var name: String { get }
-  var pendingBytes: Int { get }
+  var reading: SlowReaders<UInt64>.Reading { get }
   /// Says so to the peer; what waits is given up when it does not answer.
   func drop(_ reason: String)
+}
+
+/// Counts what goes through a connection's buffer, to tell a peer that reads from one that does not.
+struct OutgoingBytes {
+  private var appended = 0
+
+  mutating func send(_ text: [UInt8], over socket: WebSocketConnection) {
+    let before = socket.pendingBytes
+    socket.send(text: text)
+    appended += max(0, socket.pendingBytes - before)
+  }
+
+  func reading(of socket: WebSocketConnection?) -> SlowReaders<UInt64>.Reading {
+    let pending = socket?.pendingBytes ?? 0
+    return SlowReaders.Reading(pending: pending, taken: appended - pending)
+  }
 }
 
 /// Drops peers that do not read what they are sent, by the rules of `SlowReaders`.
@@ -35,14 +52,14 @@ final class SlowReaderWatch {
   func set(_ number: UInt64, _ peer: (any SlowReader)?) {
     guard peer != nil || peers[number] != nil else { return }
     peers[number] = peer
-    if peer == nil { readers.drained(number) } else { readers.rose(number, at: loop.now) }
+    if let peer { readers.rose(number, taken: peer.reading.taken, at: loop.now) } else { readers.drained(number) }
     if !peers.isEmpty, !timer.isActive { timer.start(after: min(Self.interval, readers.limits.timeout)) }
   }
 
   func stop() { timer.cancel() }
 
   private func look() {
-    for (number, cause) in readers.due(at: loop.now, pending: { peers[$0]?.pendingBytes ?? 0 }) {
+    for (number, cause) in readers.due(at: loop.now, reading: { peers[$0]?.reading ?? .init(pending: 0, taken: 0) }) {
       guard let peer = peers.removeValue(forKey: number) else { continue }
       dropped += 1
       log(LogEntry(.warning, "a peer that does not read is dropped", ["peer": peer.name, "reason": "\(cause)"]))

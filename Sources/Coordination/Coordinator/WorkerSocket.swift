@@ -14,6 +14,7 @@ final class WorkerSocket: WebSocketDelegate {
   let security: LinkSecurity
   private let runtime: CoordinatorRuntime
   private var socket: WebSocketConnection?
+  private var buffer = OutgoingBytes()
   private var backpressure = Backpressure()
 
   init(
@@ -58,7 +59,7 @@ final class WorkerSocket: WebSocketDelegate {
 
   func send(_ bytes: [UInt8]) {
     guard let socket else { return }
-    socket.send(text: bytes)
+    buffer.send(bytes, over: socket)
     if backpressure.sent(socket) { runtime.congested(self, true) }
   }
 
@@ -73,6 +74,6 @@ final class WorkerSocket: WebSocketDelegate {
 
 extension WorkerSocket: SlowReader {
   var name: String { "worker \(workerID)" }
-  var pendingBytes: Int { socket?.pendingBytes ?? 0 }
+  var reading: SlowReaders<UInt64>.Reading { buffer.reading(of: socket) }
   func drop(_ reason: String) { close(RetryHint.tryAgainLater, reason) }
 }

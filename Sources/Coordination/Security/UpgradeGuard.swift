@@ -1,6 +1,7 @@
 import Authentication
 import CoordinationCore
 import Cryptography
+import Glibc
 import Primitives
 import Reactor
 import WebSocket
@@ -26,12 +27,25 @@ final class UpgradeGuard {
   private let log: (LogEntry) -> Void
   /// By the status that was answered.
   private(set) var refusals: [Int: Int] = [:]
+  /// Strangers must not be able to fill the log.
+  private var logLines: TokenBucket
+  private var unlogged = 0
 
-  init(_ settings: SecuritySettings, log: @escaping (LogEntry) -> Void) {
+  init(_ settings: SecuritySettings, at now: Instant, log: @escaping (LogEntry) -> Void) {
     authenticator = settings.keys.map {
-      Authenticator($0, window: settings.window, pepper: SecureRandom.bytes(32))
+      Authenticator(
+        $0, window: settings.window, pepper: SecureRandom.bytes(32), secondsEast: Self.secondsEastOfGreenwich)
     }
+    logLines = TokenBucket(rate: 1, burst: 50, at: now)
     self.log = log
+  }
+
+  private static var secondsEastOfGreenwich: Int32 {
+    var seconds = time_t(SystemWallClock.now().milliseconds / 1_000)
+    // SAFETY: both are locals that live for the call; of the parts only a number is read.
+    var parts = unsafe tm()
+    guard unsafe localtime_r(&seconds, &parts) != nil else { return 0 }
+    return unsafe Int32(clamping: parts.tm_gmtoff)
   }
 
   /// Takes other keys for those who come from now on.
@@ -45,17 +59,34 @@ final class UpgradeGuard {
   func judge(
     _ request: HandshakeRequest, from address: SocketAddress, for access: Access, at now: Instant
   ) -> Judgement {
-    guard authenticator != nil else { return .admitted(Pass(identity: nil)) }
     let headers = request.headers
+    let subprotocols = request.subprotocols.joined(separator: ", ")
+    return judge(request.target, subprotocols, headers, from: address, for: access, at: now)
+  }
+
+  /// Judges who asks for a page: the answer to send instead; `nil` when it is to be shown.
+  func refusal(of request: HTTPRequest, from address: SocketAddress, at now: Instant) -> HTTPResponse? {
+    switch judge(request.target, "", request.headers, from: address, for: .read, at: now) {
+    case .admitted: nil
+    case .refused(let rejection): rejection.response
+    }
+  }
+
+  private func judge(
+    _ target: String, _ subprotocols: String, _ headers: HTTPHeaders, from address: SocketAddress, for access: Access,
+    at now: Instant
+  ) -> Judgement {
+    guard authenticator != nil else { return .admitted(Pass(identity: nil)) }
     let credentials = Credentials(
-      target: request.target, subprotocols: request.subprotocols.joined(separator: ", "),
-      address: Self.network(of: address)
+      target: target, subprotocols: subprotocols, address: Self.network(of: address)
     ) { headers[$0] }
     switch authenticator?.judge(credentials, at: now, wall: SystemWallClock.now()) {
     case .success(let identity)?:
-      guard identity.may(access) else { return .refused(refuse(.forbidden(identity, Self.words(access)), address)) }
+      guard identity.may(access) else {
+        return .refused(refuse(.forbidden(identity, Self.words(access)), address, now))
+      }
       return .admitted(pass(identity))
-    case .failure(let refusal)?: return .refused(refuse(refusal, address))
+    case .failure(let refusal)?: return .refused(refuse(refusal, address, now))
     case nil: return .admitted(Pass(identity: nil))
     }
   }
@@ -64,20 +95,29 @@ final class UpgradeGuard {
     var pass = Pass(identity: identity)
     if let key = identity.proofKey, let nonce = identity.nonce {
       let own = Base64.encodeURL(SecureRandom.bytes(16))
-      pass.headers = [UpgradeProof.nonceField: own]
-      pass.security = .signed(ChannelSecret(proofKey: key, client: nonce, server: own))
+      let secret = ChannelSecret(proofKey: key, client: nonce, server: own)
+      pass.headers = [UpgradeProof.nonceField: own, UpgradeProof.proofField: secret.answer]
+      pass.security = .signed(secret)
     } else if let digest = identity.legacyDigest {
       pass.security = .signedAsReference(digest: digest)
     }
     return pass
   }
 
-  private func refuse(_ refusal: Refusal, _ address: SocketAddress) -> Rejection {
+  private func refuse(_ refusal: Refusal, _ address: SocketAddress, _ now: Instant) -> Rejection {
     refusals[refusal.status, default: 0] += 1
-    log(
-      LogEntry(
-        .warning, "upgrade refused",
-        ["peer": "\(address)", "status": "\(refusal.status)", "cause": refusal.cause]))
+    if logLines.take(at: now) {
+      log(
+        LogEntry(
+          .warning, "request refused",
+          [
+            "peer": "\(address)", "status": "\(refusal.status)", "cause": refusal.cause,
+            "not_logged_before": "\(unlogged)",
+          ]))
+      unlogged = 0
+    } else {
+      unlogged += 1
+    }
     var headers: HTTPHeaders = refusal.status == 401 ? ["WWW-Authenticate": "Bearer"] : [:]
     if let delay = refusal.retryAfter { headers.append("Retry-After", RetryHint.fieldValue(delay)) }
     return Rejection(status: refusal.status, headers: headers, message: refusal.message)
@@ -92,10 +132,13 @@ final class UpgradeGuard {
   }
 
   /// Whoever has one IPv6 address has 2⁶⁴ of them.
-  private static func network(of address: SocketAddress) -> String {
-    let host = address.host
-    guard host.contains(":") else { return host }
-    return host.split(separator: ":", omittingEmptySubsequences: false).prefix(4).joined(separator: ":")
+  static func network(of address: SocketAddress) -> String {
+    guard case .ipv6(let ip, _) = address else { return address.host }
+    // The IPv4 address that an IPv6 socket received (RFC 4291 §2.5.5.2).
+    if ip.high == 0, ip.low >> 32 == 0xFFFF {
+      return SocketAddress.ipv4(.init(bits: UInt32(truncatingIfNeeded: ip.low)), port: 0).host
+    }
+    return "\(String(ip.high, radix: 16))/64"
   }
 }
 

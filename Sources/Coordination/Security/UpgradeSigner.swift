@@ -26,9 +26,12 @@ final class UpgradeSigner {
   /// The fields for the reference's coordinator, which knows no other way than to be sent the key.
   func legacyHeaders() -> HTTPHeaders { ["Authorization": "Bearer \(key.text)"] }
 
-  /// What the coordinator's answer makes of it; `nil` when it did not sign: it knows no keys, or is somebody else.
+  /// What the coordinator's answer makes of it; `nil` when it does not prove to know the key: it asks for none, or is
+  /// somebody else.
   func secret(answered headers: HTTPHeaders) -> ChannelSecret? {
-    headers[UpgradeProof.nonceField].map { ChannelSecret(proofKey: key.proofKey, client: nonce, server: $0) }
+    guard let own = headers[UpgradeProof.nonceField], let proof = headers[UpgradeProof.proofField] else { return nil }
+    let secret = ChannelSecret(proofKey: key.proofKey, client: nonce, server: own)
+    return secret.isAnswered(by: proof) ? secret : nil
   }
 }
 

@@ -24,6 +24,7 @@ public final class WorkerRuntime {
   private var socket: WorkerLinkSocket?
   private var timer: Timer?
   private var disconnectTimer: Timer?
+  private var metricsTimer: Timer?
   private var effects: [WorkerEffect] = []
   private var isPerforming = false
   private var isTurnEndDue = false
@@ -72,6 +73,7 @@ public final class WorkerRuntime {
       runtime.feed(.restored(key: entry.key, body: entry.content))
     }
     runtime.feed(.start)
+    runtime.logMetricsRegularly()
     if let delay = settings.simulateDisconnect {
       runtime.disconnectTimer = loop.schedule(after: delay) { [weak runtime] in
         runtime?.settings.log(LogEntry(.warning, "simulated disconnection"))
@@ -102,6 +104,7 @@ public final class WorkerRuntime {
     configuration.maxReconnectDelay = settings.maxReconnectDelay
     configuration.maxReconnectAttempts = settings.maxReconnectAttempts
     configuration.drainTimeout = settings.drainTimeout
+    configuration.telemetryInterval = settings.telemetry.interval
     configuration.usesPriorities = settings.usesPriorities
     configuration.adaptsParameters = settings.adaptsParameters
     configuration.isTraced = settings.record != nil
@@ -129,6 +132,30 @@ public final class WorkerRuntime {
   public var activeAttempts: [AttemptKey] { core.activeAttempts }
   /// Messages that wait to be sent, by their priority.
   public var queueStatus: QueueStatus { core.queueStatus }
+
+  /// Everything that the worker knows about itself, now.
+  public var report: WorkerReport {
+    var report = core.report
+    let (sent, received) = (loop.webSocketCompression.sent, loop.webSocketCompression.received)
+    let plain = sent.plainBytes + received.plainBytes
+    if plain > 0 {
+      report.compressionRatio = Double(sent.compressedBytes + received.compressedBytes) / Double(plain)
+    }
+    report.residentBytes = ProcessStatistics.read().residentBytes
+    return report
+  }
+
+  private func logMetricsRegularly() {
+    let interval = settings.telemetry.logInterval
+    guard interval > .zero else { return }
+    let timer = loop.makeTimer { [weak self] in
+      guard let self else { return }
+      settings.log(report.logEntry)
+      metricsTimer?.start(after: interval)
+    }
+    timer.start(after: interval)
+    metricsTimer = timer
+  }
 
   /// Drops the connection, if there is one, and connects again at once.
   public func reconnect() { feed(.reconnect) }
@@ -211,6 +238,7 @@ public final class WorkerRuntime {
       executorOf[key]?.stop(key, reason)
     case .requestCheckpoint(let key): executorOf[key]?.requestCheckpoint(key)
     case .leaseRenewed(let deadline): for executor in executors { executor.leaseRenewed(until: deadline) }
+    case .readTelemetry: feed(.telemetryRead(report))
     case .stateChanged(let state): onStateChange?(state)
     case .message(let message): settings.onMessage(message)
     case .log(let entry): settings.log(entry)
@@ -348,6 +376,7 @@ public final class WorkerRuntime {
   private func finish() {
     timer?.cancel()
     disconnectTimer?.cancel()
+    metricsTimer?.cancel()
     socket?.leave(1000, "the worker has stopped")
     socket = nil
     let (mailbox, runtime) = (loop.mailbox, LoopBound(self, to: loop))

@@ -36,6 +36,7 @@ public struct WorkerSettings: Sendable {
   /// What to prove to the coordinator, which must prove to know it too; `nil`: nothing. Never sent, except to a coordinator
   /// that speaks the reference's protocol, where `offersSession` is false.
   public var apiKey: APIKey?
+  public var telemetry = TelemetrySettings()
   /// Whether what waits to be sent leaves by its priority; otherwise in the order that it came.
   public var usesPriorities = true
   /// Whether heartbeats, patience and the reconnect delay follow what the connection is like, within the bounds above.

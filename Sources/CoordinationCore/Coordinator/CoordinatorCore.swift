@@ -719,6 +719,7 @@ public final class CoordinatorCore {
         effects.append(.findTasks(id, named))
       }
     case .cancel(let task): control(id, task, .cancelTask, book.requestCancel(task, wall: wall))
+    case .telemetry(let worker): askForTelemetry(worker, id)
     case .pause(let task): control(id, task, .pauseTask, book.requestPause(true, task))
     case .resume(let task): control(id, task, .resumeTask, book.requestPause(false, task))
     case .checkpoint(let task):
@@ -728,6 +729,17 @@ public final class CoordinatorCore {
       }
       control(id, task, .checkpointRequest, .tell(worker, attempt: live.state.attempt))
     }
+  }
+
+  /// Workers of the reference are not asked: they know no such message.
+  private func askForTelemetry(_ id: WorkerID?, _ request: RequestID) {
+    let asked = id.map { id in workers[id].map { [$0] } ?? [] } ?? workers.values.sorted { $0.id < $1.id }
+    let links = asked.compactMap(\.link).filter { $0.isRegistered && $0.mode == .session }
+    if let id, links.isEmpty {
+      return promise(.answer(request, .refused("worker \(id) is not connected, or cannot be asked for telemetry")))
+    }
+    for link in links { sendPlain(Message(.telemetryRequest, ["now": true]), over: link) }
+    promise(.answer(request, .done))
   }
 
   private func found(_ id: RequestID, _ existing: [TaskID]) {

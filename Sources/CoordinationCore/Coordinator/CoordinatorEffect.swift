@@ -59,6 +59,8 @@ public enum CoordinatorRequest: Equatable, Sendable {
   case resume(TaskID)
   /// Asks the worker that holds the task for a checkpoint now.
   case checkpoint(TaskID)
+  /// Asks a worker, or all that are connected, for telemetry now. It arrives, or not, as telemetry does.
+  case telemetry(WorkerID?)
 }
 
 /// The answer to a request, given once everything it promises is durable.

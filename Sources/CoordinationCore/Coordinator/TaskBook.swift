@@ -335,7 +335,6 @@ struct TaskBook {
       atFront: atFront)
   }
 
-  /// Whatever takes a task into the queue or out of it comes here.
   /// Back in line, ahead of what was never started: it has waited once already.
   private mutating func requeue(_ task: LiveTask) {
     move(task, to: .queued)
@@ -366,6 +365,7 @@ struct TaskBook {
     ended.insert(task.id)
   }
 
+  /// Every change of a task's status comes here, so that the counts hold.
   private mutating func move(_ task: LiveTask, to status: TaskStatus) {
     statistics.left(task.state.status, task.specification.priority)
     task.state.status = status

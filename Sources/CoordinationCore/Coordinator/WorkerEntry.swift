@@ -148,5 +148,5 @@ public struct WorkerTelemetry: Equatable, Sendable {
   public let fields: JSONObject
 
   /// The most that is kept of one worker, in bytes of JSON text.
-  static let maxBytes = 16 << 10
+  static let maxBytes = 8 << 10
 }

@@ -30,6 +30,7 @@ public struct MessageKind: Hashable, Sendable, ExpressibleByStringLiteral, Custo
   public static let taskAssignment: MessageKind = "task_assignment"
   public static let checkpointRequest: MessageKind = "checkpoint_request"
   public static let stateRequest: MessageKind = "state_request"
+  public static let telemetryRequest: MessageKind = "telemetry_request"
   public static let cancelTask: MessageKind = "cancel_task"
   public static let pauseTask: MessageKind = "pause_task"
   public static let resumeTask: MessageKind = "resume_task"

@@ -15,6 +15,7 @@ public import Primitives
 public final class WorkerCore {
   public let configuration: WorkerCoreConfiguration
   public private(set) var statistics = WorkerStatistics()
+  public private(set) var work = WorkStatistics()
   public private(set) var state = WorkerConnectionState.disconnected
 
   private enum Link {
@@ -76,6 +77,8 @@ public final class WorkerCore {
   /// When heartbeats that are not answered yet were sent; bounded.
   private var heartbeatsSent: [(number: Int, at: Instant)] = []
   private var nextHeartbeat: Instant = .distantFuture
+  private let startedAt: Instant
+  private var nextTelemetry: Instant = .distantFuture
   private var syncBatch = 100
   private var owesAcknowledgement = false
   private var now: Instant = .zero
@@ -90,6 +93,7 @@ public final class WorkerCore {
     self.configuration = configuration
     self.random = random
     self.now = now
+    startedAt = now
     adaptation = WorkerAdaptation(configuration.bounds, isOn: configuration.adaptsParameters)
     sending = SendingQueue(isPrioritized: configuration.usesPriorities, aging: configuration.messageAging)
     backoff = Backoff(
@@ -115,7 +119,7 @@ public final class WorkerCore {
     case .none, .connecting, .ended: break
     case .waiting(let until): deadline = until
     case .registering(_, let since): deadline = since + Self.registrationTimeout
-    case .registered: deadline = min(nextHeartbeat, detector.suspectAt)
+    case .registered: deadline = min(nextHeartbeat, detector.suspectAt, nextTelemetry)
     }
     // Only what is left can be handed back, or be waited for.
     if state != .shutdown, hasRunningAttempts || owes { deadline = min(deadline, handover.deadline) }
@@ -133,6 +137,18 @@ public final class WorkerCore {
   public var queueStatus: QueueStatus { sending.status(at: now) }
   public var activeAttempts: [AttemptKey] { held.keys.sorted { $0.description < $1.description } }
   public var sessionID: SessionID? { session?.id }
+
+  /// How the worker stands now, as far as the core knows.
+  public var report: WorkerReport {
+    var mode: ConnectionMode?
+    if case .registered(let current, _) = link { mode = current }
+    return WorkerReport(
+      state: state, mode: mode, connection: statistics, work: work, uptime: now - startedAt,
+      connectedFor: statistics.connectedSince.map { now - $0 }, slots: configuration.capabilities.slots,
+      running: held.values.count { if case .finished = $0.phase { false } else { true } }, waiting: sending.parcelCount,
+      persisting: persisting.count, queue: queueStatus, outboxMessages: outboxCount,
+      outboxBytes: session?.outbox.bytes ?? 0)
+  }
   private var hasUnstoppedAttempts: Bool {
     held.values.contains { if case .running = $0.phase { true } else { false } }
   }
@@ -177,6 +193,7 @@ public final class WorkerCore {
       }
       hasAskedForRoom = false
       fillOutbox()
+    case .telemetryRead(let report): sendTelemetry(report)
     case .reconnect: reconnect()
     case .drain: drain()
     case .stop: stop()
@@ -297,10 +314,12 @@ public final class WorkerCore {
     case .none, .waiting, .connecting, .ended: return
     }
     statistics.messagesReceived += 1
+    work.bytesReceived += bytes.count
     let message: Message
     do {
       message = try Envelope.open(bytes, mode: mode, authenticator)
     } catch {
+      work.refusedMessages += 1
       log(.warning, "message refused", ["problem": "\(error)"])
       if mode == .session { drop("message refused: \(error)") }
       return
@@ -372,6 +391,7 @@ public final class WorkerCore {
     case .checkpointRequest: try checkpointRequested(message, mode)
     case .taskResultAck: try resultAnswered(message, mode)
     case .stateRequest: try stateRequested(message)
+    case .telemetryRequest: effects.append(.readTelemetry)
     case .taskStateAck, .checkpointAck, .checkpointDataAck, "task_cancelled_ack", "task_paused_ack", "task_resumed_ack":
       break
     case .error:
@@ -410,6 +430,9 @@ public final class WorkerCore {
     adapt()
     statistics.successes += 1
     statistics.connectedSince = now
+    if nextTelemetry == .distantFuture, configuration.telemetryInterval > .zero {
+      nextTelemetry = now + configuration.telemetryInterval
+    }
     change(to: .connected)
     log(.info, "registered", ["mode": mode.rawValue, "session": session?.id.text ?? "none", "resumed": "\(resumed)"])
     fillOutbox()
@@ -516,7 +539,10 @@ public final class WorkerCore {
             transmit(parcel.body)
           }
         }
-      case "reset_connection_stats": statistics = WorkerStatistics()
+      case "reset_connection_stats":
+        let connectedSince = statistics.connectedSince
+        statistics = WorkerStatistics()
+        statistics.connectedSince = connectedSince
       case "sync_state": try stateRequested(message)
       default: break
       }
@@ -543,6 +569,13 @@ public final class WorkerCore {
     if hasRunningAttempts { effects.append(.leaseRenewed(until: leaseEnds)) }
   }
 
+  /// Unnumbered: the next one says more than a late one.
+  private func sendTelemetry(_ report: WorkerReport) {
+    guard case .registered = link else { return }
+    work.telemetryReports += 1
+    sendPlain(Message(.telemetry, report.telemetry))
+  }
+
   private func checkLease() {
     guard now >= leaseEnds else { return }
     for key in activeAttempts { stopRunning(key, .leaseExpired) }
@@ -563,6 +596,10 @@ public final class WorkerCore {
       } else if now >= nextHeartbeat {
         statistics.longestHeartbeatDelay = max(statistics.longestHeartbeatDelay, now - nextHeartbeat)
         beat()
+      }
+      if now >= nextTelemetry {
+        nextTelemetry = now + configuration.telemetryInterval
+        effects.append(.readTelemetry)
       }
     }
   }
@@ -588,6 +625,7 @@ public final class WorkerCore {
     guard now < leaseEnds else { return decline(key, StopReason.leaseExpired.rawValue) }
     guard hasRoomForAttempt else { return decline(key, "the worker holds \(held.count) attempts and takes no more") }
     held[key] = Held(phase: .running, newestCheckpoint: assignment.checkpoint?.data)
+    work.started += 1
     effects.append(.startAttempt(assignment))
     effects.append(.leaseRenewed(until: leaseEnds))
   }
@@ -698,6 +736,8 @@ public final class WorkerCore {
       let limit = JSONValue.maxCarriedDepth
       return log(.warning, "checkpoint refused: nested too deeply", ["attempt": "\(key)", "limit": "\(limit)"])
     }
+    work.checkpoints += 1
+    work.checkpointBytes += bytes
     held[key]?.checkpoints += 1
     held[key]?.newestCheckpoint = data
     let number = held[key]?.checkpoints ?? 1
@@ -720,8 +760,14 @@ public final class WorkerCore {
     guard let entry = held[key] else { return }
     let ending = ending.bounded(
       maxOutputBytes: configuration.maxOutputBytes, maxResultBytes: configuration.maxResultBytes)
+    if case .finished = entry.phase { return }
+    switch ending.outcome {
+    case .completed: work.completed += 1
+    case .failed: work.failed += 1
+    case .cancelled: work.cancelled += 1
+    }
     switch entry.phase {
-    case .finished: return
+    case .finished: break
     case .stopping(.superseded):
       // Nobody waits for it, and reporting it would only be refused.
       held[key] = nil
@@ -885,6 +931,7 @@ public final class WorkerCore {
 
   private func transmit(_ bytes: [UInt8]) {
     statistics.messagesSent += 1
+    work.bytesSent += bytes.count
     sendBudget -= bytes.count
     effects.append(.send(bytes))
   }

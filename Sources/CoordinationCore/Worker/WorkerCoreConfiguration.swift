@@ -18,6 +18,8 @@ public struct WorkerCoreConfiguration: Sendable {
   public var usefulSession: Duration = .seconds(5)
   /// How long a draining worker lets what runs go on before it is handed back; `nil`: to its end.
   public var drainTimeout: Duration?
+  /// How often to send telemetry while registered; zero: only when asked.
+  public var telemetryInterval: Duration = .seconds(300)
   /// What may wait for the coordinator's acknowledgement.
   public var outbox = Outbox.Limits()
   /// The longest checkpoint sent, in bytes of JSON text.

@@ -48,6 +48,8 @@ public enum WorkerEvent: Equatable, Sendable {
   case attemptEnded(AttemptKey, AttemptEnding)
   /// A service author's own message.
   case send(Message, reliably: Bool)
+  /// The answer to `WorkerEffect.readTelemetry`: the core's report, with what the shell knows.
+  case telemetryRead(WorkerReport)
   /// Whether the connection has as much to write as it should, so that what is not urgent waits here instead. Told when
   /// it changes, and in answer to `WorkerEffect.reportBackpressure`.
   case sendingHeldBack(Bool)
@@ -79,6 +81,8 @@ public enum WorkerEffect: Equatable, Sendable {
   /// Attempts may run until then, on this machine's monotonic clock.
   case leaseRenewed(until: Instant)
   case stateChanged(WorkerConnectionState)
+  /// Telemetry is due: complete the core's report and say so with `WorkerEvent.telemetryRead`.
+  case readTelemetry
   /// A message of a kind that the core does not know: a service author's.
   case message(Message)
   case log(LogEntry)

@@ -2,7 +2,8 @@ import COpenSSL
 
 /// The calling thread's queue of OpenSSL's errors.
 enum OpenSSLErrors {
-  static func clear() { ERR_clear_error() }
+  /// What others left in the queue would be taken for the next call's. It is nearly always empty, and looking is cheap.
+  static func clear() { if ERR_peek_error() != 0 { ERR_clear_error() } }
 
   /// The oldest, whose cause the others followed; the queue is empty afterwards.
   static func take() -> UInt {

@@ -9,6 +9,8 @@ struct TLSChannel {
   /// Lent before OpenSSL is called, given back when it is empty.
   var output: OutputPool.Lease?
 
+  var hasNoInput: Bool { unsafe input?.isEmpty ?? true }
+
   /// OpenSSL's view of it (`bio(7)`): reads consume the input, writes append to the output and always succeed.
   static let method: Method = {
     // SAFETY: made once and kept for ever; the callbacks have the types that OpenSSL asks for.

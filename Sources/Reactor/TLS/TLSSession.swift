@@ -172,6 +172,8 @@ final class TLSSession {
       let result = unsafe SSL_read(ssl, buffer.baseAddress.map { unsafe $0 + filled }, room)
       if result > 0 {
         filled += Int(result)
+        // Asking again when nothing is left would cost as much as a record.
+        if unsafe channel.pointee.hasNoInput, unsafe SSL_pending(ssl) == 0 { return (filled, .needsInput) }
         continue
       }
       switch unsafe SSL_get_error(ssl, result) {

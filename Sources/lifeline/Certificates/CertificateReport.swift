@@ -47,7 +47,11 @@ struct CertificateReport {
     text += "New certificates are valid until \(notAfter.iso8601.prefix(10)).\n\nNext:\n"
     let host = names.first ?? "localhost"
     let shown = host.contains(":") ? "[\(host)]" : host
-    let listen = host == "localhost" ? "" : " --host 0.0.0.0"
+    // Beyond this machine a coordinator wants keys as well.
+    let isLocal = host == "localhost"
+    let listen = isLocal ? "" : " --host 0.0.0.0 --keys lifeline.keys"
+    let key = isLocal ? "" : " --api-key-file worker.key"
+    if !isLocal { text += "  (umask 077; lifeline keys add worker > worker.key)\n" }
     let asks = clients.isEmpty ? "" : " --tls-client-ca \(directory)/ca.pem"
     let shows =
       clients.first.map {
@@ -55,7 +59,7 @@ struct CertificateReport {
       } ?? ""
     text +=
       "  lifeline coordinator\(listen) --tls-certificate \(directory)/server.pem --tls-key \(directory)/server-key.pem\(asks)\n"
-    text += "  lifeline worker --coordinator wss://\(shown):8765 --tls-ca \(directory)/ca.pem\(shows)\n"
+    text += "  lifeline worker --coordinator wss://\(shown):8765\(key) --tls-ca \(directory)/ca.pem\(shows)\n"
     return text
   }
 

@@ -7,7 +7,7 @@ import Reactor
 enum KeyOptions {
   static let key = Option(
     "api-key", optional: .string, as: "KEY", environment: "LIFELINE_API_KEY",
-    "What proves to the coordinator who this is, and to us that it is the coordinator. Every user of this machine can read "
+    "What proves to the coordinator who this is, and to us that it is the coordinator. Other users of this machine can see "
       + "a command line: rather set the variable or use --api-key-file.")
   static let file = Option(
     "api-key-file", optional: .string, as: "FILE", environment: "LIFELINE_API_KEY_FILE",

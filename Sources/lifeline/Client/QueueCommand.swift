@@ -11,7 +11,9 @@ enum QueueCommand: Subcommand {
         + "connection takes no more for now."
     ],
     options: [ClientOptions.json],
-    sections: [OptionSection("Connection", [ClientOptions.coordinator, ClientOptions.patience])],
+    sections: [
+      OptionSection("Connection", [ClientOptions.coordinator, ClientOptions.patience]), ClientOptions.security,
+    ],
     examples: [
       Example("lifeline queue", "How much waits, and for how long."),
       Example("lifeline queue --json | jq '[.tasks[].waiting] | add'", "How many tasks no worker has yet."),

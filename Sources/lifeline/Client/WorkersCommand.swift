@@ -1,33 +1,55 @@
 import ArgumentParsing
 import CoordinationCore
 import Primitives
+import Reactor
 import Terminal
 
 /// `lifeline workers`
 enum WorkersCommand: Subcommand {
+  private static let telemetry = Option(
+    flag: "telemetry", "Ask the workers how they fare, and show that: figures of their tasks, queues and connections.")
+
   static let command = ArgumentParsing.Command(
-    "workers", "lists workers", options: [ClientOptions.json],
+    "workers", "lists workers", options: [telemetry, ClientOptions.json],
     sections: [
       OptionSection("Connection", [ClientOptions.coordinator, ClientOptions.patience]), ClientOptions.security,
     ],
     examples: [
       Example("lifeline workers", "Who is there, with how much to do, and how often it came back."),
+      Example("lifeline workers --telemetry", "What each has done, and what waits in it."),
       Example("lifeline workers --json | jq '.[] | select(.state != \"connected\")'", "Who is away."),
     ])
 
   static func run(_ invocation: Invocation) throws(UsageError) -> Int32 {
-    try ClientSession.run(invocation, patience: invocation[ClientOptions.patience]) { session in
-      session.ask("list_workers") { reply in
-        let workers = (reply["workers"]?.array ?? []).compactMap(\.object)
+    let wantsTelemetry = invocation[telemetry]
+    return try ClientSession.run(invocation, patience: invocation[ClientOptions.patience]) { session in
+      func show(_ workers: [JSONObject]) {
         if invocation[ClientOptions.json] {
           let list = JSONList(to: Console.standard)
           list.append(workers)
           list.end()
+        } else if wantsTelemetry {
+          TelemetryTable.show(workers, to: Console.standard)
         } else {
-          show(workers, to: Console.standard)
+          Self.show(workers, to: Console.standard)
         }
         session.finish(0)
       }
+      let wanted = wantsTelemetry || invocation[ClientOptions.json]
+      list(session, withTelemetry: wanted) { workers in
+        guard wantsTelemetry else { return show(workers) }
+        session.ask("request_telemetry") { _ in
+          TelemetryWait(session, known: workers).end(show)
+        }
+      }
+    }
+  }
+
+  fileprivate static func list(
+    _ session: ClientSession, withTelemetry: Bool, _ body: @escaping ([JSONObject]) -> Void
+  ) {
+    session.ask("list_workers", ["telemetry": .bool(withTelemetry)]) { reply in
+      body((reply["workers"]?.array ?? []).compactMap(\.object))
     }
   }
 
@@ -50,5 +72,40 @@ enum WorkersCommand: Subcommand {
       ])
     }
     for line in table.lines(width: console.outputColumns, style: console.outputStyle) { console.write("\(line)\n") }
+  }
+}
+
+/// Waits until the workers that were asked for telemetry have answered, or long enough.
+private final class TelemetryWait {
+  /// For all of them; one that does not answer by then has other troubles.
+  private static let limit: Duration = .seconds(2)
+  private static let interval: Duration = .milliseconds(50)
+
+  private let session: ClientSession
+  /// When each of those that can answer last did, before it was asked.
+  private let known: [String: JSONValue]
+  private let deadline: Instant
+
+  init(_ session: ClientSession, known workers: [JSONObject]) {
+    self.session = session
+    var known: [String: JSONValue] = [:]
+    for worker in workers where worker["mode"]?.string == "session" {
+      if let id = worker["worker_id"]?.string { known[id] = worker["telemetry_at"] ?? .null }
+    }
+    self.known = known
+    deadline = session.loop.now + Self.limit
+  }
+
+  func end(_ body: @escaping ([JSONObject]) -> Void) {
+    WorkersCommand.list(session, withTelemetry: true) { [self] workers in
+      let isWaiting = workers.contains { worker in
+        guard worker["mode"]?.string == "session", let id = worker["worker_id"]?.string, let before = known[id] else {
+          return false
+        }
+        return worker["telemetry_at"] ?? .null == before
+      }
+      guard isWaiting, session.loop.now < deadline else { return body(workers) }
+      _ = session.loop.schedule(after: Self.interval) { self.end(body) }
+    }
   }
 }

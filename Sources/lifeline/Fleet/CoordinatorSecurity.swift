@@ -40,8 +40,7 @@ enum CoordinatorSecurity {
         let text = try PrivateFile.read(file)
         do { ring = try KeyRing(text: text) } catch { throw PrivateFile.Problem(description: "\(file), \(error)") }
       }
-      // It is in memory anyhow, so the reference's workers may sign with it.
-      if let single { try ring.add(KeyRecord(single, roles: [.admin], servesLegacyWorkers: true)) }
+      if let single { try ring.add(KeyRecord(single, roles: [.admin])) }
       guard !ring.isEmpty else {
         throw PrivateFile.Problem(description: "\(file ?? "") holds no key, so nobody could come in; lifeline keys add")
       }

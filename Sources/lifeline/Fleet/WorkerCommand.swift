@@ -41,12 +41,19 @@ enum WorkerCommand: Subcommand {
     "drain-timeout", .duration(.zero ... .seconds(7 * 86_400)), default: .seconds(25),
     "After SIGTERM, how long what runs may go on before it is asked for a checkpoint, ended, and handed to other workers."
   )
+  private static let telemetryInterval = Option(
+    "telemetry-interval", .duration(), default: TelemetrySettings().interval,
+    "How often to tell the coordinator how the worker fares; 0: only when asked.")
+  private static let metricsInterval = Option(
+    "metrics-interval", .duration(), default: TelemetrySettings().logInterval,
+    "How often to log the worker's own figures; 0: never.")
   private static let legacy = Option(
     flag: "legacy", "Speak the original protocol, which numbers and checks nothing.")
 
   static let command = ArgumentParsing.Command(
     "worker", "runs tasks on this machine",
     details: [
+      "SIGUSR1: writes the worker's telemetry to standard error, as one line of JSON.",
       "SIGTERM or Ctrl-C: takes nothing new and leaves once what runs has ended. What still runs after --drain-timeout gets "
         + "SIGTERM, two seconds to write a last checkpoint, and is handed to other workers. A second time: ends what runs "
         + "at once.",
@@ -58,6 +65,7 @@ enum WorkerCommand: Subcommand {
       HistoryOption.file,
     ],
     sections: [
+      OptionSection("Figures", [metricsInterval, telemetryInterval]),
       OptionSection(
         "Connection",
         [
@@ -93,6 +101,8 @@ enum WorkerCommand: Subcommand {
     settings.maxReconnectAttempts = invocation[maxReconnectAttempts]
     settings.simulateDisconnect = invocation[simulateDisconnect]
     settings.drainTimeout = invocation[drainTimeout]
+    settings.telemetry.interval = invocation[telemetryInterval]
+    settings.telemetry.logInterval = invocation[metricsInterval]
     settings.offersSession = !invocation[legacy]
     settings.apiKey = try KeyOptions.key(invocation)
     settings.usesPriorities = invocation[TrafficOptions.priorityQueue]
@@ -165,10 +175,16 @@ private final class WorkerProcess {
       loop.afterTurn { runtime.stop() }
     }
     runtime.onStopped = { [self] in loop.drain(within: Self.drainTime) { [self] in loop.stop() } }
+    try loop.onSignal(SIGUSR1) { Self.showTelemetry(runtime.report) }
     for number in [SIGTERM, SIGINT] { try loop.onSignal(number) { [self] in interrupted(by: number) } }
     loop.run()
     if outboxIsForOnce { removeEmptyOutbox() }
     return hasFailed ? 1 : 0
+  }
+
+  /// A line of its own among those of the log, whole and as JSON: a program may want to read it.
+  private static func showTelemetry(_ report: WorkerReport) {
+    Console.standard.complain(JSONValue.object(report.telemetry).text)
   }
 
   private func interrupted(by number: Int32) {

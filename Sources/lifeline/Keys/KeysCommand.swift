@@ -13,10 +13,6 @@ enum KeysCommand: Subcommand {
   private static let roles = Option(
     "role", repeated: ArgumentType<Role>.choice, as: "ROLE",
     "With add: what its bearer may do; worker unless given, and several if given several times.")
-  private static let legacy = Option(
-    flag: "legacy",
-    "With add: also let workers of the original system in that sign with this key. The file then holds what they sign with."
-  )
   private static let fingerprint = Option(
     "fingerprint", optional: .string, as: "HEX", "With remove: only the one that list shows with this.")
   private static let older = Option(flag: "older", "With remove: all of this name but the newest.")
@@ -29,7 +25,7 @@ enum KeysCommand: Subcommand {
       "The coordinator reads the file that it was started with (--keys) again on SIGHUP: who is connected with a key that is "
         + "still there notices nothing. A key is shown once, when it is made; the file holds only what recognises it."
     ],
-    arguments: [verb, name], options: [file, roles, legacy, fingerprint, older, ClientOptions.json],
+    arguments: [verb, name], options: [file, roles, fingerprint, older, ClientOptions.json],
     examples: [
       Example("lifeline keys add rack7 --role worker > rack7.key", "A key for a worker; give it with --api-key-file."),
       Example("lifeline keys add ci --role submitter", "A key for whoever submits."),
@@ -53,7 +49,7 @@ enum KeysCommand: Subcommand {
         guard let old = ring.records.last(where: { $0.name == name }) else {
           throw PrivateFile.Problem(description: "\(path) has no key named \(name); add one")
         }
-        try add(name, old.roles, invocation, &ring, path, servesLegacyWorkers: old.servesLegacyWorkers)
+        try add(name, old.roles, invocation, &ring, path)
       case .remove: return try remove(try requiredName(invocation), invocation, &ring, path)
       }
       return 0
@@ -74,8 +70,7 @@ enum KeysCommand: Subcommand {
   }
 
   private static func add(
-    _ name: String, _ roles: Set<Role>, _ invocation: Invocation, _ ring: inout KeyRing, _ path: String,
-    servesLegacyWorkers: Bool = false
+    _ name: String, _ roles: Set<Role>, _ invocation: Invocation, _ ring: inout KeyRing, _ path: String
   ) throws {
     if invocation[verb] == .add, ring.records.contains(where: { $0.name == name }) {
       throw PrivateFile.Problem(
@@ -83,9 +78,7 @@ enum KeysCommand: Subcommand {
     }
     let key = APIKey.generate(name: name)
     try ring.add(
-      KeyRecord(
-        key, roles: roles.isEmpty ? [.worker] : roles,
-        servesLegacyWorkers: servesLegacyWorkers || invocation[legacy]))
+      KeyRecord(key, roles: roles.isEmpty ? [.worker] : roles))
     try PrivateFile.write(ring.text, to: path)
     // The one time that it is seen.
     Console.standard.write("\(key.text)\n")
@@ -109,15 +102,13 @@ enum KeysCommand: Subcommand {
     guard !asJSON else {
       let keys = ring.records.map { record in
         let roles = record.roles.map { "\"\($0.rawValue)\"" }.sorted().joined(separator: ",")
-        return "{\"name\":\"\(record.name)\",\"roles\":[\(roles)],\"fingerprint\":\"\(record.fingerprint)\","
-          + "\"legacy\":\(record.servesLegacyWorkers)}"
+        return "{\"name\":\"\(record.name)\",\"roles\":[\(roles)],\"fingerprint\":\"\(record.fingerprint)\"}"
       }
       return Console.standard.write("[\(keys.joined(separator: ","))]\n")
     }
     for record in ring.records {
       let roles = record.roles.map(\.rawValue).sorted().joined(separator: ",")
-      let legacy = record.servesLegacyWorkers ? "  legacy" : ""
-      Console.standard.write("\(record.name)  \(roles)  \(record.fingerprint)\(legacy)\n")
+      Console.standard.write("\(record.name)  \(roles)  \(record.fingerprint)\n")
     }
   }
 }

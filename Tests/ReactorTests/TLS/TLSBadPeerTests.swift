@@ -144,13 +144,15 @@ import Testing
 
   /// What a client says of a plain server that does `body` with its connection.
   private func failure(
-    timeout: Duration = .seconds(10), of body: @escaping (Connection) -> Void
+    timeout: Duration = .seconds(3), of body: @escaping (Connection) -> Void
   ) throws -> SystemError? {
     let client = try certificates.client()
     var failure: SystemError?
     try withLoop { loop in
       let recorder = Recorder()
       recorder.onReceive = body
+      // It keeps its side open, whatever the client says.
+      recorder.onEnd = { _ in }
       let listener = try Listener.listen(at: .loopback(), on: loop) { connection in connection.delegate = recorder }
       Connection.connect(to: listener.localAddress, on: loop, timeout: timeout, tls: client) { result in
         switch result {
