@@ -14,7 +14,7 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-MODULES = ["CZlib", "Primitives", "CoordinationCore", "History", "Simulation"]
+MODULES = ["CZlib", "COpenSSL", "Primitives", "Cryptography", "Authentication", "CoordinationCore", "History", "Simulation"]
 
 PACKAGE = """// swift-tools-version: 6.2
 import PackageDescription
@@ -25,9 +25,13 @@ let settings: [SwiftSetting] = [
 let package = Package(
   name: "lifeline",
   targets: [
-    .systemLibrary(name: "CZlib"),
+    .systemLibrary(name: "CZlib"), .systemLibrary(name: "COpenSSL"),
     .target(name: "Primitives", swiftSettings: settings, linkerSettings: [.linkedLibrary("m")]),
-    .target(name: "CoordinationCore", dependencies: ["Primitives", "CZlib"], swiftSettings: settings),
+    .target(name: "Cryptography", dependencies: ["COpenSSL"], swiftSettings: settings),
+    .target(name: "Authentication", dependencies: ["Primitives", "Cryptography"], swiftSettings: settings),
+    .target(
+      name: "CoordinationCore", dependencies: ["Primitives", "Cryptography", "Authentication", "CZlib"],
+      swiftSettings: settings),
     .target(name: "History", dependencies: ["Primitives", "CoordinationCore"], swiftSettings: settings),
     .target(name: "Simulation", dependencies: ["Primitives", "CoordinationCore", "History"], swiftSettings: settings),
     .executableTarget(name: "runner", dependencies: ["CoordinationCore", "Simulation"], swiftSettings: settings),
