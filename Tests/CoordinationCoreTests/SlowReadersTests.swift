@@ -173,7 +173,7 @@ import Testing
     #expect(bench.state("waiting")?.workerID?.text == "w1", "what waits is still in line")
   }
 
-  @Test func `a worker that comes back with other kinds of work stands in no line for the old ones`() throws {
+  @Test func `a worker that comes back with other kinds of work again and again leaves the lines of the old ones`() throws {
     let bench = try CoordinatorBench()
     for number: Int64 in 1...200 {
       bench.connect(1, "w1", .session)
@@ -183,7 +183,8 @@ import Testing
       bench.say(1, .stateSync, ["tasks": [], "final": true], reliably: true)
       bench.handle(.disconnected(ConnectionID(1)))
     }
-    #expect(bench.core.workers[WorkerID(known: "w1")].map { $0.rotations.count <= 1 } == true)
+    // Those of now, and at most as many of before.
+    #expect(bench.core.workers[WorkerID(known: "w1")].map { $0.rotations.count <= 2 } == true)
   }
 
   @Test func `a lookup that failed is forgotten`() throws {
