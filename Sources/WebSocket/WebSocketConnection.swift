@@ -314,12 +314,15 @@ public class WebSocketConnection {
 
   /// How long a refused peer may take to read the refusal and to hang up.
   private static let partingTime: Duration = .milliseconds(500)
+  /// A refusal is shorter, and the kernel takes it at once; a longer answer was asked for, and may take its time.
+  private static let maxRefusalBytes = 4 << 10
 
   private final func perform(_ action: ConnectionMachine.TransportAction?) {
     switch action {
     case nil: break
     // Whoever was never let in may take its answer, but not its time.
-    case .close where !wasOpened: transport.close(within: min(machine.configuration.closeTimeout, Self.partingTime))
+    case .close where !wasOpened && transport.pendingBytes < Self.maxRefusalBytes:
+      transport.close(within: min(machine.configuration.closeTimeout, Self.partingTime))
     case .close: transport.close()
     case .abort: transport.abort()
     }

@@ -160,6 +160,33 @@ import Testing
     #expect(bench.core.workerSummaries.map(\.id.text) == ["w1", "w5"])
   }
 
+  @Test func `tasks that are submitted and cancelled over and over leave nothing behind`() throws {
+    let bench = try CoordinatorBench()
+    bench.submit("waiting", demoWork)
+    for number in 1...5_000 {
+      bench.submit("t\(number)", demoWork)
+      bench.request(.cancel(TaskID(known: "t\(number)")))
+      #expect(bench.core.book.ready.count <= 1_002)
+    }
+    #expect(bench.core.unfinishedTasks == 1)
+    bench.admit(1, "w1", slots: 1)
+    #expect(bench.state("waiting")?.workerID?.text == "w1", "what waits is still in line")
+  }
+
+  @Test func `a worker that comes back with other kinds of work again and again leaves the lines of the old ones`() throws {
+    let bench = try CoordinatorBench()
+    for number: Int64 in 1...200 {
+      bench.connect(1, "w1", .session)
+      bench.say(
+        1, .registration,
+        ["boot_id": .string("b\(number)"), "capabilities": ["slots": 1, "kinds": [.string("kind-\(number)")]]])
+      bench.say(1, .stateSync, ["tasks": [], "final": true], reliably: true)
+      bench.handle(.disconnected(ConnectionID(1)))
+    }
+    // Those of now, and at most as many of before.
+    #expect(bench.core.workers[WorkerID(known: "w1")].map { $0.rotations.count <= 2 } == true)
+  }
+
   @Test func `a lookup that failed is forgotten`() throws {
     let core = try CoordinatorCore(random: SeededGenerator(seed: 1), at: .zero)
     var effects: [CoordinatorEffect] = []

@@ -18,6 +18,17 @@ struct ReadyQueue {
     self.isPrioritized = isPrioritized
   }
 
+  /// Entries, whatever became of their tasks.
+  var count: Int { lines.values.reduce(0) { $0 + $1.count } }
+
+  /// Drops the entries of tasks that are gone: for a kind of work that nobody can do they would pile up for ever.
+  mutating func removeAll(except isKept: (TaskID) -> Bool) {
+    for kind in lines.keys {
+      lines[kind]?.removeAll(except: isKept)
+      if lines[kind]?.isEmpty == true { lines[kind] = nil }
+    }
+  }
+
   /// Kinds with something in line, in a fixed order so that a simulation repeats itself.
   var kinds: [String] { lines.filter { !$0.value.isEmpty }.keys.sorted() }
 

@@ -80,6 +80,9 @@ public enum AttemptVerdict: Equatable, Sendable {
 struct TaskBook {
   private(set) var tasks: [TaskID: LiveTask] = [:]
   private(set) var ready: ReadyQueue
+  /// Tasks that ended in line since it was last tidied; some of their entries may have come up meanwhile.
+  private var endedInLine = 0
+  private static let maxEndedInLine = 1_000
   var statistics = TaskStatistics()
   /// What the store must be told; taken by whoever cuts the batch.
   var writes: [StoreWrite] = []
@@ -363,6 +366,15 @@ struct TaskBook {
     note(task)
     tasks[task.id] = nil
     ended.insert(task.id)
+    if task.isInLine { tidyLine() }
+  }
+
+  /// A task has ended that still has an entry in line. Once these may be as many as the others, they are taken out.
+  private mutating func tidyLine() {
+    endedInLine += 1
+    guard endedInLine > max(Self.maxEndedInLine, tasks.count) else { return }
+    endedInLine = 0
+    ready.removeAll { [tasks] in tasks[$0] != nil }
   }
 
   /// Every change of a task's status comes here, so that the counts hold.
