@@ -173,7 +173,7 @@ import Testing
     #expect(bench.state("waiting")?.workerID?.text == "w1", "what waits is still in line")
   }
 
-  @Test func `a worker that comes back with other kinds of work again and again leaves the lines of the old ones`() throws {
+  @Test func `a worker that comes back with other kinds of work over and over leaves the old lines`() throws {
     let bench = try CoordinatorBench()
     for number: Int64 in 1...200 {
       bench.connect(1, "w1", .session)
