@@ -58,7 +58,7 @@ import WebSocketLoad
   }
 
   @Test(arguments: [
-    ("", "--url"), ("--url wss://127.0.0.1", "wss:// is not supported"), ("--url ws://example.test", "is no address"),
+    ("", "--url"), ("--url wss://127.0.0.1", "only ws:// is measured"), ("--url ws://example.test", "is no address"),
     ("--url ws://192.0.2.1", "--allow-remote"), ("--url ws://127.0.0.1 --text --binary", "exclude each other"),
     ("--url ws://127.0.0.1 --idle --accept --server-pid 1", "exclude each other"),
     ("--url ws://127.0.0.1 --idle", "--server-pid"), ("--url ws://127.0.0.1 --accept", "--server-pid"),

@@ -33,7 +33,7 @@ import WebSocket
     (reply["tasks"]?.array ?? []).compactMap { $0.object?["task_id"]?.string }
   }
 
-  @Test(arguments: ["localhost:8765", "http://localhost", "wss://localhost", "ws://", "ws://a b"])
+  @Test(arguments: ["localhost:8765", "http://localhost", "wss:/localhost", "ws://", "ws://a b"])
   func `an address that is none is an error at once`(address: String) throws {
     #expect(throws: CoordinatorClient.AddressError.self) { try CoordinatorClient.checkAddress(address) }
     let loop = try EventLoop()
