@@ -18,7 +18,7 @@ public struct WebSocketURL: Hashable, Sendable, CustomStringConvertible {
     case characters
   }
 
-  /// - Parameter port: 80, or 443 with TLS, unless given.
+  /// The port is 80, or 443 with TLS, unless given.
   public init(host: String, port: UInt16? = nil, target: String = "/", isSecure: Bool = false) throws(ParseError) {
     guard !host.isEmpty, host.utf8.allSatisfy({ Self.isHostByte($0) || $0 == UInt8(ascii: ":") }) else {
       throw .host(host)

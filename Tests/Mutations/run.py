@@ -33,7 +33,7 @@ let package = Package(
       name: "CoordinationCore", dependencies: ["Primitives", "Cryptography", "Authentication", "CZlib"],
       swiftSettings: settings),
     .target(name: "History", dependencies: ["Primitives", "CoordinationCore"], swiftSettings: settings),
-    .target(name: "Simulation", dependencies: ["Primitives", "CoordinationCore", "History"], swiftSettings: settings),
+    .target(name: "Simulation", dependencies: ["Primitives", "Authentication", "CoordinationCore", "History"], swiftSettings: settings),
     .executableTarget(name: "runner", dependencies: ["CoordinationCore", "Simulation"], swiftSettings: settings),
   ])
 """
