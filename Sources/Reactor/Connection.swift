@@ -551,9 +551,24 @@ public final class Connection {
   /// Everything that lies in the loop's buffer: more never does than fits, decrypted, into the one for plaintext.
   private func decrypt(_ count: Int) {
     guard let tls = extras?.tls else { return }
-    tls.lend(&loop.outputPool)
     // SAFETY: recv filled the first `count` bytes, and nobody else touches the buffer during this callback.
     let ciphertext = unsafe UnsafeRawBufferPointer(rebasing: loop.receiveBuffer[..<count])
+    switch unsafe tls.firstRecord?.take(ciphertext) {
+    case nil: unsafe decrypt(ciphertext, tls)
+    case .needsMore?: break
+    case .whole(let bytes)?:
+      tls.firstRecord = nil
+      // SAFETY: the array lends its bytes for the call.
+      unsafe bytes.withUnsafeBytes { unsafe decrypt($0, tls) }
+    case .tooLong(let length)?:
+      tls.firstRecord = nil
+      tls.lend(&loop.outputPool)
+      tlsFailed(.other("a first record of \(length) bytes is longer than \(FirstRecord.maxBytes)"), tls)
+    }
+  }
+
+  private func decrypt(_ ciphertext: UnsafeRawBufferPointer, _ tls: TLSSession) {
+    tls.lend(&loop.outputPool)
     unsafe tls.withInput(ciphertext) {
       if !tls.isEstablished {
         switch tls.shakeHands() {

@@ -51,6 +51,11 @@ public final class WorkerRuntime {
       let base = try WebSocketURL(settings.coordinator)
       url = try WebSocketURL(host: base.host, port: base.port, target: path, isSecure: base.isSecure)
     } catch { throw .coordinator("the coordinator's address \(settings.coordinator) is wrong: \(error)") }
+    guard settings.apiKey == nil || settings.offersSession || url.isSecure || isLoopback(url.host) else {
+      throw .coordinator(
+        "without session mode the API key itself is sent, and \(settings.coordinator) would show it to the network; use wss://"
+      )
+    }
     var kinds: [String: any TaskExecutor] = [:]
     for executor in executors {
       for kind in executor.kinds {
@@ -110,6 +115,10 @@ public final class WorkerRuntime {
     configuration.isTraced = settings.record != nil
     core = WorkerCore(configuration: configuration, random: SystemRandomNumberGenerator(), at: loop.now)
     timer = loop.makeTimer { [weak self] in self?.feed(.tick) }
+  }
+
+  private static func isLoopback(_ host: String) -> Bool {
+    host == "localhost" || host == "::1" || host.hasPrefix("127.")
   }
 
   private static func randomText(_ bytes: Int) -> String {

@@ -25,6 +25,8 @@ final class TLSSession {
   private let ssl: OpaquePointer
   private let channel: UnsafeMutablePointer<TLSChannel>
   private(set) var isEstablished = false
+  /// A server's, until the client has sent its first record.
+  var firstRecord: FirstRecord?
   /// Nothing more is encrypted or decrypted: what is in the output is all that will be sent.
   private(set) var isBroken = false
   private(set) var sawEnd = false
@@ -39,6 +41,7 @@ final class TLSSession {
 
   init?(context: OpaquePointer, role: Role) {
     self.role = role
+    firstRecord = role == .server ? FirstRecord() : nil
     // SAFETY: the SSL takes a reference to the context; `SSL_set_bio` takes over the one to the BIO; both end in deinit,
     // before the channel that they point to.
     guard let ssl = unsafe SSL_new(context) else { return nil }
