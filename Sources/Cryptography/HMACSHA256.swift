@@ -10,7 +10,7 @@ public final class HMACSHA256 {
 
   public init(key: [UInt8]) {
     // SAFETY: the algorithm is released here, the context in deinit; both outlive the calls that get them. OpenSSL reads
-    // `key` and the parameter's name during EVP_MAC_init only.
+    // `key` during the call only.
     guard let algorithm = unsafe EVP_MAC_fetch(nil, OSSL_MAC_NAME_HMAC, nil),
       let context = unsafe EVP_MAC_CTX_new(algorithm)
     else { preconditionFailure("this OpenSSL has no HMAC") }
@@ -18,13 +18,7 @@ public final class HMACSHA256 {
     unsafe self.context = context
     // An empty key needs an address all the same: without one OpenSSL keeps the key it has, and it has none yet.
     let material = key.isEmpty ? [0] : key
-    var name = Array("SHA256".utf8CString)
-    let isKeyed = unsafe name.withUnsafeMutableBufferPointer { name in
-      var parameters = unsafe [
-        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name.baseAddress, 0), OSSL_PARAM_construct_end(),
-      ]
-      return unsafe EVP_MAC_init(context, material, key.count, &parameters) == 1
-    }
+    let isKeyed = unsafe lifeline_hmac_sha256_init(context, material, key.count) == 1
     precondition(isKeyed, "this OpenSSL has no HMAC-SHA256")
   }
 
