@@ -1,4 +1,6 @@
 #pragma once
+// SHA-256 on a state of our own, which costs no allocation, is declared old-fashioned.
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/bio.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
@@ -64,12 +66,3 @@ static inline void lifeline_ssl_ctx_forbid_old_tricks(SSL_CTX *context) {
 
 // One line, in UTF-8.
 static inline unsigned long lifeline_name_flags(void) { return XN_FLAG_ONELINE & ~ASN1_STRFLGS_ESC_MSB; }
-
-// The parameters keep the addresses of these texts: Swift would lend them for one call only.
-static inline int lifeline_hmac_sha256_init(EVP_MAC_CTX *context, const unsigned char *key, size_t count) {
-  char digest[] = "SHA256";
-  OSSL_PARAM parameters[2];
-  parameters[0] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0);
-  parameters[1] = OSSL_PARAM_construct_end();
-  return EVP_MAC_init(context, key, count, parameters) == 1;
-}
