@@ -11,10 +11,12 @@ public struct SHA256Digest: Equatable, Sendable {
   init() { storage = InlineArray(repeating: 0) }
 
   /// - Returns: `nil` unless there are 32 bytes.
-  public init?(_ bytes: some Collection<UInt8>) {
+  ///
+  /// Takes an array and no other collection: walking a generic one allocated for each byte.
+  public init?(_ bytes: [UInt8]) {
     guard bytes.count == Self.byteCount else { return nil }
     self.init()
-    for (index, byte) in bytes.enumerated() { storage[index] = byte }
+    for index in 0..<Self.byteCount { storage[index] = bytes[index] }
   }
 
   public var bytes: [UInt8] { (0..<Self.byteCount).map { storage[$0] } }
