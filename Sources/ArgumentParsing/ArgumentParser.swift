@@ -108,6 +108,7 @@ private struct Run {
 
   mutating func finish(_ environment: [String: String]) throws(UsageError) -> Invocation {
     guard command.subcommands.isEmpty else { throw error(.missingSubcommand) }
+    let givenByWord = Set(optionTexts.keys)
     for option in options {
       var source = "--\(option.name)"
       if optionTexts[option.name] == nil, let variable = option.environment, let text = environment[variable],
@@ -127,7 +128,7 @@ private struct Run {
     }
     return Invocation(
       path: path, passthrough: passthrough, optionTexts: optionTexts, argumentTexts: argumentTexts,
-      declaredOptions: Set(options.map(\.name)))
+      declaredOptions: Set(options.map(\.name)), givenByWord: givenByWord)
   }
 
   /// Gives each argument its words, in order; the last may take all that remain.

@@ -16,6 +16,7 @@ public struct Invocation: Sendable {
   let optionTexts: [String: [String]]
   let argumentTexts: [String: [String]]
   let declaredOptions: Set<String>
+  let givenByWord: Set<String>
 
   /// The value of an option that the command declares.
   public subscript<Value>(option: Option<Value>) -> Value {
@@ -41,6 +42,9 @@ public struct Invocation: Sendable {
   public func isGiven(_ option: any DeclaredOption) -> Bool {
     optionTexts[option.definition.name] != nil
   }
+
+  /// Whether the option stands on the command line itself: what the environment says may be meant for other commands.
+  public func isGivenByWord(_ option: any DeclaredOption) -> Bool { givenByWord.contains(option.definition.name) }
 
   /// An error about this command line that only the command itself could see.
   public func error(_ explanation: String) -> UsageError {

@@ -10,7 +10,7 @@ public struct PEMFileError: Error, Equatable, Sendable, CustomStringConvertible 
   }
 }
 
-/// PEM in files: keys for their owner alone, certificates for everybody.
+/// Small texts in files, PEM and other keys: secrets for their owner alone, certificates for everybody.
 public enum PEMFile {
   public enum Secrecy: Sendable {
     case secret
@@ -19,7 +19,8 @@ public enum PEMFile {
     var mode: mode_t { self == .secret ? 0o600 : 0o644 }
   }
 
-  private static let maxBytes = 1 << 20
+  /// A coordinator's keys take the most.
+  private static let maxBytes = 8 << 20
 
   public static func exists(_ path: String) -> Bool {
     var status = stat()

@@ -52,6 +52,13 @@ import Testing
     #expect(try Sample.invocation("read a b c").self[Sample.files] == ["a", "b", "c"])
   }
 
+  @Test func `what stands on the command line is told from what the environment says`() throws {
+    let invocation = try Sample.invocation("serve --port 7", environment: ["SAMPLE_PORT": "99", "SAMPLE_KEY": "k"])
+    #expect(invocation.isGivenByWord(Sample.port))
+    #expect(!invocation.isGivenByWord(Sample.key) && invocation.isGiven(Sample.key))
+    #expect(!invocation.isGivenByWord(Sample.json))
+  }
+
   @Test func `the environment counts where the command line says nothing`() throws {
     let environment = ["SAMPLE_PORT": "99", "SAMPLE_KEY": "k", "SAMPLE_JSON": "1"]
     let invocation = try Sample.invocation("serve", environment: environment)

@@ -25,7 +25,12 @@ enum ClientOptions {
 
   /// What a `wss` address is spoken to with; `nil` for a `ws` address.
   static func tls(_ invocation: Invocation, for address: String) throws -> TLSClientContext? {
-    guard address.lowercased().hasPrefix("wss:") else { return nil }
+    guard address.lowercased().hasPrefix("wss:") else {
+      // Whoever asks for TLS must not go without and believe otherwise.
+      let options: [any DeclaredOption] = [tlsCA, tlsCertificate, tlsKey]
+      guard let option = options.first(where: invocation.isGivenByWord) else { return nil }
+      throw invocation.error("--\(option.definition.name) is for a wss:// address, and \(address) is none")
+    }
     var configuration = TLSClientConfiguration()
     configuration.caFile = invocation[tlsCA]
     configuration.certificateChainFile = invocation[tlsCertificate]
@@ -67,6 +72,8 @@ final class ClientSession {
       try body(session)
       session.loop.run()
       return session.status
+    } catch let error as UsageError {
+      throw error
     } catch {
       Console.standard.complain("\(invocation.path.joined(separator: " ")): \(error)")
       return 1

@@ -77,6 +77,8 @@ enum FleetCommand: Subcommand {
       settings.tls = try ClientOptions.tls(invocation, for: settings.coordinator)
       settings.record = try HistoryOption.recorder(invocation)
       return try FleetProcess(settings, names).run()
+    } catch let error as UsageError {
+      throw error
     } catch {
       Console.standard.complain("lifeline fleet: \(error)")
       return 1

@@ -121,6 +121,8 @@ enum WorkerCommand: Subcommand {
       settings.record = try HistoryOption.recorder(invocation)
       settings.outboxPath = "\(directory)/\(name).outbox"
       return try WorkerProcess(settings, outboxIsForOnce: !hasName).run()
+    } catch let error as UsageError {
+      throw error
     } catch {
       Console.standard.complain("lifeline worker: \(error)")
       return 1
