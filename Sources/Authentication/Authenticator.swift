@@ -68,7 +68,6 @@ public struct Authenticator {
   private var tries = FailedTries()
   /// Stands for a key that is not there, so that asking for one takes as long.
   private let decoy: KeyRecord
-  private let secondsEast: Int32
   /// Keys that were sent as they are and found to be good, under a digest that only this process can make: the next time
   /// takes no thousands of rounds.
   private var known: [SHA256Digest.Key: KeyRecord] = [:]
@@ -78,14 +77,11 @@ public struct Authenticator {
   /// - Parameters:
   ///   - window: how far a request's time may be from ours.
   ///   - pepper: 32 random bytes.
-  ///   - secondsEast: of Greenwich, for times that the reference's workers write in local time.
   public init(
-    _ ring: KeyRing, window: Duration = .seconds(300), maxNonces: Int = 1_000_000, pepper: [UInt8],
-    secondsEast: Int32 = 0
+    _ ring: KeyRing, window: Duration = .seconds(300), maxNonces: Int = 1_000_000, pepper: [UInt8]
   ) {
     recordsOfName = Dictionary(grouping: ring.records, by: \.name)
     self.pepper = pepper
-    self.secondsEast = secondsEast
     decoy = KeyRecord(
       name: "", roles: [], salt: [], storedKey: HMACSHA256.code(of: Array("decoy".utf8), key: pepper))
     nonces = NonceCache(window: window.wholeMilliseconds, capacity: maxNonces)
@@ -102,8 +98,9 @@ public struct Authenticator {
     recordsOfName[identity.name]?.contains(identity.record) ?? false
   }
 
+  /// - Parameter secondsEast: of Greenwich, for times that the reference's workers write in local time.
   public mutating func judge(
-    _ credentials: Credentials, at now: Instant, wall: WallTime
+    _ credentials: Credentials, at now: Instant, wall: WallTime, secondsEast: Int32 = 0
   ) -> Result<Identity, Refusal> {
     if let wait = tries.wait(of: credentials.address, at: now) {
       return .failure(
@@ -111,7 +108,7 @@ public struct Authenticator {
           429, "too many failed attempts from this address; wait before the next one",
           cause: "too many failed attempts", retryAfter: wait))
     }
-    let result = identify(credentials, wall)
+    let result = identify(credentials, wall, secondsEast)
     // Whoever merely has a wrong clock, came when we were full, or showed nothing at all, has not guessed at a key.
     if case .failure(let refusal) = result, refusal.isFailedTry { tries.failed(credentials.address, at: now) }
     return result
@@ -123,7 +120,9 @@ public struct Authenticator {
         401, "an API key is needed; this one, or its signature, is not accepted", cause: cause, isFailedTry: true))
   }
 
-  private mutating func identify(_ credentials: Credentials, _ wall: WallTime) -> Result<Identity, Refusal> {
+  private mutating func identify(
+    _ credentials: Credentials, _ wall: WallTime, _ secondsEast: Int32
+  ) -> Result<Identity, Refusal> {
     if credentials.field(UpgradeProof.proofField) != nil || credentials.field(UpgradeProof.keyField) != nil {
       guard let proof = UpgradeProof(credentials.field) else {
         return Self.unknown("malformed proof")
@@ -135,7 +134,7 @@ public struct Authenticator {
       guard let signature = LegacySignature(credentials.field) else {
         return Self.unknown("malformed signature of the original's form")
       }
-      return signed(signature, wall)
+      return signed(signature, wall, secondsEast)
     }
     let bearer = credentials.field("Authorization").flatMap(Self.bearer)
     guard let text = bearer ?? credentials.field("X-API-Key") else {
@@ -161,7 +160,9 @@ public struct Authenticator {
     return Self.unknown("\(candidates.isEmpty ? "unknown" : "wrong") key \(proof.name)")
   }
 
-  private mutating func signed(_ signature: LegacySignature, _ wall: WallTime) -> Result<Identity, Refusal> {
+  private mutating func signed(
+    _ signature: LegacySignature, _ wall: WallTime, _ secondsEast: Int32
+  ) -> Result<Identity, Refusal> {
     guard signature.isMadeWithItsKey else { return Self.unknown("wrong signature of the original's form") }
     guard let record = record(ofKey: signature.key) else { return Self.unknown("wrong or unknown key") }
     let times = signature.milliseconds(secondsEast: secondsEast)

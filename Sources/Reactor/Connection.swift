@@ -7,6 +7,9 @@ import Synchronization
 /// What is sent during a turn leaves in one write at its end. Without a delegate nothing is read; a connection that has
 /// none when the callback which delivered it returns is aborted. All members are for the owning loop's thread.
 ///
+/// Long, and one piece, because every read, write, watermark, end and TLS record decides about the same phase and flags.
+/// What can be judged apart, a session's cryptography and a client's first record, is in values of their own (`TLS`).
+///
 ///     open ──close()──▶ draining ──flushed, FIN sent──▶ lingering ──peer's FIN──▶ finishing ──end of turn──▶ closed
 ///       └─────────────────── abort(), an error, or the drain deadline ───────────────▲
 @safe

@@ -1,19 +1,5 @@
 public import CoordinationCore
 
-/// What a coordinator has refused and dropped since it was started.
-public struct OverloadStatistics: Equatable, Sendable {
-  /// Upgrades that were accepted.
-  public var admitted = 0
-  /// Upgrades that were answered 503 or 429.
-  public var refused = 0
-  /// Connections that were cut unheard because of the connection limits.
-  public var cut = 0
-  /// Connections that were dropped because their peers did not read.
-  public var slowReadersDropped = 0
-  /// Connections whose peers are behind now.
-  public var slowReaders = 0
-}
-
 /// How much a coordinator lets in, and how long it bears with peers that do not read.
 ///
 /// The defaults admit a fleet of 5,000 in its first second and a larger one at a pace that leaves a core free for those

@@ -1,36 +1,12 @@
 public import Authentication
 public import CoordinationCore
-public import History
+import History
 import Metrics
 import Primitives
 public import Reactor
 public import Storage
 import WebSocket
 import WebSocketCore
-
-/// What a coordinator is started with.
-public struct CoordinatorSettings: Sendable {
-  public var host = "localhost"
-  /// 0 takes a free port.
-  public var port: UInt16 = Protocols.defaultPort
-  public var store = StoreKind.memory
-  public var core = CoordinatorConfiguration()
-  /// A service author's own handlers; made on the coordinator's loop, where they live.
-  public var handlers: @Sendable () -> [any MessageHandler] = { [] }
-  public var log: @Sendable (LogEntry) -> Void = { _ in }
-  /// Called on the coordinator's loop with everything that a history must know, before it is promised to anybody.
-  public var record: (@Sendable (HistoryEvent) -> Void)?
-  /// A WebSocket ping goes out after this much silence, and must be answered within `pingTimeout`.
-  public var pingInterval: Duration = .seconds(30)
-  public var pingTimeout: Duration = .seconds(10)
-  /// TLS on every connection; `nil`: none. Its certificate may be reloaded at any time.
-  public var tls: TLSServerContext?
-  public var admission = AdmissionSettings()
-  public var security = SecuritySettings()
-  public var compression = CompressionSettings()
-
-  public init() {}
-}
 
 /// `CoordinatorCore` on a loop: its sockets, its store, its clock. Not `Sendable`; everything is called on the loop.
 /// `Coordinator` is the same thing on a thread of its own, with an `async` face.
@@ -44,8 +20,8 @@ public final class CoordinatorRuntime {
 
   public let loop: EventLoop
   private let settings: CoordinatorSettings
-  private let core: CoordinatorCore
-  private let store: any TaskStore
+  let core: CoordinatorCore
+  let store: any TaskStore
   private var server: WebSocketServer?
   private var timer: Timer?
   private var effects: [CoordinatorEffect] = []
@@ -470,8 +446,6 @@ public final class CoordinatorRuntime {
 
   func log(_ entry: LogEntry) { settings.log(entry) }
 
-  var connectedClients: Int { clients.count }
-
   /// What the metrics do not count themselves, as it is now.
   var readings: CoordinatorMetrics.Readings {
     var readings = CoordinatorMetrics.Readings()
@@ -482,15 +456,10 @@ public final class CoordinatorRuntime {
     readings.connections[.client] = clients.count
     for socket in workers.values { readings.connections[socket.mode == .session ? .session : .legacy, default: 0] += 1 }
     readings.cutConnections = server?.cutConnections ?? 0
+    readings.slowReadersDropped = slowReaders.dropped
     readings.refusedStoreWrites = store.refusedWrites
     readings.isReady = readinessProblem == nil
     return readings
-  }
-
-  public var overload: OverloadStatistics {
-    OverloadStatistics(
-      admitted: gatekeeper.admitted, refused: gatekeeper.refused, cut: server?.cutConnections ?? 0,
-      slowReadersDropped: slowReaders.dropped, slowReaders: slowReaders.count)
   }
 
   // MARK: Asking
@@ -519,47 +488,6 @@ public final class CoordinatorRuntime {
   }
 
   public func stopObserving(_ number: UInt64) { observers[number] = nil }
-
-  /// A page of tasks, as durable; progress is as fresh as memory has it.
-  public func tasks(matching filter: TaskFilter, _ answer: @escaping (Result<[TaskRecord], StoreError>) -> Void) {
-    let (mailbox, runtime) = (loop.mailbox, LoopBound((self, answer), to: loop))
-    store.tasks(matching: filter) { result in
-      mailbox.post {
-        let (self_, answer) = runtime.value
-        answer(result.map { $0.map(self_.withProgress) })
-      }
-    }
-  }
-
-  /// Everything about one task; `nil` when it was never submitted.
-  public func task(_ id: TaskID, _ answer: @escaping (Result<TaskDetail?, StoreError>) -> Void) {
-    let (mailbox, bound) = (loop.mailbox, LoopBound((self, answer), to: loop))
-    store.task(id) { result in
-      mailbox.post {
-        let (runtime, answer) = bound.value
-        answer(result.map { $0.map(runtime.withProgress) })
-      }
-    }
-  }
-
-  /// How many tasks have each status.
-  public func counts(run: String?, _ answer: @escaping (Result<[TaskStatus: Int], StoreError>) -> Void) {
-    let (mailbox, bound) = (loop.mailbox, LoopBound(answer, to: loop))
-    store.counts(run: run) { result in mailbox.post { bound.value(result) } }
-  }
-
-  private func withProgress(_ detail: TaskDetail) -> TaskDetail {
-    TaskDetail(
-      task: withProgress(detail.task), attempts: detail.attempts, checkpoints: detail.checkpoints,
-      output: detail.output)
-  }
-
-  private func withProgress(_ task: TaskRecord) -> TaskRecord {
-    guard let live = core.liveTask(task.id), live.state.attempt == task.state.attempt else { return task }
-    var task = task
-    task.state.progress = live.state.progress
-    return task
-  }
 }
 
 @available(*, unavailable) extension CoordinatorRuntime: Sendable {}

@@ -26,9 +26,6 @@ final class Gatekeeper {
     clients = Admission(settings.upgrades, at: now)
   }
 
-  var admitted: Int { workers.admitted + clients.admitted }
-  private(set) var refused = 0
-
   /// The connection limits of the server behind: a few more than are let in, so that those can be told.
   var limits: ConnectionLimits {
     var limits = ConnectionLimits()
@@ -83,7 +80,6 @@ final class Gatekeeper {
   private func refuse(
     _ status: Int, _ text: String, _ delay: Duration, _ request: UpgradeRequest, _ now: Instant
   ) -> UpgradeDecision {
-    refused += 1
     unlogged += 1
     if loggedAt.map({ now - $0 >= Self.logInterval }) ?? true {
       log(

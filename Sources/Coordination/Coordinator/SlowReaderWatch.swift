@@ -40,7 +40,6 @@ final class SlowReaderWatch {
   private var peers: [UInt64: any SlowReader] = [:]
   private lazy var timer = loop.makeTimer { [weak self] in self?.look() }
   private(set) var dropped = 0
-  var count: Int { readers.count }
 
   init(_ limits: SlowReaders<UInt64>.Limits, on loop: EventLoop, log: @escaping (LogEntry) -> Void) {
     readers = SlowReaders(limits)

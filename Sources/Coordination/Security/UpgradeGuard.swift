@@ -7,7 +7,7 @@ import Reactor
 import WebSocket
 import WebSocketCore
 
-/// Who comes in: judges the credentials of upgrades, tells the log what it does not tell the peer, and counts.
+/// Who comes in: judges the credentials of upgrades, and tells the log what it does not tell the peer.
 final class UpgradeGuard {
   /// How an upgrade is answered whose sender may come in.
   struct Pass {
@@ -25,23 +25,21 @@ final class UpgradeGuard {
 
   private var authenticator: Authenticator?
   private let log: (LogEntry) -> Void
-  /// By the status that was answered.
-  private(set) var refusals: [Int: Int] = [:]
   /// Strangers must not be able to fill the log.
   private var logLines: TokenBucket
   private var unlogged = 0
 
   init(_ settings: SecuritySettings, at now: Instant, log: @escaping (LogEntry) -> Void) {
     authenticator = settings.keys.map {
-      Authenticator(
-        $0, window: settings.window, pepper: SecureRandom.bytes(32), secondsEast: Self.secondsEastOfGreenwich)
+      Authenticator($0, window: settings.window, pepper: SecureRandom.bytes(32))
     }
     logLines = TokenBucket(rate: 1, burst: 50, at: now)
     self.log = log
   }
 
-  private static var secondsEastOfGreenwich: Int32 {
-    var seconds = time_t(SystemWallClock.now().milliseconds / 1_000)
+  /// Asked for at each upgrade, because it changes twice a year.
+  private static func secondsEastOfGreenwich(at wall: WallTime) -> Int32 {
+    var seconds = time_t(wall.milliseconds / 1_000)
     // SAFETY: both are locals that live for the call; of the parts only a number is read.
     var parts = unsafe tm()
     guard unsafe localtime_r(&seconds, &parts) != nil else { return 0 }
@@ -80,7 +78,9 @@ final class UpgradeGuard {
     let credentials = Credentials(
       target: target, subprotocols: subprotocols, address: Self.network(of: address)
     ) { headers[$0] }
-    switch authenticator?.judge(credentials, at: now, wall: SystemWallClock.now()) {
+    let wall = SystemWallClock.now()
+    let east = Self.secondsEastOfGreenwich(at: wall)
+    switch authenticator?.judge(credentials, at: now, wall: wall, secondsEast: east) {
     case .success(let identity)?:
       guard identity.may(access) else {
         return .refused(refuse(.forbidden(identity, Self.words(access)), address, now))
@@ -105,7 +105,6 @@ final class UpgradeGuard {
   }
 
   private func refuse(_ refusal: Refusal, _ address: SocketAddress, _ now: Instant) -> Rejection {
-    refusals[refusal.status, default: 0] += 1
     if logLines.take(at: now) {
       log(
         LogEntry(

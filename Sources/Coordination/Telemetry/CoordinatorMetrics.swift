@@ -15,9 +15,10 @@ final class CoordinatorMetrics {
     var process = ProcessStatistics()
     var compression = CompressionStatistics()
     var connections: [ConnectionKind: Int] = [:]
-    /// The store's: what it left out to keep what has ended as it was.
     /// Connections that ended without a word, for there was no room for them at all.
     var cutConnections = 0
+    var slowReadersDropped = 0
+    /// The store's: what it left out to keep what has ended as it was.
     var refusedStoreWrites = 0
     var isReady = false
   }
@@ -91,6 +92,9 @@ final class CoordinatorMetrics {
     }
     registry.counter("lifeline_connections_cut_total", "Connections cut at once: even those to refuse were too many.") {
       [unowned self] in UInt64(clamping: readings.cutConnections)
+    }
+    registry.counter("lifeline_slow_readers_dropped_total", "Connections ended because their peers did not read.") {
+      [unowned self] in UInt64(clamping: readings.slowReadersDropped)
     }
     registry.counters(
       "lifeline_registrations_total", "Registrations of workers, by what became of their session.",
