@@ -2,12 +2,9 @@
 // SHA-256 on a state of our own, which costs no allocation, is declared old-fashioned.
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/bio.h>
-#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/kdf.h>
-#include <openssl/params.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/sha.h>
@@ -40,10 +37,6 @@ static inline int lifeline_ssl_ctx_set_ticket_keys(SSL_CTX *context, void *keys,
 }
 
 static inline size_t lifeline_bio_pending(BIO *bio) { return BIO_ctrl_pending(bio); }
-
-static inline int lifeline_bio_new_pair(BIO **inner, BIO **outer, size_t inner_bytes, size_t outer_bytes) {
-  return BIO_new_bio_pair(inner, inner_bytes, outer, outer_bytes) == 1;
-}
 
 static inline int lifeline_sk_general_name_count(const GENERAL_NAMES *names) { return sk_GENERAL_NAME_num(names); }
 
