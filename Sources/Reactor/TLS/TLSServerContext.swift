@@ -17,7 +17,6 @@ public final class TLSServerContext: Sendable {
   /// Reads the files; TLS 1.2 is the oldest version that is spoken.
   public init(_ configuration: TLSServerConfiguration) throws(TLSConfigurationError) {
     let context = try unsafe Self.make(configuration)
-    unsafe Self.setTicketKeys(nil, of: context)
     unsafe state = Locked(State(context: context, configuration: configuration))
   }
 
@@ -35,7 +34,7 @@ public final class TLSServerContext: Sendable {
     let renewed = try unsafe Self.make(configuration)
     let old = unsafe state.withLock { state in
       let old = unsafe state.context
-      unsafe Self.setTicketKeys(configuration.clientCAFile == nil ? old : nil, of: renewed)
+      if configuration.clientCAFile == nil { unsafe Self.takeOverTicketKeys(of: old, by: renewed) }
       unsafe state = State(context: renewed, configuration: configuration)
       return unsafe old
     }
@@ -78,9 +77,8 @@ public final class TLSServerContext: Sendable {
 
   private static let ticketKeyBytes = 80
 
-  /// Takes over the keys of `old`, or makes up new ones.
-  private static func setTicketKeys(_ old: OpaquePointer?, of context: OpaquePointer) {
-    guard let old = unsafe old else { return }  // OpenSSL has made some up.
+  /// OpenSSL makes up new ones for each context.
+  private static func takeOverTicketKeys(of old: OpaquePointer, by context: OpaquePointer) {
     var keys = [UInt8](repeating: 0, count: ticketKeyBytes)
     // SAFETY: both calls are told the array's size.
     guard unsafe lifeline_ssl_ctx_get_ticket_keys(old, &keys, ticketKeyBytes) == 1 else { return }

@@ -116,8 +116,9 @@ enum WorkerCommand: Subcommand {
       throw invocation.error("neither XDG_STATE_HOME nor HOME is set; say with --state-dir where results are to wait")
     }
     do {
-      try StateDirectory.create(directory)
+      // First, so that a command line that is refused leaves nothing behind.
       settings.tls = try ClientOptions.tls(invocation, for: settings.coordinator)
+      try StateDirectory.create(directory)
       settings.record = try HistoryOption.recorder(invocation)
       settings.outboxPath = "\(directory)/\(name).outbox"
       return try WorkerProcess(settings, outboxIsForOnce: !hasName).run()
