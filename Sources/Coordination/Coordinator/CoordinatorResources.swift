@@ -12,6 +12,11 @@ extension CoordinatorRuntime {
   func serve(_ exchange: HTTPExchange) { exchange.respond(response(to: exchange)) }
 
   private func response(to exchange: HTTPExchange) -> HTTPResponse {
+    let method = exchange.request.method
+    guard method == .get || method == .head else {
+      return HTTPResponse(
+        status: 405, headers: ["Allow": "GET, HEAD"], message: "the method \(method.rawValue) is not served here")
+    }
     switch exchange.request.path {
     case "/metrics":
       let refusal = upgradeGuard.refusal(of: exchange.request, from: exchange.remoteAddress, at: loop.now)
