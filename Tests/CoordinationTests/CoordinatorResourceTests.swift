@@ -245,7 +245,9 @@ import WebSocket
     }
     defer { coordinator.stop() }
     func metrics(_ key: String) throws -> Int {
-      try ask(coordinator, "GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Bearer \(key)\r\n\r\n").status
+      try ask(
+        coordinator, "GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Bearer \(key)\r\n\r\n"
+      ).status
     }
     let refused = try get(coordinator, "/metrics")
     #expect(refused.status == 401)
