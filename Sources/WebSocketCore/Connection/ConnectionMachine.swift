@@ -15,6 +15,11 @@ public import Primitives
 ///
 /// It cannot be copied, because it owns the contexts of permessage-deflate. An idle one is small: what a connection needs
 /// only in the middle of a message lies in a `PartialMessage` that its `ConnectionContext` lends.
+///
+/// Ordinary requests of HTTP are part of the handshake: any number of them may come before an upgrade, or instead of one.
+///
+/// Long, and one piece, because every event's answer depends on the one state; what can be judged without it (heads,
+/// bodies, frames, messages, compression) is in values beside it.
 public struct ConnectionMachine: ~Copyable {
   public enum State: Hashable, Sendable {
     /// Reading the peer's head, or waiting for the application's answer to it.
