@@ -131,7 +131,10 @@ enum WorkerCommand: Subcommand {
   }
 
   private static func address(_ invocation: Invocation) throws(UsageError) -> String {
-    guard invocation[host] != nil || invocation[port] != nil else { return try ClientOptions.address(invocation) }
+    // Among those given in the same way, the address in parts counts; what was given nearer to the user counts first.
+    guard invocation[host] != nil || invocation[port] != nil,
+      min(invocation.rank(of: host), invocation.rank(of: port)) <= invocation.rank(of: ClientOptions.coordinator)
+    else { return try ClientOptions.address(invocation) }
     let host = invocation[host] ?? "localhost"
     return "ws://\(host.contains(":") ? "[\(host)]" : host):\(invocation[port] ?? Int(Protocols.defaultPort))"
   }
