@@ -16,7 +16,7 @@ bindir=${bindir:-$PREFIX/bin}
 datadir=${datadir:-$PREFIX/share}
 docdir=${docdir:-$datadir/doc/lifeline}
 mandir=${mandir:-$datadir/man}
-# Not below PREFIX: systemd's ConfigurationDirectory is /etc, wherever the program is.
+# Not below PREFIX: the program reads /etc/lifeline/config.toml, wherever it is itself.
 sysconfdir=${sysconfdir:-/etc}
 completiondir=${completiondir:-$datadir/bash-completion/completions}
 unitdir=${unitdir:-$PREFIX/lib/systemd/system}
@@ -31,10 +31,11 @@ fail() {
 if [ "${1:-}" = --uninstall ]; then
   for unit in $units; do
     rm -f "$DESTDIR$unitdir/$unit.service"
-    # What an operator wrote there is not ours to remove.
-    default=$DESTDIR$sysconfdir/default/$unit
-    if cmp -s "Packaging/systemd/$unit.default" "$default"; then rm -f "$default"; fi
   done
+  # What an operator wrote there is not ours to remove.
+  if cmp -s Packaging/config.toml "$DESTDIR$sysconfdir/lifeline/config.toml"; then
+    rm -f "$DESTDIR$sysconfdir/lifeline/config.toml"
+  fi
   rm -f "$DESTDIR$bindir/lifeline" "$DESTDIR$completiondir/lifeline" "$DESTDIR$sysusersdir/lifeline.conf" \
     "$DESTDIR$mandir"/man1/lifeline.1 "$DESTDIR$mandir"/man1/lifeline-*.1 "$DESTDIR$mandir"/man5/lifeline.*.5
   rm -rf "$DESTDIR$docdir"
@@ -46,17 +47,17 @@ fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-install -d "$DESTDIR$bindir" "$DESTDIR$docdir" "$DESTDIR$unitdir" "$DESTDIR$sysusersdir" "$DESTDIR$sysconfdir/default"
+install -d "$DESTDIR$bindir" "$DESTDIR$docdir" "$DESTDIR$unitdir" "$DESTDIR$sysusersdir" "$DESTDIR$sysconfdir/lifeline"
 strip --strip-unneeded -o "$work/lifeline" "$PROGRAM"
 install -m 755 "$work/lifeline" "$DESTDIR$bindir/lifeline"
 
 for unit in $units; do
-  sed -e "s|@bindir@|$bindir|g" -e "s|@sysconfdir@|$sysconfdir|g" "Packaging/systemd/$unit.service" >"$work/unit"
+  sed -e "s|@bindir@|$bindir|g" "Packaging/systemd/$unit.service" >"$work/unit"
   install -m 644 "$work/unit" "$DESTDIR$unitdir/$unit.service"
-  # An operator's own settings outlive a new version.
-  [ -e "$DESTDIR$sysconfdir/default/$unit" ] ||
-    install -m 644 "Packaging/systemd/$unit.default" "$DESTDIR$sysconfdir/default/$unit"
 done
+# An operator's own settings outlive a new version.
+[ -e "$DESTDIR$sysconfdir/lifeline/config.toml" ] ||
+  install -m 644 Packaging/config.toml "$DESTDIR$sysconfdir/lifeline/config.toml"
 install -m 644 Packaging/systemd/lifeline.sysusers "$DESTDIR$sysusersdir/lifeline.conf"
 
 install -m 644 README.md CHANGELOG.md "$DESTDIR$docdir"
@@ -73,6 +74,8 @@ for page in "$work"/man/*.[1-8] "$work"/man/man?/*.[1-8]; do
   install -d "$DESTDIR$mandir/$section"
   install -m 644 "$page" "$DESTDIR$mandir/$section/"
 done
+"$GENERATOR" config example >"$work/config.toml" || fail "$GENERATOR makes no example (lifeline config example)"
+install -D -m 644 "$work/config.toml" "$DESTDIR$docdir/examples/config.toml"
 install -d "$DESTDIR$completiondir"
 install -m 644 "$work/completion" "$DESTDIR$completiondir/lifeline"
 echo "install: lifeline is in $DESTDIR$bindir."

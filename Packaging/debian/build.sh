@@ -35,8 +35,8 @@ DESTDIR=$stage PREFIX=/usr sysconfdir=/etc unitdir=/lib/systemd/system NO_LICENS
   Packaging/install.sh >/dev/null
 # The package makes its users itself, for systemd may not be there (a container, say).
 rm -rf "$stage/usr/lib"
-install -d -m 755 "$stage/etc/lifeline"
 find "$stage/usr/share/man" -type f -exec gzip -9n {} +
+gzip -9n "$doc/examples/config.toml"
 mv "$doc/CHANGELOG.md" "$doc/changelog"
 gzip -9n "$doc/changelog"
 mv "$doc/README.Packaging.md" "$doc/README.Debian"

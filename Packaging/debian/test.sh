@@ -19,21 +19,8 @@ command -v mmdebstrap >/dev/null || skip "there is no mmdebstrap; apt install mm
 
 work=$(mktemp -d)
 # Nothing is mounted here: what the tests mount lives and dies with their namespace.
-trap 'rm -rf --one-file-system "$work"' EXIT
-passed=0
-failed=0
-check() { # check TITLE COMMAND…
-  local title=$1
-  shift
-  if "$@" >"$work/log" 2>&1; then
-    passed=$((passed + 1))
-    echo "ok      $title"
-  else
-    failed=$((failed + 1))
-    echo "FAILED  $title"
-    sed 's/^/        /' "$work/log" | tail -n 30
-  fi
-}
+. "$here/checks.sh"
+trap 'rm -f "$log"; rm -rf --one-file-system "$work"' EXIT
 finish() {
   echo "$passed passed, $failed failed"
   [ "$failed" -eq 0 ]
@@ -78,23 +65,54 @@ cp -L /etc/resolv.conf "$root/etc/resolv.conf"
 mkdir "$root/packages"
 cp "$package" "$root/packages/first.deb"
 cp "$work"/later/*.deb "$root/packages/later.deb"
-cp "$here/use.sh" "$root/packages/"
+cp "$here/checks.sh" "$here/use.sh" "$root/packages/"
 
-# Whatever is started in there ends with its first process.
-unshare --mount --pid --ipc --uts --fork --kill-child -- sh -c '
-  mount --make-rprivate / && mount -t proc proc "$1/proc" && mount -t tmpfs tmpfs "$1/run" &&
-  exec chroot "$1" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
-    DEBIAN_FRONTEND=noninteractive VERSION="$2" /bin/bash /packages/use.sh' sh "$root" "$version" | tee "$work/use"
-inside=$(tail -n 1 "$work/use")
-case $inside in
-  *" passed, "*" failed")
-    passed=$((passed + ${inside%% passed*}))
-    inside=${inside##*passed, }
-    failed=$((failed + ${inside%% failed}))
-    ;;
-  *)
+# Takes up what a part within the clean system said, which ends with its count.
+take() { # take WHAT FILE
+  local last
+  last=$(tail -n 1 "$2" 2>/dev/null)
+  if [[ $last =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
+    sed '$d' "$2"
+    passed=$((passed + BASH_REMATCH[1]))
+    failed=$((failed + BASH_REMATCH[2]))
+  else
     failed=$((failed + 1))
-    echo "FAILED  the clean system's part came to no end"
-    ;;
-esac
+    echo "FAILED  $1 came to no end"
+    tail -n 30 "$2"
+  fi
+}
+within() { # within COMMAND…: in the clean system; whatever is started in there ends with it
+  unshare --mount --pid --ipc --uts --fork --kill-child -- sh -c '
+    root=$1 && shift && mount --make-rprivate / && mount -t proc proc "$root/proc" && mount -t tmpfs tmpfs "$root/run" &&
+    exec chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
+      DEBIAN_FRONTEND=noninteractive "$@"' sh "$root" "$@"
+}
+
+within VERSION="$version" /bin/bash /packages/use.sh >"$work/use" 2>&1
+take "its use" "$work/use"
+
+# Once more, as services of a systemd that is the first process of a container.
+if command -v systemd-nspawn >/dev/null; then
+  check "systemd comes into the clean system" within sh -c \
+    'apt-get install -y -q --no-install-recommends systemd systemd-sysv dbus sqlite3 procps /packages/first.deb'
+  cp "$here/boot.sh" "$root/packages/"
+  cat >"$root/etc/systemd/system/lifeline-test.service" <<'END'
+[Unit]
+After=multi-user.target
+SuccessAction=poweroff-force
+FailureAction=poweroff-force
+[Service]
+Type=oneshot
+TimeoutStartSec=10min
+ExecStart=/bin/bash /packages/boot.sh
+StandardOutput=truncate:/packages/boot
+StandardError=inherit
+END
+  timeout 900 systemd-nspawn --quiet --register=no --keep-unit --directory "$root" --boot \
+    systemd.unit=multi-user.target systemd.wants=lifeline-test.service >"$work/console" 2>&1 </dev/null
+  [ -s "$root/packages/boot" ] || cp "$work/console" "$root/packages/boot"
+  take "its services" "$root/packages/boot"
+else
+  echo "skipped its services, for there is no systemd-nspawn; apt install systemd-container"
+fi
 finish

@@ -31,7 +31,7 @@ mkdir "$work/bin"
 printf '#!/bin/sh\n' >"$work/bin/lifeline"
 chmod +x "$work/bin/lifeline"
 for unit in coordinator worker; do
-  sed -e "s|@bindir@|$work/bin|g" -e 's|@sysconfdir@|/etc|g' -e '/^Documentation=/d' "lifeline-$unit.service" \
+  sed -e "s|@bindir@|$work/bin|g" -e '/^Documentation=/d' "lifeline-$unit.service" \
     >"$work/lifeline-$unit.service"
 done
 
