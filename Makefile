@@ -10,6 +10,11 @@ SECONDS ?= 60
 SEEDS ?= 2000
 FUZZ_TARGETS ?=
 MUTANT_FLAGS ?=
+# Folders as the GNU coding standards name them; Packaging/install.sh has their defaults.
+PREFIX ?= $(prefix)
+export PREFIX DESTDIR bindir datadir docdir mandir sysconfdir completiondir unitdir sysusersdir
+# What is installed and packaged: it needs the C libraries only, no Swift runtime.
+PROGRAM ?= .build/static/release/lifeline
 SWIFT_SOURCES = $(wildcard Sources Tests Examples Benchmarks Package.swift)
 
 # Empty when a Swift that can build this package is on the PATH, else one line that says what to do.
@@ -18,7 +23,7 @@ SWIFT_PROBLEM = $(shell SWIFT='$(SWIFT)' Scripts/swift-problem.sh)
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help swift deps build release demo trials test conformance conformance-full fuzz simulate mutants test-asan \
-  test-tsan bench bench-peers bench-failover docs lint format clean
+  test-tsan bench bench-peers bench-failover docs lint format clean program install uninstall units deb deb-test
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,6 +94,27 @@ lint: swift ## check the format and the house rules
 
 format: swift ## put the sources into the house format
 	$(SWIFT) format --in-place --parallel --recursive $(SWIFT_SOURCES)
+
+# A scratch folder of its own: other flags compile everything anew.
+program: swift deps ## build the program to install, which needs no Swift runtime: .build/static/release/lifeline
+	$(SWIFT) build -c release --static-swift-stdlib --scratch-path .build/static --product lifeline $(BUILD_FLAGS)
+
+install: ## install what `make program` built: PREFIX=/usr/local DESTDIR= (may be root, builds nothing)
+	@PROGRAM='$(PROGRAM)' Packaging/install.sh
+
+uninstall: ## remove what `make install` installed; options, keys and tasks stay
+	@PROGRAM='$(PROGRAM)' Packaging/install.sh --uninstall
+
+units: ## check the systemd units, their exposure included
+	@Packaging/systemd/check.sh
+
+deb: program ## build the Debian package into .build/packages
+	@Scripts/deps.sh dpkg-dev binutils
+	@PROGRAM='$(PROGRAM)' Packaging/debian/build.sh .build/packages
+
+deb-test: program ## build it twice, and install, use and purge it on a clean Debian; as root
+	@Scripts/deps.sh dpkg-dev binutils lintian mmdebstrap
+	@PROGRAM='$(PROGRAM)' Packaging/debian/test.sh
 
 clean: ## remove what was built and what the demo left
 	rm -rf .build .demo

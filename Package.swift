@@ -106,6 +106,10 @@ let package = Package(
 
     // What the programs share: their command lines, their terminal, their log.
     library("ArgumentParsing", ["Primitives"]),
+    library("TOML", ["Primitives"]),
+    // The configuration file, and manual pages and completion: all of it made of what the commands declare.
+    library("Configuration", ["ArgumentParsing", "TOML"]),
+    library("CommandDocuments", ["ArgumentParsing"]),
     library("Terminal", ["Primitives", "Locking"]),
     library("StructuredLog", ["Primitives", "Terminal"]),
 
@@ -115,8 +119,8 @@ let package = Package(
     program(
       "lifeline",
       [
-        "Primitives", "Authentication", "ArgumentParsing", "Terminal", "StructuredLog", "Reactor", "CoordinationCore",
-        "Coordination", "Certificates",
+        "Primitives", "Authentication", "ArgumentParsing", "Configuration", "CommandDocuments", "Terminal",
+        "StructuredLog", "Reactor", "CoordinationCore", "Coordination", "Certificates",
         "FaultProxy", "WebSocket", "Simulation", "Storage", "History", "Trials", "TrialReport",
       ]),
     program("websocket-echo", ["ArgumentParsing", "Terminal", "Reactor", "WebSocket"]),

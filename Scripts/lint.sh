@@ -60,7 +60,7 @@ rule "as! traps on a wrong guess; use as? or a better type" '(^|[^[:alnum:]_])as
 
 # A path that exists on one machine only, in anything that is published.
 published=()
-for path in Sources Tests Examples Benchmarks Docs Scripts .ci CLibEv Package.swift Makefile ./*.md; do
+for path in Sources Tests Examples Benchmarks Docs Scripts Packaging .ci CLibEv Package.swift Makefile Dockerfile ./*.md; do
   [ -e "$path" ] && published+=("$path")
 done
 if [ ${#published[@]} -gt 0 ]; then

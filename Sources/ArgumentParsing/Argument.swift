@@ -6,10 +6,11 @@ public struct ArgumentDefinition: Sendable {
   public let isRequired: Bool
   /// Whether it takes all remaining arguments; only the last may.
   public let isRepeatable: Bool
+  public let hint: ValueHint
   let check: @Sendable ([String]) throws(ValueProblem) -> Void
 
   /// How the usage line shows it: `ID`, `[ID]`, `ID…`, `[ID…]`.
-  var usage: String {
+  public var usage: String {
     let name = isRepeatable ? "\(name)…" : name
     return isRequired ? name : "[\(name)]"
   }
@@ -27,7 +28,7 @@ public struct Argument<Value: Sendable>: DeclaredArgument {
 
   /// An argument that must be given.
   public init(_ name: String, _ type: ArgumentType<Value>, _ purpose: String) {
-    self.init(name, purpose, type.limits, isRequired: true, isRepeatable: false) { texts throws(ValueProblem) in
+    self.init(name, purpose, type, isRequired: true, isRepeatable: false) { texts throws(ValueProblem) in
       guard let text = texts.first else { throw .missing }
       return try type.value(text)
     }
@@ -36,7 +37,7 @@ public struct Argument<Value: Sendable>: DeclaredArgument {
   /// An argument that may be left out.
   public init<Wrapped>(_ name: String, optional type: ArgumentType<Wrapped>, _ purpose: String)
   where Value == Wrapped? {
-    self.init(name, purpose, type.limits, isRequired: false, isRepeatable: false) { texts throws(ValueProblem) in
+    self.init(name, purpose, type, isRequired: false, isRepeatable: false) { texts throws(ValueProblem) in
       guard let text = texts.first else { return nil }
       return try type.value(text)
     }
@@ -46,7 +47,7 @@ public struct Argument<Value: Sendable>: DeclaredArgument {
   public init<Element>(
     _ name: String, repeated type: ArgumentType<Element>, required: Bool = false, _ purpose: String
   ) where Value == [Element] {
-    self.init(name, purpose, type.limits, isRequired: required, isRepeatable: true) { texts throws(ValueProblem) in
+    self.init(name, purpose, type, isRequired: required, isRepeatable: true) { texts throws(ValueProblem) in
       if required && texts.isEmpty { throw .missing }
       var values: [Element] = []
       for text in texts { values.append(try type.value(text)) }
@@ -54,13 +55,13 @@ public struct Argument<Value: Sendable>: DeclaredArgument {
     }
   }
 
-  private init(
-    _ name: String, _ purpose: String, _ limits: String?, isRequired: Bool, isRepeatable: Bool,
+  private init<One>(
+    _ name: String, _ purpose: String, _ type: ArgumentType<One>, isRequired: Bool, isRepeatable: Bool,
     read: @escaping @Sendable ([String]) throws(ValueProblem) -> Value
   ) {
     definition = ArgumentDefinition(
-      name: name, purpose: purpose, limits: limits, isRequired: isRequired, isRepeatable: isRepeatable,
-      check: { texts throws(ValueProblem) in _ = try read(texts) })
+      name: name, purpose: purpose, limits: type.limits, isRequired: isRequired, isRepeatable: isRepeatable,
+      hint: type.hint.completed(by: name), check: { texts throws(ValueProblem) in _ = try read(texts) })
     self.read = read
   }
 }

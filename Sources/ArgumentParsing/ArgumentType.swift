@@ -6,20 +6,34 @@ public struct ArgumentType<Value: Sendable>: Sendable {
   public let expectation: String
   /// What help says about permitted values besides the default, or `nil`: `1 to 65535`.
   public let limits: String?
+  /// How the value is written where texts are told from numbers.
+  public private(set) var form: ValueForm
+  /// What a shell can offer.
+  public private(set) var hint: ValueHint
   /// The value a text stands for, or `nil` if it stands for none.
   public let read: @Sendable (String) -> Value?
   /// A value as `read` would take it.
   public let text: @Sendable (Value) -> String
 
   public init(
-    placeholder: String, expectation: String, limits: String? = nil, read: @escaping @Sendable (String) -> Value?,
+    placeholder: String, expectation: String, limits: String? = nil, form: ValueForm = .text,
+    hint: ValueHint = .anything, read: @escaping @Sendable (String) -> Value?,
     text: @escaping @Sendable (Value) -> String
   ) {
     self.placeholder = placeholder
     self.expectation = expectation
     self.limits = limits
+    self.form = form
+    self.hint = hint
     self.read = read
     self.text = text
+  }
+
+  /// The same type, whose values a shell can offer from the first column of what this subcommand prints.
+  public func listed(by subcommand: String) -> ArgumentType {
+    var copy = self
+    copy.hint = .listed(by: subcommand)
+    return copy
   }
 }
 
@@ -32,7 +46,7 @@ extension ArgumentType where Value == String {
   public static func choice(_ words: [String]) -> ArgumentType {
     ArgumentType(
       placeholder: "WORD", expectation: "one of \(words.joined(separator: ", "))",
-      limits: "one of \(words.joined(separator: ", "))",
+      limits: "one of \(words.joined(separator: ", "))", hint: .words(words),
       read: { text in words.first { $0.lowercased() == text.lowercased() } }, text: { $0 })
   }
 }
@@ -43,7 +57,7 @@ extension ArgumentType where Value: CaseIterable & RawRepresentable, Value.RawVa
     let words = Value.allCases.map(\.rawValue)
     let base = ArgumentType<String>.choice(words)
     return ArgumentType(
-      placeholder: base.placeholder, expectation: base.expectation, limits: base.limits,
+      placeholder: base.placeholder, expectation: base.expectation, limits: base.limits, hint: base.hint,
       read: { text in base.read(text).flatMap { Value(rawValue: $0) } }, text: \.rawValue)
   }
 }
@@ -59,6 +73,7 @@ extension ArgumentType where Value == Int {
       }
     return ArgumentType(
       placeholder: "N", expectation: limits.map { "a whole number, \($0)" } ?? "a whole number", limits: limits,
+      form: .integer,
       read: { text in Int(text).flatMap { range.contains($0) ? $0 : nil } }, text: { "\($0)" })
   }
 }
@@ -67,7 +82,7 @@ extension ArgumentType where Value == Double {
   public static func number(_ range: ClosedRange<Double>? = nil) -> ArgumentType {
     let limits = range.map { "\($0.lowerBound) to \($0.upperBound)" }
     return ArgumentType(
-      placeholder: "X", expectation: limits.map { "a number, \($0)" } ?? "a number", limits: limits,
+      placeholder: "X", expectation: limits.map { "a number, \($0)" } ?? "a number", limits: limits, form: .number,
       read: { text in
         guard let number = Double(text), number.isFinite else { return nil }
         return range.map { $0.contains(number) } ?? true ? number : nil
@@ -88,7 +103,8 @@ extension ArgumentType where Value == Duration {
       }
     return ArgumentType(
       placeholder: "SECONDS", expectation: "a time such as 5, 0.5, 500ms or 2m" + (limits.map { ", \($0)" } ?? ""),
-      limits: limits, read: { text in DurationText.read(text).flatMap { range.contains($0) ? $0 : nil } },
+      limits: limits, form: .duration,
+      read: { text in DurationText.read(text).flatMap { range.contains($0) ? $0 : nil } },
       text: DurationText.text)
   }
 }
@@ -102,7 +118,7 @@ public struct NamedText: Sendable, Equatable {
 extension ArgumentType where Value == NamedText {
   /// A name, `=`, and a text that may be empty.
   public static let namedText = ArgumentType(
-    placeholder: "NAME=VALUE", expectation: "NAME=VALUE",
+    placeholder: "NAME=VALUE", expectation: "NAME=VALUE", form: .pair,
     read: { text in
       guard let equals = text.firstIndex(of: "="), equals != text.startIndex else { return nil }
       return NamedText(name: String(text[..<equals]), value: String(text[text.index(after: equals)...]))

@@ -12,11 +12,13 @@ public struct Command: Sendable {
   public let examples: [Example]
   /// A command that has subcommands takes no arguments of its own.
   public let subcommands: [Command]
+  /// Whether its options can stand in a configuration file as well.
+  public let isConfigurable: Bool
 
   public init(
     _ name: String, _ purpose: String, details: [String] = [], arguments: [any DeclaredArgument] = [],
     options: [any DeclaredOption] = [], sections: [OptionSection] = [], passthrough: Passthrough? = nil,
-    examples: [Example] = [], subcommands: [Command] = []
+    examples: [Example] = [], subcommands: [Command] = [], isConfigurable: Bool = true
   ) {
     precondition(arguments.isEmpty || subcommands.isEmpty, "\(name): subcommands and arguments exclude each other")
     precondition(arguments.dropLast().allSatisfy { !$0.definition.isRepeatable }, "\(name): only the last repeats")
@@ -28,9 +30,10 @@ public struct Command: Sendable {
     self.passthrough = passthrough
     self.examples = examples
     self.subcommands = subcommands
+    self.isConfigurable = isConfigurable
   }
 
-  var options: [OptionDefinition] { sections.flatMap { $0.options.map(\.definition) } }
+  public var options: [OptionDefinition] { sections.flatMap { $0.options.map(\.definition) } }
 }
 
 /// Options that belong together, under a heading of their own in help.

@@ -2,10 +2,13 @@
 public struct HelpPage: Sendable {
   public let command: Command
   public let path: [String]
+  /// Options of the commands above, which can be given here as well.
+  public let inherited: [OptionDefinition]
 
-  public init(command: Command, path: [String]) {
+  public init(command: Command, path: [String], inherited: [OptionDefinition] = []) {
     self.command = command
     self.path = path
+    self.inherited = inherited
   }
 
   private struct Entry {
@@ -31,7 +34,7 @@ public struct HelpPage: Sendable {
     sections.append(
       (
         "Always",
-        [
+        inherited.map { entry($0) } + [
           Entry(title: "--help", text: "Print this help."), Entry(title: "--version", text: "Print the version."),
         ]
       ))
@@ -53,7 +56,7 @@ public struct HelpPage: Sendable {
     return blocks.joined(separator: "\n\n") + "\n"
   }
 
-  private var usage: String {
+  package var usage: String {
     var parts = [path.joined(separator: " ")]
     parts += command.options.filter(\.isRequired).map { "--\($0.name) \($0.placeholder ?? "")" }
     if command.options.contains(where: { !$0.isRequired }) { parts.append("[OPTION…]") }
@@ -66,15 +69,10 @@ public struct HelpPage: Sendable {
   }
 
   private func entry(_ option: OptionDefinition) -> Entry {
-    var title = option.isNegatable ? "--[no-]\(option.name)" : "--\(option.name)"
+    var title = option.title
     if let placeholder = option.placeholder { title += " \(placeholder)" }
-    var facts: [String] = []
-    if option.isRequired { facts.append("required") }
-    if option.isRepeatable { facts.append("may be repeated") }
-    if let limits = option.limits { facts.append(limits) }
-    if let defaultText = option.defaultText { facts.append("default: \(defaultText)") }
-    if let environment = option.environment { facts.append("environment: \(environment)") }
-    return Entry(title: title, text: option.purpose + (facts.isEmpty ? "" : " (\(facts.joined(separator: "; ")))"))
+    let facts = option.facts.joined(separator: "; ")
+    return Entry(title: title, text: option.purpose + (facts.isEmpty ? "" : " (\(facts))"))
   }
 
   private func entry(_ argument: ArgumentDefinition) -> Entry {
@@ -107,5 +105,21 @@ public struct HelpPage: Sendable {
   private func sentence(_ purpose: String) -> String {
     let text = purpose.prefix(1).uppercased() + purpose.dropFirst()
     return text.hasSuffix(".") ? text : text + "."
+  }
+}
+
+extension OptionDefinition {
+  /// How help names it: `--port`, `--[no-]compression`.
+  package var title: String { isNegatable ? "--[no-]\(name)" : "--\(name)" }
+
+  /// What help says in brackets behind its purpose.
+  package var facts: [String] {
+    var facts: [String] = []
+    if isRequired { facts.append("required") }
+    if isRepeatable { facts.append("may be repeated") }
+    if let limits { facts.append(limits) }
+    if let defaultText { facts.append("default: \(defaultText)") }
+    if let environment { facts.append("environment: \(environment)") }
+    return facts
   }
 }

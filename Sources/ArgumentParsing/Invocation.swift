@@ -13,16 +13,15 @@ public struct Invocation: Sendable {
   public let path: [String]
   /// Everything after `--`, if the command hands it on.
   public let passthrough: [String]
-  let optionTexts: [String: [String]]
+  /// All that are declared, given or not.
+  let options: [String: GivenOption]
   let argumentTexts: [String: [String]]
-  let declaredOptions: Set<String>
-  let givenByWord: Set<String>
 
   /// The value of an option that the command declares.
   public subscript<Value>(option: Option<Value>) -> Value {
     let name = option.definition.name
-    precondition(declaredOptions.contains(name), "\(path.joined(separator: " ")) declares no option --\(name)")
-    do throws(ValueProblem) { return try option.read(optionTexts[name] ?? []) } catch {
+    let texts = given(option).texts
+    do throws(ValueProblem) { return try option.read(texts) } catch {
       preconditionFailure("--\(name) is declared twice with different types: \(error)")
     }
   }
@@ -38,13 +37,25 @@ public struct Invocation: Sendable {
     }
   }
 
-  /// Whether the option was given, on the command line or by the environment, rather than left to its default.
-  public func isGiven(_ option: any DeclaredOption) -> Bool {
-    optionTexts[option.definition.name] != nil
-  }
+  /// Whether the option was given, on the command line, by the environment or a file, rather than left to its default.
+  public func isGiven(_ option: any DeclaredOption) -> Bool { given(option).source != .standard }
 
   /// Whether the option stands on the command line itself: what the environment says may be meant for other commands.
-  public func isGivenByWord(_ option: any DeclaredOption) -> Bool { givenByWord.contains(option.definition.name) }
+  public func isGivenByWord(_ option: any DeclaredOption) -> Bool { given(option).source == .commandLine }
+
+  /// Where the option's value comes from.
+  public func source(of option: any DeclaredOption) -> OptionSource { given(option).source }
+
+  /// Which of two options that exclude each other counts: the smaller one is nearer to the user, by the order command
+  /// line, environment, file, default.
+  public func rank(of option: any DeclaredOption) -> Int { given(option).rank }
+
+  private func given(_ option: any DeclaredOption) -> GivenOption {
+    guard let given = options[option.definition.name] else {
+      preconditionFailure("\(path.joined(separator: " ")) declares no option --\(option.definition.name)")
+    }
+    return given
+  }
 
   /// An error about this command line that only the command itself could see.
   public func error(_ explanation: String) -> UsageError {

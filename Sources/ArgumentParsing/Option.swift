@@ -21,9 +21,17 @@ public struct OptionDefinition: Sendable {
   public let isRepeatable: Bool
   /// Whether `--no-NAME` exists.
   public let isNegatable: Bool
-  let check: @Sendable ([String]) throws(ValueProblem) -> Void
+  /// The default as the option would read it; `nil` if it has none of that kind.
+  public let defaultValue: String?
+  public let form: ValueForm
+  public let hint: ValueHint
+  /// Whether the value must not be shown.
+  public fileprivate(set) var isSecret = false
+  /// What several commands share it as; `nil` for an option that is one command's own.
+  public fileprivate(set) var sharedAs: String?
+  package let check: @Sendable ([String]) throws(ValueProblem) -> Void
 
-  var isFlag: Bool { placeholder == nil }
+  public var isFlag: Bool { placeholder == nil }
 }
 
 /// Something that can stand in a command's list of options.
@@ -37,8 +45,22 @@ public protocol DeclaredOption: Sendable {
 ///     …
 ///     listen(invocation[port])
 public struct Option<Value: Sendable>: DeclaredOption {
-  public let definition: OptionDefinition
+  public private(set) var definition: OptionDefinition
   let read: @Sendable ([String]) throws(ValueProblem) -> Value
+
+  /// The same option, with a value that nobody is shown.
+  public func secret() -> Option {
+    var copy = self
+    copy.definition.isSecret = true
+    return copy
+  }
+
+  /// The same option, which can be set for all commands that declare it under this common name: `client`.
+  public func shared(as name: String) -> Option {
+    var copy = self
+    copy.definition.sharedAs = name
+    return copy
+  }
 
   /// An option that has a default.
   public init(
@@ -46,7 +68,8 @@ public struct Option<Value: Sendable>: DeclaredOption {
     environment: String? = nil, _ purpose: String
   ) {
     self.init(
-      name, type, placeholder, purpose, environment: environment, defaultText: type.text(value)
+      name, type, placeholder, purpose, environment: environment, defaultText: type.text(value),
+      defaultValue: type.text(value)
     ) { texts throws(ValueProblem) in
       guard let text = texts.last else { return value }
       return try type.value(text)
@@ -94,13 +117,15 @@ public struct Option<Value: Sendable>: DeclaredOption {
 
   private init<One>(
     _ name: String, _ type: ArgumentType<One>, _ placeholder: String?, _ purpose: String, environment: String?,
-    defaultText: String? = nil, isRequired: Bool = false, isRepeatable: Bool = false,
+    defaultText: String? = nil, defaultValue: String? = nil, isRequired: Bool = false, isRepeatable: Bool = false,
     read: @escaping @Sendable ([String]) throws(ValueProblem) -> Value
   ) {
+    let placeholder = placeholder ?? type.placeholder
     definition = OptionDefinition(
-      name: name, placeholder: placeholder ?? type.placeholder, purpose: purpose, defaultText: defaultText,
-      limits: type.limits, environment: environment, isRequired: isRequired, isRepeatable: isRepeatable,
-      isNegatable: false, check: { texts throws(ValueProblem) in _ = try read(texts) })
+      name: name, placeholder: placeholder, purpose: purpose, defaultText: defaultText, limits: type.limits,
+      environment: environment, isRequired: isRequired, isRepeatable: isRepeatable, isNegatable: false,
+      defaultValue: defaultValue, form: type.form, hint: type.hint.completed(by: placeholder),
+      check: { texts throws(ValueProblem) in _ = try read(texts) })
     self.read = read
   }
 }
@@ -122,6 +147,7 @@ extension Option where Value == Bool {
     definition = OptionDefinition(
       name: name, placeholder: nil, purpose: purpose, defaultText: value ? "on" : nil, limits: nil,
       environment: environment, isRequired: false, isRepeatable: false, isNegatable: negatable || value,
+      defaultValue: "\(value)", form: .boolean, hint: .words(["true", "false"]),
       check: { texts throws(ValueProblem) in _ = try read(texts) })
     self.read = read
   }

@@ -1,4 +1,5 @@
 import ArgumentParsing
+import Configuration
 import Glibc
 import Terminal
 
@@ -18,7 +19,7 @@ enum Subcommands {
       TaskCommand.self, WorkersCommand.self, QueueCommand.self, LogsCommand.self, CancelCommand.self, PauseCommand.self,
       ResumeCommand.self, CheckpointCommand.self, DemoCommand.self, ProxyCommand.self, ProxyControlCommand.self,
       SimulateCommand.self, EndToEndCommand.self, StressCommand.self, TestCommand.self, FleetCommand.self,
-      KeysCommand.self, CertsCommand.self,
+      KeysCommand.self, CertsCommand.self, ConfigCommand.self, DocsCommand.self, HealthCommand.self,
     ]
   }
 
@@ -29,6 +30,7 @@ enum Subcommands {
         "A coordinator keeps the tasks, workers run them, and everything else talks to the coordinator. Any of them may be "
           + "killed, restarted or cut off at any time: every task still ends exactly once."
       ],
+      options: [ConfigurationPlace.file],
       examples: [
         Example("lifeline coordinator --store lifeline.db", "Keep tasks in a file and wait for workers."),
         Example("lifeline worker", "Run tasks on this machine."),
@@ -40,22 +42,28 @@ enum Subcommands {
 
   static func run(_ words: [String]) -> Int32 {
     DescriptorWriter.ignoreBrokenPipeSignal()
-    do throws(UsageError) {
-      switch try ArgumentParser(root, version: Version.text).parse(words, environment: Surroundings.variables) {
+    do {
+      switch try ArgumentParser(root, version: Version.text).read(words) {
       case .help(let page):
         Console.standard.write(page.text(columns: TerminalDevice.columns(STDOUT_FILENO) ?? TerminalDevice.usualColumns))
         return 0
       case .version(let text):
         Console.standard.write("\(text)\n")
         return 0
-      case .run(let invocation):
-        guard let subcommand = all.first(where: { $0.command.name == invocation.path.last }) else {
+      case .command(let reading):
+        let variables = Surroundings.variables
+        let file = reading.command.isConfigurable ? try ConfigurationPlace.file(for: reading, variables) : nil
+        let invocation = try reading.finish(environment: variables, settings: file?.settings(for: reading) ?? [:])
+        guard let subcommand = all.first(where: { $0.command.name == invocation.path.dropFirst().first }) else {
           preconditionFailure("\(invocation.path) was parsed and is not there")
         }
         return try subcommand.run(invocation)
       }
     } catch {
       Console.standard.complain("\(error)")
+      if error is ConfigurationProblems {
+        Console.standard.complain("Try 'lifeline config check', or --config /dev/null to do without.")
+      }
       return UsageError.exitStatus
     }
   }
@@ -63,4 +71,6 @@ enum Subcommands {
 
 enum Version {
   static let text = "0.1.0"
+  /// What the manual pages are dated, so that they do not change from day to day.
+  static let date = "2026-12-01"
 }

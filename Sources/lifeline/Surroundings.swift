@@ -1,20 +1,17 @@
 import Glibc
+import Reactor
 
 /// What the process finds around itself.
 enum Surroundings {
   /// The environment variables that mean something to this program, as far as they are set.
   static var variables: [String: String] {
-    let names = [
-      "LIFELINE_COORDINATOR", "LIFELINE_TLS_CA", "LIFELINE_TLS_CERTIFICATE", "LIFELINE_TLS_KEY", "LIFELINE_API_KEY",
-      "LIFELINE_API_KEY_FILE", "LIFELINE_CONTROL_FD", "LIFELINE_CHECKPOINT_FILE", "LIFELINE_TASK_ID", "HOME",
-      "XDG_STATE_HOME", "NO_COLOR", "TERM",
-    ]
-    var variables: [String: String] = [:]
-    for name in names {
-      // SAFETY: nothing in this process changes its environment.
-      if let value = unsafe getenv(name) { unsafe variables[name] = String(cString: value) }
-    }
-    return variables
+    let others: Set = ["HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "NO_COLOR", "TERM", "SOURCE_DATE_EPOCH"]
+    return ProcessEnvironment.variables { $0.hasPrefix("LIFELINE_") || others.contains($0) }
+  }
+
+  /// For a fleet that a command starts for itself: what is set up for the real one must not change it.
+  static var variablesOfFleet: [String: String] {
+    ProcessEnvironment.variables { !$0.hasPrefix("LIFELINE_") }.merging(["LIFELINE_CONFIG": "/dev/null"]) { $1 }
   }
 
   /// The machine's name, without its domain; `nil` when it has none.

@@ -141,8 +141,11 @@ enum CommandVariable {
   /// Always set; the file exists only when there is a checkpoint to go on from, and then holds its JSON text.
   static let checkpointFile = "LIFELINE_CHECKPOINT_FILE"
 
-  /// Secrets of the worker's that it may have been given in its environment.
-  static let withheld = ["LIFELINE_API_KEY", "LIFELINE_API_KEY_FILE", "LIFELINE_TLS_KEY"]
+  /// Whether a variable may hold a secret of the worker's, or say where one is: `LIFELINE_API_KEY`,
+  /// `LIFELINE_WORKER_API_KEY_FILE` and the like.
+  static func isWithheld(_ name: String) -> Bool {
+    name.hasPrefix("LIFELINE_") && ["_API_KEY", "_API_KEY_FILE", "_TLS_KEY"].contains { name.hasSuffix($0) }
+  }
 
   /// What `controlDescriptor` says.
   static let controlDescriptorNumber: Int32 = 3

@@ -265,13 +265,9 @@ final class TrialFleet {
     return process
   }
 
+  /// A fleet that is judged must be the one that the command line describes: what the user set up for another, by
+  /// variables or a configuration file, stays out.
   private static var environment: [String: String] {
-    var variables: [String: String] = [:]
-    for entry in (TextFile.read("/proc/self/environ") ?? []).split(separator: 0) {
-      let text = String(decoding: entry, as: UTF8.self)
-      guard let sign = text.firstIndex(of: "=") else { continue }
-      variables[String(text[..<sign])] = String(text[text.index(after: sign)...])
-    }
-    return variables
+    ProcessEnvironment.variables { !$0.hasPrefix("LIFELINE_") }.merging(["LIFELINE_CONFIG": "/dev/null"]) { $1 }
   }
 }

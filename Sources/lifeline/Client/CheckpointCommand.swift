@@ -12,7 +12,7 @@ enum CheckpointCommand: Subcommand {
   private static let latest = Option(
     flag: "latest", "Print the checkpoint to go on from; the exit status is 1 if there is none.")
   private static let task = Option(
-    "task", optional: .string, as: "ID", "Ask whoever runs this task for a checkpoint now.")
+    "task", optional: TaskArgument.type, as: "ID", "Ask whoever runs this task for a checkpoint now.")
 
   private static let maxInputBytes = 16 << 20
 

@@ -9,19 +9,28 @@ import Reactor
 enum ClientOptions {
   static let coordinator = Option(
     "coordinator", .string, default: "ws://localhost:\(Protocols.defaultPort)", as: "URL",
-    environment: "LIFELINE_COORDINATOR", "The coordinator's address.")
+    environment: "LIFELINE_COORDINATOR", "The coordinator's address."
+  ).shared(as: "client")
   static let patience = Option(
     "patience", .duration(), default: ClientSettings().patience ?? .seconds(10),
-    "How long to go on trying while no coordinator answers.")
+    "How long to go on trying while no coordinator answers."
+  ).shared(as: "client")
   static let tlsCA = Option(
     "tls-ca", optional: .string, as: "FILE", whenMissing: "the system's authorities", environment: "LIFELINE_TLS_CA",
-    "With a wss:// address: the certificate of the authority that signed the coordinator's (PEM).")
+    "With a wss:// address: the certificate of the authority that signed the coordinator's (PEM)."
+  ).shared(as: "client")
   static let tlsCertificate = Option(
     "tls-certificate", optional: .string, as: "FILE", environment: "LIFELINE_TLS_CERTIFICATE",
-    "A certificate of your own to show, if the coordinator asks for one (PEM).")
+    "A certificate of your own to show, if the coordinator asks for one (PEM)."
+  ).shared(as: "client")
   static let tlsKey = Option(
-    "tls-key", optional: .string, as: "FILE", environment: "LIFELINE_TLS_KEY", "Its private key (PEM).")
-  static let security = OptionSection("Security", [KeyOptions.key, KeyOptions.file, tlsCA, tlsCertificate, tlsKey])
+    "tls-key", optional: .string, as: "FILE", environment: "LIFELINE_TLS_KEY", "Its private key (PEM)."
+  ).shared(as: "client")
+  static let security = OptionSection(
+    "Security",
+    [
+      KeyOptions.key.shared(as: "client"), KeyOptions.file.shared(as: "client"), tlsCA, tlsCertificate, tlsKey,
+    ])
 
   /// What a `wss` address is spoken to with; `nil` for a `ws` address.
   static func tls(_ invocation: Invocation, for address: String) throws -> TLSClientContext? {

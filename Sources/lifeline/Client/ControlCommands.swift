@@ -12,7 +12,7 @@ protocol ControlCommand: Subcommand {
   static var goal: TaskStatus { get }
 }
 
-private let controlledTasks = Argument("ID", repeated: .string, required: true, "The tasks.")
+private let controlledTasks = Argument("ID", repeated: TaskArgument.type, required: true, "The tasks.")
 
 extension ControlCommand {
   fileprivate static func page(

@@ -8,15 +8,17 @@ enum KeyOptions {
   static let key = Option(
     "api-key", optional: .string, as: "KEY", environment: "LIFELINE_API_KEY",
     "What proves to the coordinator who this is, and to us that it is the coordinator. Other users of this machine can see "
-      + "a command line: rather set the variable or use --api-key-file.")
+      + "a command line: rather set the variable or use --api-key-file."
+  ).secret()
   static let file = Option(
     "api-key-file", optional: .string, as: "FILE", environment: "LIFELINE_API_KEY_FILE",
     "A file with the key, which nobody else may read.")
 
-  /// The key that was given: what stands on the command line counts before what the environment says.
+  /// The key that was given: what stands on the command line counts before what the environment says, and that before a
+  /// configuration file.
   static func key(_ invocation: Invocation) throws(UsageError) -> APIKey? {
     let text: String
-    if let given = invocation[key], invocation.isGivenByWord(key) || !invocation.isGivenByWord(file) {
+    if let given = invocation[key], invocation.rank(of: key) <= invocation.rank(of: file) {
       text = given
     } else if let path = invocation[file] {
       do { text = try PrivateFile.read(path) } catch { throw invocation.error("--api-key-file: \(error)") }

@@ -5,7 +5,7 @@ import Glibc
 
 /// `lifeline logs`
 enum LogsCommand: Subcommand {
-  private static let id = Argument("ID", .string, "The task.")
+  private static let id = Argument("ID", TaskArgument.type, "The task.")
   private static let follow = Option(flag: "follow", "Go on until the task has ended.")
   private static let stream = Option(
     "stream", optional: ArgumentType<OutputStream>.choice, as: "STREAM", whenMissing: "both", "Only this one.")

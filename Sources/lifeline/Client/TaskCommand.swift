@@ -5,7 +5,7 @@ import Terminal
 
 /// `lifeline task`
 enum TaskCommand: Subcommand {
-  private static let id = Argument("ID", .string, "The task.")
+  private static let id = Argument("ID", TaskArgument.type, "The task.")
 
   static let command = ArgumentParsing.Command(
     "task", "shows all that is known of a task", arguments: [id], options: [ClientOptions.json],
@@ -111,6 +111,8 @@ enum TaskCommand: Subcommand {
 
 /// A task's id on the command line.
 enum TaskArgument {
+  static let type = ArgumentType.string.listed(by: TasksCommand.command.name)
+
   static func read(_ text: String, _ invocation: Invocation) throws(UsageError) -> String {
     do { return try TaskID(text).text } catch { throw invocation.error("\(error)") }
   }

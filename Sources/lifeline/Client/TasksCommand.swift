@@ -9,7 +9,8 @@ enum TasksCommand: Subcommand {
     "status", repeated: ArgumentType<TaskStatus>.choice, as: "STATUS", "Only tasks of this status.")
   private static let run = Option("run", optional: .string, as: "ID", "Only tasks of this run.")
   private static let worker = Option(
-    "worker", optional: .string, as: "ID", "Only tasks that this worker holds or ended.")
+    "worker", optional: .string.listed(by: WorkersCommand.command.name), as: "ID",
+    "Only tasks that this worker holds or ended.")
   private static let limit = Option("limit", optional: .integer(0...Int.max), as: "N", "At most so many tasks.")
 
   static let command = ArgumentParsing.Command(

@@ -100,6 +100,7 @@ final class DemoFleet {
     var configuration = ChildProcess.Configuration(executable: program, arguments: arguments)
     configuration.standardOutput = .null
     configuration.group = .newSession
+    configuration.environment = Surroundings.variablesOfFleet
     return configuration
   }
 

@@ -114,12 +114,15 @@ enum CoordinatorCommand: Subcommand {
 private final class CoordinatorProcess {
   /// How long connections may take to close once everything else is done.
   private static let drainTime: Duration = .seconds(1)
+  /// How long the store may take with its last commit: what a service manager should wait for.
+  private static let storeTime: Duration = .seconds(30)
 
   private let loop: EventLoop
   private let settings: CoordinatorSettings
   private let keys: CoordinatorSecurity.Keys
   private let demoTasks: Int
   private let drainTimeout: Duration
+  private let service: ServiceNotifier
   private var runtime: CoordinatorRuntime?
   private var status: Int32 = 0
   private var isStopping = false
@@ -132,6 +135,7 @@ private final class CoordinatorProcess {
     self.keys = keys
     self.demoTasks = demoTasks
     self.drainTimeout = drainTimeout
+    service = ServiceNotifier(.current, on: loop, log: settings.log)
   }
 
   func run() throws(SystemError) -> Int32 {
@@ -141,7 +145,7 @@ private final class CoordinatorProcess {
         stop()
       }
     }
-    try loop.onSignal(SIGHUP) { [self] in reload() }
+    try loop.onSignal(SIGHUP) { [self] in service.reload { reload() } }
     CoordinatorRuntime.start(settings, on: loop) { [self] result in
       switch result {
       case .success(let runtime): started(runtime)
@@ -157,6 +161,7 @@ private final class CoordinatorProcess {
     runtime.onFailure = { [self] error in end(1, "the store failed: \(error)") }
     if isStopping { return close() }
     Console.standard.write("listening on \(runtime.url)\n")
+    service.ready { runtime.summary }
     submitDemoTasks(to: runtime)
   }
 
@@ -182,6 +187,7 @@ private final class CoordinatorProcess {
 
   private func stop() {
     isStopping = true
+    service.stopping(within: drainTimeout + Self.drainTime + Self.storeTime, "sending everybody away")
     if runtime != nil { close() }
   }
 
@@ -192,6 +198,7 @@ private final class CoordinatorProcess {
 
   private func end(_ status: Int32, _ problem: String) {
     Console.standard.complain("lifeline coordinator: \(problem)")
+    service.stopping(within: Self.drainTime, problem)
     self.status = status
     loop.stop()
   }

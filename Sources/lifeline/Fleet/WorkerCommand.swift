@@ -131,7 +131,10 @@ enum WorkerCommand: Subcommand {
   }
 
   private static func address(_ invocation: Invocation) throws(UsageError) -> String {
-    guard invocation[host] != nil || invocation[port] != nil else { return try ClientOptions.address(invocation) }
+    // Among those given in the same way, the address in parts counts; what was given nearer to the user counts first.
+    guard invocation[host] != nil || invocation[port] != nil,
+      min(invocation.rank(of: host), invocation.rank(of: port)) <= invocation.rank(of: ClientOptions.coordinator)
+    else { return try ClientOptions.address(invocation) }
     let host = invocation[host] ?? "localhost"
     return "ws://\(host.contains(":") ? "[\(host)]" : host):\(invocation[port] ?? Int(Protocols.defaultPort))"
   }
@@ -145,9 +148,14 @@ enum WorkerCommand: Subcommand {
 /// A worker that is this whole process: its loop, its signals, its end.
 private final class WorkerProcess {
   private static let drainTime: Duration = .seconds(1)
+  /// After `--drain-timeout`: a last checkpoint, the end of what runs, its delivery, and some more.
+  private static let handingBackTime: Duration = .seconds(10)
+  /// Instead of a bound that there is not.
+  private static let longTime: Duration = .seconds(365 * 86_400)
 
   private let loop: EventLoop
   private let settings: WorkerSettings
+  private let service: ServiceNotifier
   /// Nobody will ever start under this worker's name again.
   private let outboxIsForOnce: Bool
   private var runtime: WorkerRuntime?
@@ -158,6 +166,7 @@ private final class WorkerProcess {
     loop = try EventLoop()
     self.settings = settings
     self.outboxIsForOnce = outboxIsForOnce
+    service = ServiceNotifier(.current, on: loop, log: settings.log)
   }
 
   func run() throws -> Int32 {
@@ -169,11 +178,13 @@ private final class WorkerProcess {
     let runtime = try WorkerRuntime.start(settings, executors: [commands, DemoTaskExecutor()], on: loop)
     self.runtime = runtime
     runtime.onStateChange = { [self] state in
+      if state == .connected { service.ready { [self] in status(runtime) } }
       guard state == .failed, !hasFailed else { return }
       hasFailed = true
       Console.standard.complain(
         "lifeline worker: no coordinator could be reached at \(settings.coordinator) in "
           + "\(settings.maxReconnectAttempts) attempts")
+      service.stopping(within: Self.handingBackTime, "no coordinator could be reached")
       // What is still running goes on to its end under another worker, which the coordinator sees to.
       loop.afterTurn { runtime.stop() }
     }
@@ -183,6 +194,12 @@ private final class WorkerProcess {
     loop.run()
     if outboxIsForOnce { removeEmptyOutbox() }
     return hasFailed ? 1 : 0
+  }
+
+  private func status(_ runtime: WorkerRuntime) -> String {
+    let link = runtime.state == .connected ? "works for" : "is cut off from"
+    return
+      "\(runtime.workerID) \(link) \(settings.coordinator): \(runtime.activeAttempts.count) of \(settings.slots) slots used"
   }
 
   /// A line of its own among those of the log, whole and as JSON: a program may want to read it.
@@ -197,6 +214,9 @@ private final class WorkerProcess {
       let count = runtime?.activeAttempts.count ?? 0
       settings.log(
         LogEntry(.info, "draining; a second signal ends what runs", ["running": "\(count)"]))
+      service.stopping(
+        within: (settings.drainTimeout ?? Self.longTime) + Self.handingBackTime,
+        "draining; \(count) tasks ran when it was told to")
       runtime?.drain()
     case 2: runtime?.stop()
     default: exit(128 + number)
