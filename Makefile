@@ -17,7 +17,7 @@ SWIFT_PROBLEM = $(shell SWIFT='$(SWIFT)' Scripts/swift-problem.sh)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help swift deps build release demo trials test conformance conformance-full fuzz simulate mutants test-asan \
+.PHONY: help swift deps deps-chromium build release demo trials test conformance conformance-full fuzz simulate mutants test-asan \
   test-tsan bench bench-peers bench-failover docs lint format clean
 
 help: ## list these targets
@@ -28,6 +28,9 @@ swift:
 
 deps: ## install the C libraries' Debian packages that are missing
 	@Scripts/deps.sh
+
+deps-chromium: ## install Chromium, in which the dashboard's tests run
+	@Scripts/deps.sh chromium
 
 build: swift deps ## build everything for debugging
 	$(SWIFT) build $(BUILD_FLAGS)

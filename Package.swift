@@ -93,7 +93,7 @@ let package = Package(
         "Primitives", "Locking", "Cryptography", "Authentication", "Metrics", "Reactor", "WebSocket", "WebSocketCore",
         "CoordinationCore", "Storage", "History",
       ],
-      exclude: ["README.md"]),
+      exclude: ["README.md", "Dashboard/Page", "Dashboard/README.md"]),
 
     // Faults on purpose, for the demonstration and the tests.
     library("FaultProxy", ["Primitives", "Reactor", "ArgumentParsing"]),
@@ -194,6 +194,12 @@ let package = Package(
       [
         "Primitives", "Cryptography", "Authentication", "Reactor", "WebSocket", "WebSocketCore", "CoordinationCore",
         "Coordination", "Storage", "lifeline",
+      ]),
+    tests(
+      "DashboardTests",
+      [
+        "Primitives", "Cryptography", "Reactor", "WebSocket", "WebSocketCore", "CoordinationCore", "Coordination",
+        "lifeline",
       ]),
     tests(
       "ExamplesTests",

@@ -18,6 +18,8 @@ extension CoordinatorRuntime {
       if let refusal { return refusal }
       return HTTPResponse(
         headers: Self.fresh, contentType: TextExposition.contentType, body: metrics.exposition(readings))
+    case Dashboard.path: return Dashboard.response
+    case "/": return Dashboard.redirection
     case "/healthz": return Self.status(200, ["status": "ok"])
     case "/readyz":
       guard let problem = readinessProblem else { return Self.status(200, ["status": "ready"]) }
@@ -28,7 +30,7 @@ extension CoordinatorRuntime {
       case .worker, .anonymousWorker, .client: return HandshakeError.upgradeMissing.rejection.response
       case .badWorkerID(let problem): return HTTPResponse(status: 400, message: problem)
       case .unknown:
-        return HTTPResponse(status: 404, message: "no such path; there are /metrics, /healthz and /readyz")
+        return HTTPResponse(status: 404, message: "no such path; there are /dashboard, /metrics, /healthz and /readyz")
       }
     }
   }
