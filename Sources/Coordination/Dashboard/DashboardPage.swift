@@ -135,7 +135,7 @@ main { flex: 1; display: flex; flex-direction: column; gap: var(--gap); padding:
 .key-main, .key-second { display: inline-block; width: 14px; height: 0; border-top: 2px solid var(--accent); vertical-align: middle; margin-right: 5px; }
 .key-second { border-top: 2px dashed var(--bad); }
 
-.queue { width: 100%; border-collapse: collapse; }
+.queue { width: 100%; border-collapse: collapse; margin-bottom: 8px; }
 .queue th, .queue td { padding: 3.5px 14px 3.5px 0; font-weight: 400; text-align: left; }
 .queue th:first-child { padding-left: 14px; }
 .queue thead th { color: var(--soft); font-size: var(--t-small); font-weight: 500; padding-top: 0; }
@@ -252,9 +252,13 @@ dialog button { min-height: 34px; padding: 4px 14px; }
   .list-panel { height: min(620px, 82vh); }
   .charts { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); }
   .charts .panel:last-child { grid-column: 1 / -1; }
+  .figure { padding-left: 12px; padding-right: 8px; }
+}
+@media (max-width: 940px) {
   .figures dl { grid-template-columns: repeat(4, minmax(0, 1fr)); }
   .figure:nth-child(n + 5) { border-top: 1px solid var(--line); }
   .figure:nth-child(5) { border-left: 0; }
+  .figure:last-child { grid-column: span 2; }
 }
 /* A phone: two lines a row, the columns' names left to screen readers. */
 @media (max-width: 640px) {
@@ -337,7 +341,7 @@ dialog button { min-height: 34px; padding: 4px 14px; }
     </section>
     <section class="panel" aria-labelledby="queue-title">
       <header><h2 id="queue-title">Queue</h2><p class="now" id="queue-now"></p></header>
-      <table class="queue" id="queue">
+      <table class="queue" id="queue" aria-labelledby="queue-title">
         <thead><tr><th scope="col">Priority</th><th scope="col" class="number">Waiting</th><td></td><th scope="col" class="number">Oldest</th></tr></thead>
         <tbody></tbody>
       </table>
@@ -539,12 +543,6 @@ const model = {
 
   now() { return Date.now() + this.clockOffset; },
 
-  clear() {
-    for (const map of [this.tasks, this.running, this.runs]) map.clear();
-    this.isPartial = false;
-    this.tasksAnew = true;
-  },
-
   // Tasks
 
   putTask(task) {
@@ -639,11 +637,13 @@ const model = {
   awayTimes(worker) {
     const now = this.now();
     const horizon = now - this.windowMs;
-    let [times, total] = [0, 0];
+    let [times, total, wasAway] = [0, 0, false];
     for (const span of worker.spans) {
-      if ((span.state !== 'disconnected' && span.state !== 'lost') || (span.to ?? now) < horizon) continue;
-      times += 1;
-      total += (span.to ?? now) - Math.max(span.from, horizon);
+      const isAway = (span.state === 'disconnected' || span.state === 'lost') && (span.to ?? now) >= horizon;
+      // Away and then given up is one absence.
+      if (isAway && !wasAway) times += 1;
+      if (isAway) total += (span.to ?? now) - Math.max(span.from, horizon);
+      wasAway = isAway;
     }
     return { times, total };
   },
@@ -858,24 +858,34 @@ const live = {
     const [overview, workers] = await Promise.all([askJSON('overview', { signal }), askJSON('workers', { signal })]);
     model.putOverview(overview);
     model.putWorkers(workers.workers);
-    const fresh = [...touched].map(id => model.tasks.get(id)).filter(Boolean);
-    model.clear();
-    for (const task of fresh) model.putTask(task);
+    // What is shown stays until it is known to be gone: after a loss of the line the page is not to be empty for a while.
+    const doubtful = new Set(model.tasks.keys());
+    model.isPartial = false;
     const total = Object.values(overview.tasks ?? {}).reduce((sum, count) => sum + count, 0);
     // Where not all can be kept, what an operator looks at first comes first.
     const parts = total <= LIMITS.tasks ? [''] : ['running', 'assigned', 'paused', 'failed', 'queued', 'completed', 'cancelled'];
-    for (const status of parts) await this.loadTasks({ status }, signal, touched);
+    for (const status of parts) await this.loadTasks({ status }, { signal, touched, doubtful });
+    for (const id of doubtful) {
+      const task = model.tasks.get(id);
+      if (task && !touched.has(id) && !model.isPartial) model.forget(task);
+    }
     model.fillThroughput();
     schedule();
   },
 
-  async loadTasks(query, signal, touched) {
+  async loadTasks(query, { signal, touched, doubtful } = {}) {
     let cursor = '';
     do {
       const page = await askJSON('tasks', { query: { ...query, limit: LIMITS.page, cursor }, signal });
       for (const task of page.tasks) {
+        doubtful?.delete(task.task_id);
         if (touched?.has(task.task_id)) continue;
-        if (model.tasks.size >= LIMITS.tasks && !model.tasks.has(task.task_id)) { model.isPartial = true; return; }
+        if (model.tasks.size >= LIMITS.tasks && !model.tasks.has(task.task_id)) {
+          const [old] = doubtful ?? [];
+          if (!old) { model.isPartial = true; return; }
+          doubtful.delete(old);
+          if (model.tasks.has(old)) model.forget(model.tasks.get(old));
+        }
         model.putTask(task);
       }
       cursor = page.next_cursor;
@@ -1646,7 +1656,7 @@ const detail = {
     });
     this.parts.attempts.replaceChildren(
       el('h3', {}, 'Attempts', el('small', {}, attempts.length ? '' : 'none yet')),
-      ...(rows.length ? [this.history(['No.', 'Outcome', 'Worker', 'Began', 'Took', 'Why'], rows)] : []));
+      ...(rows.length ? [this.history('Attempts', ['No.', 'Outcome', 'Worker', 'Began', 'Took', 'Why'], rows)] : []));
   },
 
   renderCheckpoints(task) {
@@ -1656,11 +1666,11 @@ const detail = {
       el('td', {}, el('code', { tabindex: 0 }, JSON.stringify(checkpoint.data).slice(0, 4_000)))));
     this.parts.checkpoints.replaceChildren(
       el('h3', {}, 'Checkpoints', el('small', {}, checkpoints.length ? 'the newest first' : 'none')),
-      ...(rows.length ? [this.history(['No.', 'Taken', 'Data'], rows)] : []));
+      ...(rows.length ? [this.history('Checkpoints', ['No.', 'Taken', 'Data'], rows)] : []));
   },
 
-  history(names, rows) {
-    return el('div', { class: 'scroller' }, el('table', { class: 'history' },
+  history(label, names, rows) {
+    return el('div', { class: 'scroller' }, el('table', { class: 'history', 'aria-label': label },
       el('thead', {}, el('tr', {}, ...names.map(name => el('th', { scope: 'col', class: name === 'Began' || name === 'Took' ? 'number' : null }, name)))),
       el('tbody', {}, ...rows)));
   },
@@ -1903,7 +1913,7 @@ document.addEventListener('keydown', event => {
 $('throughput-now').append(el('span', { class: 'key-main' }), 'ended per second ', el('span', { class: 'key-second' }), 'failed');
 $('rtt-now').append(el('span', { class: 'key-main' }), 'median ', el('span', { class: 'key-second' }), '95th percentile');
 const throughputPlot = new Plot($('throughput-plot'), { area: true, unit: value => rate(value) });
-const rttPlot = new Plot($('rtt-plot'), { unit: value => duration(value).replace('.0 ', ' ') });
+const rttPlot = new Plot($('rtt-plot'), { unit: value => (value < 10_000 ? duration(value).replace('.0 ', ' ') : shortDuration(value)) });
 const workers = new Workers();
 const tasks = new Tasks();
 setInterval(() => schedule(), 1_000);

@@ -158,24 +158,34 @@ const live = {
     const [overview, workers] = await Promise.all([askJSON('overview', { signal }), askJSON('workers', { signal })]);
     model.putOverview(overview);
     model.putWorkers(workers.workers);
-    const fresh = [...touched].map(id => model.tasks.get(id)).filter(Boolean);
-    model.clear();
-    for (const task of fresh) model.putTask(task);
+    // What is shown stays until it is known to be gone: after a loss of the line the page is not to be empty for a while.
+    const doubtful = new Set(model.tasks.keys());
+    model.isPartial = false;
     const total = Object.values(overview.tasks ?? {}).reduce((sum, count) => sum + count, 0);
     // Where not all can be kept, what an operator looks at first comes first.
     const parts = total <= LIMITS.tasks ? [''] : ['running', 'assigned', 'paused', 'failed', 'queued', 'completed', 'cancelled'];
-    for (const status of parts) await this.loadTasks({ status }, signal, touched);
+    for (const status of parts) await this.loadTasks({ status }, { signal, touched, doubtful });
+    for (const id of doubtful) {
+      const task = model.tasks.get(id);
+      if (task && !touched.has(id) && !model.isPartial) model.forget(task);
+    }
     model.fillThroughput();
     schedule();
   },
 
-  async loadTasks(query, signal, touched) {
+  async loadTasks(query, { signal, touched, doubtful } = {}) {
     let cursor = '';
     do {
       const page = await askJSON('tasks', { query: { ...query, limit: LIMITS.page, cursor }, signal });
       for (const task of page.tasks) {
+        doubtful?.delete(task.task_id);
         if (touched?.has(task.task_id)) continue;
-        if (model.tasks.size >= LIMITS.tasks && !model.tasks.has(task.task_id)) { model.isPartial = true; return; }
+        if (model.tasks.size >= LIMITS.tasks && !model.tasks.has(task.task_id)) {
+          const [old] = doubtful ?? [];
+          if (!old) { model.isPartial = true; return; }
+          doubtful.delete(old);
+          if (model.tasks.has(old)) model.forget(model.tasks.get(old));
+        }
         model.putTask(task);
       }
       cursor = page.next_cursor;

@@ -160,7 +160,7 @@ const detail = {
     });
     this.parts.attempts.replaceChildren(
       el('h3', {}, 'Attempts', el('small', {}, attempts.length ? '' : 'none yet')),
-      ...(rows.length ? [this.history(['No.', 'Outcome', 'Worker', 'Began', 'Took', 'Why'], rows)] : []));
+      ...(rows.length ? [this.history('Attempts', ['No.', 'Outcome', 'Worker', 'Began', 'Took', 'Why'], rows)] : []));
   },
 
   renderCheckpoints(task) {
@@ -170,11 +170,11 @@ const detail = {
       el('td', {}, el('code', { tabindex: 0 }, JSON.stringify(checkpoint.data).slice(0, 4_000)))));
     this.parts.checkpoints.replaceChildren(
       el('h3', {}, 'Checkpoints', el('small', {}, checkpoints.length ? 'the newest first' : 'none')),
-      ...(rows.length ? [this.history(['No.', 'Taken', 'Data'], rows)] : []));
+      ...(rows.length ? [this.history('Checkpoints', ['No.', 'Taken', 'Data'], rows)] : []));
   },
 
-  history(names, rows) {
-    return el('div', { class: 'scroller' }, el('table', { class: 'history' },
+  history(label, names, rows) {
+    return el('div', { class: 'scroller' }, el('table', { class: 'history', 'aria-label': label },
       el('thead', {}, el('tr', {}, ...names.map(name => el('th', { scope: 'col', class: name === 'Began' || name === 'Took' ? 'number' : null }, name)))),
       el('tbody', {}, ...rows)));
   },

@@ -22,12 +22,6 @@ const model = {
 
   now() { return Date.now() + this.clockOffset; },
 
-  clear() {
-    for (const map of [this.tasks, this.running, this.runs]) map.clear();
-    this.isPartial = false;
-    this.tasksAnew = true;
-  },
-
   // Tasks
 
   putTask(task) {
@@ -122,11 +116,13 @@ const model = {
   awayTimes(worker) {
     const now = this.now();
     const horizon = now - this.windowMs;
-    let [times, total] = [0, 0];
+    let [times, total, wasAway] = [0, 0, false];
     for (const span of worker.spans) {
-      if ((span.state !== 'disconnected' && span.state !== 'lost') || (span.to ?? now) < horizon) continue;
-      times += 1;
-      total += (span.to ?? now) - Math.max(span.from, horizon);
+      const isAway = (span.state === 'disconnected' || span.state === 'lost') && (span.to ?? now) >= horizon;
+      // Away and then given up is one absence.
+      if (isAway && !wasAway) times += 1;
+      if (isAway) total += (span.to ?? now) - Math.max(span.from, horizon);
+      wasAway = isAway;
     }
     return { times, total };
   },

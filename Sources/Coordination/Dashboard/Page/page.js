@@ -181,7 +181,7 @@ document.addEventListener('keydown', event => {
 $('throughput-now').append(el('span', { class: 'key-main' }), 'ended per second ', el('span', { class: 'key-second' }), 'failed');
 $('rtt-now').append(el('span', { class: 'key-main' }), 'median ', el('span', { class: 'key-second' }), '95th percentile');
 const throughputPlot = new Plot($('throughput-plot'), { area: true, unit: value => rate(value) });
-const rttPlot = new Plot($('rtt-plot'), { unit: value => duration(value).replace('.0 ', ' ') });
+const rttPlot = new Plot($('rtt-plot'), { unit: value => (value < 10_000 ? duration(value).replace('.0 ', ' ') : shortDuration(value)) });
 const workers = new Workers();
 const tasks = new Tasks();
 setInterval(() => schedule(), 1_000);
