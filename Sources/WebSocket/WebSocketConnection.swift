@@ -24,6 +24,8 @@ public class WebSocketConnection {
   final var lobbyIndex: Int32 = -1
   /// Whether the delegate was told that the connection is open.
   private(set) final var wasOpened = false
+  /// Whether the application is being asked for an answer: whoever asks goes on with the bytes behind the request.
+  private final var isServing = false
   /// Made when there is a deadline, so that most connections have none once they are open.
   private final var timer: Timer?
   private final var extras: Extras?
@@ -32,6 +34,8 @@ public class WebSocketConnection {
   private final class Extras {
     var subprotocol: String?
     var responseHeaders = HTTPHeaders()
+    /// An answer of unknown length that has begun and not ended.
+    var stream: HTTPStream?
     /// A client's, until it was told.
     var completion: ((Result<WebSocketConnection, WebSocketError>) -> Void)?
   }
@@ -236,6 +240,7 @@ public class WebSocketConnection {
     switch event {
     case .needsBytes:
       arm()
+      if !wasOpened, machine.hasFullBacklog { transport.pauseReading() }
       return false
     case .message(let kind, .inPlace(let range)):
       handler?.webSocket(self, didReceive: bytes.bytes.extracting(range), kind: kind)
@@ -253,7 +258,7 @@ public class WebSocketConnection {
       machine.recycle(&piece)
     case .pong: handler?.webSocketDidReceivePong(self)
     case .upgradeRequested(let request): answer(request)
-    case .resourceRequested(let request): lobby?.serve?(HTTPExchange(request, self))
+    case .resourceRequested(let request): serve(request)
     case .opened(let response): opened(response)
     case .transport(let action): perform(action)
     }
@@ -286,11 +291,62 @@ public class WebSocketConnection {
     }
   }
 
+  // MARK: Ordinary requests
+
+  private final func serve(_ request: HTTPRequest) {
+    isServing = true
+    lobby?.serve?(HTTPExchange(request, self))
+    isServing = false
+    // One peer's requests must not pile up answers that it does not read.
+    if !wasOpened, transport.pendingBytes > machine.configuration.highWatermarkBytes { machine.holdBackRequests(true) }
+  }
+
   final func respond(_ response: HTTPResponse) {
     var output: [UInt8] = []
-    let action = machine.answer(response, into: &output)
+    let action = machine.answer(response, at: loop.now, into: &output)
+    answered(output, action)
+  }
+
+  final func beginStream(_ response: HTTPResponse, _ stream: HTTPStream) -> Bool {
+    var output: [UInt8] = []
+    guard machine.beginStream(response, into: &output) else { return false }
+    let extras = self.extras ?? Extras()
+    extras.stream = stream
+    self.extras = extras
+    transport.send(output)
+    return true
+  }
+
+  final func appendToStream(_ bytes: [UInt8]) {
+    var output: [UInt8] = []
+    machine.appendToStream(bytes, into: &output)
+    transport.send(output)
+  }
+
+  final func endStream() {
+    extras?.stream = nil
+    var output: [UInt8] = []
+    let action = machine.endStream(at: loop.now, into: &output)
+    answered(output, action)
+  }
+
+  /// Sends an answer, and goes on with what came behind the request unless whoever reads does so anyway.
+  private final func answered(_ output: [UInt8], _ action: ConnectionMachine.TransportAction?) {
     transport.send(output)
     perform(action)
+    readBacklog()
+  }
+
+  private final func readBacklog() {
+    guard !isServing, var bytes = machine.takeBacklog() else { return arm() }
+    transport.resumeReading()
+    var span = bytes.mutableSpan
+    // SAFETY: bytes are initialized whatever is written to them.
+    var raw = unsafe span.mutableBytes
+    received(&raw)
+    // Without bytes there may still be an end.
+    var offset = raw.byteCount
+    _ = deliverNext(in: &raw, from: &offset)
   }
 
   private final func opened(_ response: HandshakeResponse) {
@@ -352,7 +408,13 @@ public class WebSocketConnection {
   }
 
   fileprivate final func drainedBelowLowWatermark() {
-    if wasOpened { handler?.webSocketDidDrainBelowLowWatermark(self) }
+    if wasOpened {
+      handler?.webSocketDidDrainBelowLowWatermark(self)
+    } else {
+      extras?.stream?.onDrain?()
+      machine.holdBackRequests(false)
+      readBacklog()
+    }
   }
 
   fileprivate final func closed(_ error: SystemError?) {
@@ -363,6 +425,7 @@ public class WebSocketConnection {
       outcome: machine.outcome, transport: error, maxPendingBytes: machine.configuration.maxPendingBytes)
     let delegate = handler.take()
     let completion = extras?.completion.take()
+    extras?.stream.take()?.closed()
     if wasOpened { delegate?.webSocketDidClose(self, reason: reason) }
     completion?(.failure(reason.error ?? .connection(.abandoned)))
     lobby?.remove(self, reason)

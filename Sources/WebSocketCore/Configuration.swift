@@ -6,6 +6,15 @@ public struct WebSocketConfiguration: Hashable, Sendable {
   public var maxHeaderFields = 128
   /// From the TCP connection to the completed handshake; when it passes, a server answers 408.
   public var handshakeTimeout: Duration = .seconds(10)
+  /// The longest body of an ordinary request to a server, in bytes; a longer one is answered with 413.
+  public var maxRequestBodyBytes = 1024 * 1024
+  /// From the head of an ordinary request to the end of its body, and from the beginning of one that follows another to
+  /// the end of its head; when it passes, a server answers 408.
+  public var requestTimeout: Duration = .seconds(30)
+  /// How long the application may take to answer an ordinary request; then a server answers 503.
+  public var answerTimeout: Duration = .seconds(60)
+  /// How long a server keeps a connection open for the next ordinary request.
+  public var keepAliveTimeout: Duration = .seconds(60)
   /// The longest payload of one received frame, in bytes; a longer one is answered with 1009.
   public var maxFrameBytes = 1024 * 1024
   /// The longest received message over all its fragments, in bytes; a longer one is answered with 1009.

@@ -1,4 +1,5 @@
 import ArgumentParsing
+import CoordinationCore
 import Glibc
 import Terminal
 
@@ -16,7 +17,8 @@ enum Subcommands {
     [
       CoordinatorCommand.self, WorkerCommand.self, RunCommand.self, SubmitCommand.self, TasksCommand.self,
       TaskCommand.self, WorkersCommand.self, QueueCommand.self, LogsCommand.self, CancelCommand.self, PauseCommand.self,
-      ResumeCommand.self, CheckpointCommand.self, DemoCommand.self, ProxyCommand.self, ProxyControlCommand.self,
+      ResumeCommand.self, RetryCommand.self, CheckpointCommand.self, DrainCommand.self, DemoCommand.self,
+      ProxyCommand.self, ProxyControlCommand.self,
       SimulateCommand.self, EndToEndCommand.self, StressCommand.self, TestCommand.self, FleetCommand.self,
       KeysCommand.self, CertsCommand.self,
     ]
@@ -62,5 +64,5 @@ enum Subcommands {
 }
 
 enum Version {
-  static let text = "0.1.0"
+  static let text = ProductVersion.text
 }

@@ -103,6 +103,22 @@ enum Seeds {
       "resource-head": FuzzInput.bytes(flags: 4, head("HEAD /metrics HTTP/1.1", "Host: a") + [1, 2, 3]),
       "resource-post": FuzzInput.bytes(flags: 4, head("POST /metrics HTTP/1.1", "Host: a")),
       "resource-upgrade": FuzzInput.bytes(flags: 4, plain),
+      "resource-pipelined": FuzzInput.bytes(
+        flags: 4, sizes: [40],
+        head("GET /a HTTP/1.1", "Host: a") + head("HEAD /b HTTP/1.1", "Host: a") + head("PUT /c HTTP/1.1", "Host: a")
+          + plain + frame(0x81, Array("hi".utf8), from: .client)),
+      "resource-body": FuzzInput.bytes(
+        flags: 4,
+        head("POST /a HTTP/1.1", "Host: a", "Content-Length: 5", "Expect: 100-continue") + Array("12345".utf8)
+          + head("DELETE /b HTTP/1.1", "Host: a", "Connection: close") + Array("ignored".utf8)),
+      "resource-chunked": FuzzInput.bytes(
+        flags: 6,
+        head("PATCH /a HTTP/1.1", "Host: a", "Transfer-Encoding: chunked")
+          + Array("3\r\nabc\r\n1A;x=y\r\nabcdefghijklmnopqrstuvwxyz\r\n0\r\nX-T: 1\r\n\r\n".utf8)
+          + head("GET /b HTTP/1.1", "Host: a")),
+      "resource-two-lengths": FuzzInput.bytes(
+        flags: 4,
+        head("POST / HTTP/1.1", "Host: a", "Content-Length: 3", "Transfer-Encoding: chunked") + Array("0\r\n\r\n".utf8)),
     ]
   }()
 

@@ -107,6 +107,11 @@ final class Probe {
     }
   }
 
+  /// Goes on with what came behind a request, as the shell does once that is answered.
+  func goOn() {
+    if let backlog = machine.takeBacklog() { read(backlog) }
+  }
+
   func feedByteByByte(_ bytes: [UInt8]) {
     for byte in bytes { read([byte]) }
   }
@@ -135,7 +140,9 @@ final class Probe {
         }
       case .resourceRequested(let request):
         seen.append(.resourceRequested(request))
-        if let response, let action = machine.answer(response, into: &output) { seen.append(.transport(action)) }
+        if let response, let action = machine.answer(response, at: now, into: &output) {
+          seen.append(.transport(action))
+        }
       case .opened(let response): seen.append(.opened(response))
       case .message(let kind, .inPlace(let range)):
         seen.append(.message(kind, range.map { raw.bytes.byte(at: $0) }))

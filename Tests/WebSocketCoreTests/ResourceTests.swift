@@ -14,9 +14,18 @@ import Testing
 
   private func head(_ lines: String...) -> [UInt8] { Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8) }
 
-  @Test func `an ordinary GET is answered with status, fields and body, and that is all`() {
+  @Test func `an ordinary GET is answered with status, fields and body, and the connection stays`() {
     let probe = probe()
-    probe.feed(head("GET /metrics HTTP/1.1", "Host: a") + Array("GET /again HTTP/1.1\r\n\u{0}garbage".utf8))
+    probe.feed(head("GET /metrics HTTP/1.1", "Host: a"))
+    #expect(
+      String(decoding: probe.output, as: UTF8.self)
+        == "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nhi")
+    #expect(probe.machine.outcome == nil)
+  }
+
+  @Test func `a client that asks for it has its connection closed behind the answer`() {
+    let probe = probe()
+    probe.feed(head("GET / HTTP/1.1", "Host: a", "Connection: keep-alive, close") + Array("garbage".utf8))
     #expect(
       String(decoding: probe.output, as: UTF8.self)
         == "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi")
@@ -35,7 +44,7 @@ import Testing
 
   @Test func `the request says what was asked for`() throws {
     let probe = probe()
-    probe.feed(head("GET http://a/b%20c?d=e?f HTTP/1.1", "Host: a", "Authorization: Bearer k", "X-A: 1", "X-A: 2"))
+    probe.feed(head("GET http://A/b%20c?d=e?f HTTP/1.1", "Host: a", "Authorization: Bearer k", "X-A: 1", "X-A: 2"))
     guard case .resourceRequested(let request)? = probe.seen.first else {
       Issue.record("no request in \(probe.seen)")
       return
@@ -52,28 +61,31 @@ import Testing
   @Test func `an answer may come later, and the client may have ended its half by then`() {
     let probe = probe(answering: nil)
     probe.feed(head("GET / HTTP/1.1", "Host: a"))
-    probe.feed(Array("what follows is read over".utf8))
     #expect(probe.machine.endOfStream() == nil)
     #expect(probe.output.isEmpty)
-    #expect(probe.machine.answer(HTTPResponse(status: 404, message: "nothing"), into: &probe.output) == .close)
+    #expect(probe.machine.answer(HTTPResponse(status: 404, message: "nothing"), at: .zero, into: &probe.output) == nil)
     #expect(String(decoding: probe.output, as: UTF8.self).hasPrefix("HTTP/1.1 404 Not Found\r\n"))
-    #expect(probe.machine.answer(HTTPResponse(body: []), into: &probe.output) == nil)
+    probe.goOn()
+    #expect(probe.seen.last == .transport(.close))
+    #expect(probe.machine.outcome == CloseOutcome(code: .normal, text: "", failure: nil))
+    #expect(probe.machine.answer(HTTPResponse(body: []), at: .zero, into: &probe.output) == nil)
   }
 
-  @Test func `an answer that does not come in time is a 408`() {
+  @Test func `an answer that does not come in time is a 503`() {
     let probe = probe(answering: nil)
     probe.feed(head("GET / HTTP/1.1", "Host: a"))
-    probe.now = .zero + probe.machine.configuration.handshakeTimeout
+    probe.now = .zero + probe.machine.configuration.answerTimeout
     let action = probe.machine.timerFired(at: probe.now, outboundIsEmpty: true, into: &probe.output)
     #expect(action == .close)
-    #expect(String(decoding: probe.output, as: UTF8.self).hasPrefix("HTTP/1.1 408 "))
-    #expect(probe.machine.answer(HTTPResponse(body: []), into: &probe.output) == nil)
+    #expect(String(decoding: probe.output, as: UTF8.self).hasPrefix("HTTP/1.1 503 "))
+    #expect(probe.machine.answer(HTTPResponse(body: []), at: probe.now, into: &probe.output) == nil)
   }
 
   @Test(arguments: [
-    ("POST / HTTP/1.1\r\nHost: a", 405), ("DELETE / HTTP/1.1\r\nHost: a", 405), ("GET / HTTP/1.1", 400),
-    ("GET / HTTP/1.1\r\nHost: a\r\nHost: b", 400), ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1", 400),
-    ("GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked", 400), ("GET / HTTP/1.0\r\nHost: a", 505),
+    ("TRACE / HTTP/1.1\r\nHost: a", 405), ("CONNECT a:1 HTTP/1.1\r\nHost: a", 405), ("GET / HTTP/1.1", 400),
+    ("get / HTTP/1.1\r\nHost: a", 405), ("GET / HTTP/1.1\r\nHost: a\r\nHost: b", 400),
+    ("GET http://b/ HTTP/1.1\r\nHost: a", 400), ("GET http://u@a/ HTTP/1.1\r\nHost: a", 400),
+    ("GET / HTTP/1.0\r\nHost: a", 505), ("POST / HTTP/1.1\r\nHost: a\r\nExpect: a-miracle", 417),
     ("GET a HTTP/1.1\r\nHost: a", 400), ("GET /a#b HTTP/1.1\r\nHost: a", 400), ("GET  / HTTP/1.1\r\nHost: a", 400),
   ]) func `what is no ordinary request is refused`(lines: String, status: Int) {
     let probe = probe()
@@ -84,8 +96,10 @@ import Testing
 
   @Test func `a refused method is told which ones there are`() {
     let probe = probe()
-    probe.feed(head("PUT / HTTP/1.1", "Host: a"))
-    #expect(String(decoding: probe.output, as: UTF8.self).contains("\r\nAllow: GET, HEAD\r\n"))
+    probe.feed(head("TRACE / HTTP/1.1", "Host: a"))
+    #expect(
+      String(decoding: probe.output, as: UTF8.self).contains(
+        "\r\nAllow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"))
   }
 
   @Test func `an upgrade is one beside resources too`() {

@@ -34,7 +34,7 @@ public struct ConnectionMachine: ~Copyable {
     case needsBytes
     /// Server: call `accept` or `reject`, then go on with the same bytes.
     indirect case upgradeRequested(HandshakeRequest)
-    /// Server whose context serves resources: call `answer`, now or later, within the handshake's deadline.
+    /// Server whose context serves resources: call `answer` or `beginStream`, now or later, within `answerTimeout`.
     indirect case resourceRequested(HTTPRequest)
     /// Client: the server accepted.
     indirect case opened(HandshakeResponse)
@@ -63,9 +63,11 @@ public struct ConnectionMachine: ~Copyable {
 
   /// What a stage of the connection needs, beside the state because it is large and only the first and last have any.
   private indirect enum Stage {
-    case readingRequest(HeadReader)
+    /// The conversation once there was an ordinary request before.
+    case readingRequest(HeadReader, HTTPConversation?)
+    case readingBody(HTTPConversation)
+    case answering(HTTPConversation)
     case awaitingDecision(HandshakeRequest)
-    case awaitingAnswer(HTTPRequest)
     case readingResponse(HeadReader, ClientHandshake)
     case readingRefusal(status: Int, HTTPHeaders, body: [UInt8], bodyBytes: Int)
     case upgraded
@@ -91,7 +93,7 @@ public struct ConnectionMachine: ~Copyable {
   /// A server's side of a TCP connection accepted at `now`.
   public init(server context: ConnectionContext, at now: Instant) {
     self.init(
-      .server, context, .readingRequest(HeadReader(limit: context.configuration.maxRequestHeadBytes)), nil, now)
+      .server, context, .readingRequest(HeadReader(limit: context.configuration.maxRequestHeadBytes), nil), nil, now)
   }
 
   /// A client's side of a TCP connection established at `now`; appends the request.
@@ -191,7 +193,7 @@ public struct ConnectionMachine: ~Copyable {
     while true {
       switch state {
       case .handshake:
-        guard let event = nextOfHandshake(in: bytes.bytes, from: &offset, into: &output) else { continue }
+        guard let event = nextOfHandshake(in: bytes.bytes, from: &offset, at: now, into: &output) else { continue }
         return event
       case .open, .closing:
         guard let event = nextOfFrames(in: &bytes, from: &offset, at: now, into: &output) else { continue }
@@ -309,8 +311,19 @@ public struct ConnectionMachine: ~Copyable {
       if case .readingRefusal(let status, let headers, let body, _) = stage {
         return end(.handshake(.refused(.init(status: status, headers: headers, body: body))), .close)
       }
-      // A client that has sent all of its request may say so and still read the answer.
-      if case .awaitingAnswer = stage { return nil }
+      switch stage {
+      case .answering(let conversation) where conversation.isStreaming:
+        return endProperly()
+      case .answering(let conversation):
+        // A client that has sent all of its requests may say so and still read the answers.
+        conversation.reachedEndOfStream = true
+        return nil
+      case .readingRequest(let reader, let conversation?):
+        guard conversation.isHeldBack else { return endOfRequests(reader) }
+        conversation.reachedEndOfStream = true
+        return nil
+      default: break
+      }
       return end(.endOfStream(during: .handshake), .close)
     case .open:
       let phase: ConnectionFailure.Phase =
@@ -345,30 +358,48 @@ public struct ConnectionMachine: ~Copyable {
   // MARK: Handshake
 
   private mutating func nextOfHandshake(
-    in bytes: RawSpan, from offset: inout Int, into output: inout [UInt8]
+    in bytes: RawSpan, from offset: inout Int, at now: Instant, into output: inout [UInt8]
   ) -> Event? {
     do throws(HandshakeError) {
       switch stage {
-      case .readingRequest(var reader):
+      case .readingRequest(var reader, let conversation):
+        if let conversation {
+          if conversation.isHeldBack {
+            conversation.keep(bytes, from: &offset)
+            return .needsBytes
+          }
+          // A following request's time begins with its first byte.
+          if reader.isEmpty, offset < bytes.byteCount {
+            state = .handshake(deadline: now + configuration.requestTimeout)
+          }
+        }
         stage = .upgraded  // The reader has one owner, so that it grows in place.
         guard try reader.take(bytes, from: &offset) else {
-          stage = .readingRequest(reader)
+          stage = .readingRequest(reader, conversation)
+          if let conversation, conversation.reachedEndOfStream { return .transport(endOfRequests(reader)) }
           return .needsBytes
         }
         let head = try MessageHead(
           reader.bytes, maxFields: configuration.maxHeaderFields, startLineFault: .requestLine)
         if context.servesResources, let request = try HTTPRequest(head) {
-          stage = .awaitingAnswer(request)
-          return .resourceRequested(request)
+          let conversation = conversation ?? HTTPConversation(request)
+          if try conversation.begin(request, configuration, into: &output) {
+            stage = .readingBody(conversation)
+            state = .handshake(deadline: now + configuration.requestTimeout)
+            return nil
+          }
+          return awaitAnswer(to: request, conversation, at: now)
         }
         let request = try HandshakeRequest(head)
         stage = .awaitingDecision(request)
         return .upgradeRequested(request)
       case .awaitingDecision:
         return .needsBytes
-      case .awaitingAnswer:
-        // The answer ends the connection: no request may follow, and what comes all the same is read over.
-        offset = bytes.byteCount
+      case .readingBody(let conversation):
+        guard let request = try conversation.readBody(bytes, from: &offset) else { return .needsBytes }
+        return awaitAnswer(to: request, conversation, at: now)
+      case .answering(let conversation):
+        conversation.keep(bytes, from: &offset)
         return .needsBytes
       case .readingResponse(var reader, let request):
         stage = .upgraded
@@ -409,7 +440,7 @@ public struct ConnectionMachine: ~Copyable {
     // A client has nothing left to say, and waiting for a silent server to hang up would only delay the next attempt.
     guard role == .server else { return .abort }
     var rejection = error.rejection
-    if case .methodNotAllowed = error, context.servesResources { rejection.headers = ["Allow": "GET, HEAD"] }
+    if case .methodNotAllowed = error, context.servesResources { rejection.headers = ["Allow": Self.methods] }
     rejection.encode(into: &output)
     return .close
   }
@@ -444,10 +475,92 @@ public struct ConnectionMachine: ~Copyable {
     return .close
   }
 
-  /// Answers `resourceRequested`; what to do with the socket is returned. The connection has then ended properly.
-  public mutating func answer(_ response: HTTPResponse, into output: inout [UInt8]) -> TransportAction? {
-    guard case .awaitingAnswer(let request) = stage else { return nil }
-    response.encode(to: request.method, into: &output)
+  // MARK: Ordinary requests
+
+  /// For a method that nobody serves.
+  private static let methods = HTTPRequest.Method.allCases.map(\.rawValue).joined(separator: ", ")
+
+  private mutating func awaitAnswer(
+    to request: HTTPRequest, _ conversation: HTTPConversation, at now: Instant
+  ) -> Event {
+    stage = .answering(conversation)
+    state = .handshake(deadline: now + configuration.answerTimeout)
+    return .resourceRequested(request)
+  }
+
+  /// What is being answered, or streamed if `streaming`; `nil` if nothing is.
+  private func answered(streaming: Bool) -> HTTPConversation? {
+    guard case .answering(let conversation) = stage, conversation.isStreaming == streaming else { return nil }
+    return conversation
+  }
+
+  /// Answers `resourceRequested`; what to do with the socket is returned. Go on with `takeBacklog`.
+  public mutating func answer(
+    _ response: HTTPResponse, at now: Instant, into output: inout [UInt8]
+  ) -> TransportAction? {
+    guard let conversation = answered(streaming: false) else { return nil }
+    conversation.answer(response, into: &output)
+    return readNextRequest(conversation, at: now)
+  }
+
+  /// Begins an answer of unknown length to `resourceRequested`; false if there is nothing to answer.
+  public mutating func beginStream(_ response: HTTPResponse, into output: inout [UInt8]) -> Bool {
+    guard let conversation = answered(streaming: false) else { return false }
+    conversation.beginStream(response, into: &output)
+    state = .handshake(deadline: .distantFuture)
+    return true
+  }
+
+  /// Appends to the answer that was begun; without effect if there is none.
+  public mutating func appendToStream(_ bytes: [UInt8], into output: inout [UInt8]) {
+    answered(streaming: true)?.append(bytes, into: &output)
+  }
+
+  /// Ends the answer that was begun; what to do with the socket is returned. Go on with `takeBacklog`.
+  public mutating func endStream(at now: Instant, into output: inout [UInt8]) -> TransportAction? {
+    guard let conversation = answered(streaming: true) else { return nil }
+    conversation.endStream(into: &output)
+    return readNextRequest(conversation, at: now)
+  }
+
+  private mutating func readNextRequest(_ conversation: HTTPConversation, at now: Instant) -> TransportAction? {
+    guard conversation.keepsAlive else { return endProperly() }
+    stage = .readingRequest(HeadReader(limit: configuration.maxRequestHeadBytes), conversation)
+    state = .handshake(deadline: now + configuration.keepAliveTimeout)
+    return nil
+  }
+
+  /// What came behind a request while that was answered, to be given to `next` again as bytes of a read, even if there
+  /// are none; `nil` when there is nothing to go on with.
+  public mutating func takeBacklog() -> [UInt8]? {
+    guard case .readingRequest(_, let conversation?) = stage, !conversation.isHeldBack else { return nil }
+    let bytes = conversation.takeBacklog()
+    return bytes.isEmpty && !conversation.reachedEndOfStream ? nil : bytes
+  }
+
+  /// Whether so much came behind a request that nothing should be read until that is answered.
+  public var hasFullBacklog: Bool {
+    switch stage {
+    case .answering(let conversation), .readingRequest(_, let conversation?): conversation.hasFullBacklog
+    default: false
+    }
+  }
+
+  /// Whether no more requests are to be read because answers wait to be written. Then go on with `takeBacklog`.
+  public mutating func holdBackRequests(_ isHeldBack: Bool) {
+    switch stage {
+    case .answering(let conversation), .readingRequest(_, let conversation?), .readingBody(let conversation):
+      conversation.isHeldBack = isHeldBack
+    default: break
+    }
+  }
+
+  /// The client ended its half, and everything before was answered.
+  private mutating func endOfRequests(_ reader: HeadReader) -> TransportAction {
+    reader.isEmpty ? endProperly() : end(.endOfStream(during: .handshake), .close)
+  }
+
+  private mutating func endProperly() -> TransportAction {
     stage = .ended(CloseOutcome(code: .normal, text: "", failure: nil))
     close()
     return .close
@@ -518,7 +631,16 @@ public struct ConnectionMachine: ~Copyable {
       state = .closing(deadline: now + configuration.closeTimeout)
       return nil
     case .handshake:
-      return end(.abandoned, .abort)
+      switch stage {
+      case .readingRequest(let reader, _?) where reader.isEmpty: return endProperly()
+      // A body that stops before its last chunk is known to be cut.
+      case .answering(let conversation) where conversation.isStreaming: return endProperly()
+      case .answering(let conversation):
+        conversation.endAfterAnswer()
+        state = .handshake(deadline: min(deadline, now + configuration.closeTimeout))
+        return nil
+      default: return end(.abandoned, .abort)
+      }
     case .closing, .draining, .closed:
       return nil
     }
@@ -543,7 +665,13 @@ public struct ConnectionMachine: ~Copyable {
     guard now >= deadline else { return nil }
     switch state {
     case .handshake:
-      return failHandshake(.timedOut(after: configuration.handshakeTimeout), into: &output)
+      switch stage {
+      case .readingRequest(let reader, _?) where reader.isEmpty: return endProperly()
+      case .readingRequest(_, _?), .readingBody:
+        return failHandshake(.requestTimedOut(after: configuration.requestTimeout), into: &output)
+      case .answering: return failHandshake(.answerTimedOut(after: configuration.answerTimeout), into: &output)
+      default: return failHandshake(.timedOut(after: configuration.handshakeTimeout), into: &output)
+      }
     case .open:
       if outboundIsEmpty { releasePongs(into: &output) } else { pongs.postpone(at: now) }
       guard now >= livenessDeadline else { return nil }

@@ -1,21 +1,31 @@
-/// A request that asks for no upgrade: an ordinary GET or HEAD without a body (RFC 9110 §9.3).
+/// A request that asks for no upgrade, with its body (RFC 9110 §9.3).
 public struct HTTPRequest: Hashable, Sendable {
-  public enum Method: String, Hashable, Sendable {
+  public enum Method: String, Hashable, Sendable, CaseIterable {
     case get = "GET"
     /// Is answered as GET is, without the body; the machine sees to that.
     case head = "HEAD"
+    case post = "POST"
+    case put = "PUT"
+    case patch = "PATCH"
+    case delete = "DELETE"
+    case options = "OPTIONS"
   }
 
   public let method: Method
   /// Path and query as sent, beginning with "/".
   public let target: String
-  private let head: MessageHead
+  /// Whole, at most the configuration's `maxRequestBodyBytes` long; empty if there is none.
+  public internal(set) var body: [UInt8] = []
+  let head: MessageHead
 
   /// The Host field.
   public var host: String { head.first("host") ?? "" }
 
   /// All fields, their names in lower case; made anew by each call.
   public var headers: HTTPHeaders { head.headers }
+
+  /// The value of the first field with this name, which is given in lower case, without making all of them.
+  public func header(_ name: StaticString) -> String? { head.first(name) }
 
   /// The target without its query; still percent-encoded.
   public var path: String { RequestLine.path(of: target) }
@@ -29,13 +39,15 @@ public struct HTTPRequest: Hashable, Sendable {
     let line = try RequestLine(head.startLine)
     guard let method = Method(rawValue: line.method) else { throw .methodNotAllowed(line.method) }
     // RFC 9112 §3.2: a request without exactly one Host is refused.
-    _ = try head.place(of: "host")
-    // What followed it would have to be read to its end, and nothing that is served here takes any.
-    guard !head.has("transfer-encoding"), head.values("content-length").allSatisfy({ $0 == "0" }) else {
-      throw .requestHasBody
+    let host = head.text(try head.place(of: "host"))
+    let place = try line.place()
+    target = place.target
+    // §3.2.2: an absolute target's authority counts and not Host. Where they differ, somebody in front may have gone by
+    // the other.
+    if let authority = place.authority, authority.lowercased() != host.lowercased() {
+      throw .invalidField("host", value: host)
     }
     self.method = method
-    target = try line.requestTarget()
     self.head = head
   }
 }

@@ -56,6 +56,9 @@ struct MessageHead: Hashable, Sendable {
     return Field(name: Range(line.lowerBound..<colon), value: Range(value))
   }
 
+  /// Throws unless `line`, without its end, is a field; for the trailers of a body, which nobody reads.
+  static func checkField(_ line: [UInt8]) throws(HandshakeError) { _ = try field(in: line, 0..<line.count) }
+
   // MARK: Looking things up; names and tokens are given in lower case and found in any.
 
   var startLine: Substring { Substring(text(0..<Int32(truncatingIfNeeded: startLineBytes))) }

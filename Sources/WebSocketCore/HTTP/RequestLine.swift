@@ -14,18 +14,21 @@ struct RequestLine {
   }
 
   /// Path and query, beginning with "/".
-  func requestTarget() throws(HandshakeError) -> String {
+  func requestTarget() throws(HandshakeError) -> String { try place().target }
+
+  /// Path and query, and before them what an absolute target names instead of the Host field.
+  func place() throws(HandshakeError) -> (authority: String?, target: String) {
     guard rawTarget.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "#") }) else {
       throw .malformedHead(.target)
     }
-    if rawTarget.hasPrefix("/") { return String(rawTarget) }
+    if rawTarget.hasPrefix("/") { return (nil, String(rawTarget)) }
     // A server must understand the absolute form as well (RFC 9112 §3.2.2).
     for scheme in ["http://", "https://", "ws://", "wss://"] where rawTarget.lowercased().hasPrefix(scheme) {
       let rest = rawTarget.dropFirst(scheme.count)
       let authority = rest.prefix { $0 != "/" && $0 != "?" }
       guard !authority.isEmpty else { break }
       let target = rest.dropFirst(authority.count)
-      return target.hasPrefix("/") ? String(target) : "/" + target
+      return (String(authority), target.hasPrefix("/") ? String(target) : "/" + target)
     }
     throw .malformedHead(.target)
   }

@@ -26,6 +26,16 @@ public enum HandshakeError: Error, Hashable, Sendable {
   case upgradeMissing
   case versionNotSupported(String)
   case requestHasBody
+  /// There may be two opinions about where the request ends, which is how requests are smuggled past a proxy.
+  case ambiguousBody(String)
+  case unknownTransferCoding(String)
+  case malformedChunk(String)
+  case bodyTooLong(limit: Int)
+  case unknownExpectation(String)
+  /// The request was not complete in time.
+  case requestTimedOut(after: Duration)
+  /// The application gave no answer in time.
+  case answerTimedOut(after: Duration)
   /// The application said no.
   case rejected(status: Int)
 
@@ -60,6 +70,12 @@ public enum HandshakeError: Error, Hashable, Sendable {
     case .headTooLong, .tooManyFields: "RFC 6585 §5"
     case .missingField, .duplicateField, .invalidField, .upgradeMissing, .requestHasBody: "RFC 6455 §4.2.1"
     case .versionNotSupported: "RFC 6455 §4.4"
+    case .ambiguousBody, .unknownTransferCoding: "RFC 9112 §6.3"
+    case .malformedChunk: "RFC 9112 §7.1"
+    case .bodyTooLong: "RFC 9110 §15.5.14"
+    case .unknownExpectation: "RFC 9110 §10.1.1"
+    case .requestTimedOut: "RFC 9110 §15.5.9"
+    case .answerTimedOut: "RFC 9110 §15.6.4"
     case .timedOut: "RFC 6455 §10"
     case .rejected: "RFC 6455 §4.2.2"
     case .refused, .acceptMismatch, .subprotocolNotOffered, .extensionNotOffered: "RFC 6455 §4.1"
@@ -70,7 +86,8 @@ public enum HandshakeError: Error, Hashable, Sendable {
   /// What a server answers.
   public var rejection: Rejection {
     switch self {
-    case .malformedHead, .missingField, .duplicateField, .invalidField, .requestHasBody:
+    case .malformedHead, .missingField, .duplicateField, .invalidField, .requestHasBody, .ambiguousBody,
+      .malformedChunk:
       Rejection(status: 400, message: description)
     case .headTooLong, .tooManyFields: Rejection(status: 431, message: description)
     case .methodNotAllowed: Rejection(status: 405, headers: ["Allow": "GET"], message: description)
@@ -81,7 +98,11 @@ public enum HandshakeError: Error, Hashable, Sendable {
       Rejection(
         status: 426, headers: ["Upgrade": "websocket", "Sec-WebSocket-Version": "13"], message: description,
         connection: "Upgrade, close")
-    case .timedOut: Rejection(status: 408, message: description)
+    case .bodyTooLong: Rejection(status: 413, message: description)
+    case .unknownExpectation: Rejection(status: 417, message: description)
+    case .unknownTransferCoding: Rejection(status: 501, message: description)
+    case .answerTimedOut: Rejection(status: 503, message: description)
+    case .timedOut, .requestTimedOut: Rejection(status: 408, message: description)
     case .rejected(let status): Rejection(status: status, message: description)
     // A client answers nothing; were a server to ask, it would be its own mistake.
     case .refused, .acceptMismatch, .subprotocolNotOffered, .extensionNotOffered, .extensionInvalid:
@@ -102,11 +123,18 @@ extension HandshakeError: CustomStringConvertible {
     case .duplicateField(let name): "the field \(name) appears more than once"
     case .invalidField(let name, let value): "the field \(name) has the value \"\(value)\""
     case .timedOut(let limit): "the handshake took longer than handshakeTimeout \(limit)"
-    case .methodNotAllowed(let method): "the method is \(method), not GET"
+    case .methodNotAllowed(let method): "the method \(method) is not served here"
     case .httpVersionNotSupported(let version): "the HTTP version is \(version), not HTTP/1.1"
     case .upgradeMissing: "this is a WebSocket endpoint: the request must ask for an upgrade to websocket"
     case .versionNotSupported(let version): "the WebSocket version is \(version), not 13"
     case .requestHasBody: "the request has a body"
+    case .ambiguousBody(let what): "the end of the request is ambiguous: it has \(what)"
+    case .unknownTransferCoding(let coding): "the transfer coding is \"\(coding)\", not chunked"
+    case .malformedChunk(let problem): "the chunked body is malformed: \(problem)"
+    case .bodyTooLong(let limit): "the body exceeds maxRequestBodyBytes \(limit)"
+    case .unknownExpectation(let text): "the expectation is \"\(text)\", not 100-continue"
+    case .requestTimedOut(let limit): "the request took longer than requestTimeout \(limit)"
+    case .answerTimedOut(let limit): "the request was not answered within answerTimeout \(limit)"
     case .rejected(let status): "the application rejected the request with status \(status)"
     case .refused(let refusal): "the server answered with status \(refusal.status) instead of 101"
     case .acceptMismatch(let expected, let received):

@@ -154,7 +154,7 @@ final class MachineDriver {
       case .resourceRequested(let request):
         events.append(.resourceRequested(request))
         guard let response else { throw Finding(description: "a resource is asked for where none is served") }
-        if let action = machine.answer(response, into: &output) { events.append(.transport(action)) }
+        if let action = machine.answer(response, at: now, into: &output) { events.append(.transport(action)) }
       case .opened(let response):
         events.append(.opened(response))
         try opened(response.headers.values("Sec-WebSocket-Extensions"))
