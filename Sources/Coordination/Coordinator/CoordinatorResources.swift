@@ -56,7 +56,8 @@ extension CoordinatorRuntime {
       case .unknown:
         return HTTPResponse(
           status: 404,
-          message: "no such path; there are /dashboard, \(APIOperation.prefix)/openapi.json, /metrics, /healthz and /readyz")
+          message:
+            "no such path; there are /dashboard, \(APIOperation.prefix)/openapi.json, /metrics, /healthz and /readyz")
       }
     }
   }
