@@ -22,8 +22,9 @@ SWIFT_PROBLEM = $(shell SWIFT='$(SWIFT)' Scripts/swift-problem.sh)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help swift deps build release demo trials test conformance conformance-full fuzz simulate mutants test-asan \
-  test-tsan bench bench-peers bench-failover docs lint format clean program install uninstall units deb deb-test
+.PHONY: help swift deps deps-chromium build release demo trials test conformance conformance-full fuzz simulate mutants \
+  test-asan test-tsan bench bench-peers bench-failover bench-api docs lint format clean program install uninstall units \
+  deb deb-test
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +34,9 @@ swift:
 
 deps: ## install the C libraries' Debian packages that are missing
 	@Scripts/deps.sh
+
+deps-chromium: ## install Chromium, in which the dashboard's tests run
+	@Scripts/deps.sh chromium
 
 build: swift deps ## build everything for debugging
 	$(SWIFT) build $(BUILD_FLAGS)
@@ -81,6 +85,10 @@ bench-peers: swift deps ## measure WebSocket echoes beside other servers: BENCH_
 bench-failover: swift deps ## kill and freeze parts of a small fleet, against bounds: BENCH_FLAGS="--repeats 3"
 	$(SWIFT) build -c release --product lifeline $(BUILD_FLAGS)
 	@Benchmarks/Failover/failover.py --program "$$($(SWIFT) build -c release --show-bin-path)/lifeline" $(BENCH_FLAGS)
+
+bench-api: swift deps ## measure the HTTP API with wrk, and a large submission: BENCH_FLAGS="--seconds 10 --check"
+	$(SWIFT) build -c release --product lifeline $(BUILD_FLAGS)
+	@Benchmarks/API/api.py --program "$$($(SWIFT) build -c release --show-bin-path)/lifeline" $(BENCH_FLAGS)
 
 docs: swift deps ## build the documentation of the libraries into .build/docs
 	@Scripts/docs.sh

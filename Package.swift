@@ -19,9 +19,12 @@ let common: [SwiftSetting] =
 let checked = common + [.strictMemorySafety()]
 
 func library(
-  _ name: String, _ dependencies: [Target.Dependency], exclude: [String] = [], linker: [LinkerSetting] = []
+  _ name: String, _ dependencies: [Target.Dependency], exclude: [String] = [], embedded: [String] = [],
+  linker: [LinkerSetting] = []
 ) -> Target {
-  .target(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: checked, linkerSettings: linker)
+  .target(
+    name: name, dependencies: dependencies, exclude: exclude, resources: embedded.map { .embedInCode($0) },
+    swiftSettings: checked, linkerSettings: linker)
 }
 
 func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
@@ -93,7 +96,7 @@ let package = Package(
         "Primitives", "Locking", "Cryptography", "Authentication", "Metrics", "Reactor", "WebSocket", "WebSocketCore",
         "CoordinationCore", "Storage", "History",
       ],
-      exclude: ["README.md"]),
+      exclude: ["README.md", "Dashboard/Page", "Dashboard/README.md"], embedded: ["API/openapi.json"]),
 
     // Faults on purpose, for the demonstration and the tests.
     library("FaultProxy", ["Primitives", "Reactor", "ArgumentParsing"]),
@@ -198,6 +201,12 @@ let package = Package(
       [
         "Primitives", "Cryptography", "Authentication", "Reactor", "WebSocket", "WebSocketCore", "CoordinationCore",
         "Coordination", "Storage", "lifeline",
+      ]),
+    tests(
+      "DashboardTests",
+      [
+        "Primitives", "Cryptography", "Reactor", "WebSocket", "WebSocketCore", "CoordinationCore", "Coordination",
+        "lifeline",
       ]),
     tests(
       "ExamplesTests",

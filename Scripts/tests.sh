@@ -14,7 +14,7 @@ fi
 
 simulation='^SimulationTests\.'
 computing='^(CoordinationCoreTests|AuthenticationTests|CryptographyTests|HistoryTests|WebSocketCoreTests|FuzzTests|PrimitivesTests|StorageTests)\.'
-processes='^(EndToEndTests|LifelineTests|TrialsTests|ExamplesTests|LifelineBenchmarksTests|WebSocketLoadTests)\.'
+processes='^(EndToEndTests|DashboardTests|LifelineTests|TrialsTests|ExamplesTests|LifelineBenchmarksTests|WebSocketLoadTests)\.'
 
 "$swift" build --build-tests "$@" || exit
 passed=0

@@ -1,5 +1,6 @@
 import ArgumentParsing
 import Configuration
+import CoordinationCore
 import Glibc
 import Terminal
 
@@ -17,7 +18,8 @@ enum Subcommands {
     [
       CoordinatorCommand.self, WorkerCommand.self, RunCommand.self, SubmitCommand.self, TasksCommand.self,
       TaskCommand.self, WorkersCommand.self, QueueCommand.self, LogsCommand.self, CancelCommand.self, PauseCommand.self,
-      ResumeCommand.self, CheckpointCommand.self, DemoCommand.self, ProxyCommand.self, ProxyControlCommand.self,
+      ResumeCommand.self, RetryCommand.self, CheckpointCommand.self, DrainCommand.self, DemoCommand.self,
+      ProxyCommand.self, ProxyControlCommand.self,
       SimulateCommand.self, EndToEndCommand.self, StressCommand.self, TestCommand.self, FleetCommand.self,
       KeysCommand.self, CertsCommand.self, ConfigCommand.self, DocsCommand.self, HealthCommand.self,
     ]
@@ -70,7 +72,7 @@ enum Subcommands {
 }
 
 enum Version {
-  static let text = "0.1.0"
+  static let text = ProductVersion.text
   /// What the manual pages are dated, so that they do not change from day to day.
   static let date = "2026-12-01"
 }

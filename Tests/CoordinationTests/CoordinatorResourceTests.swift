@@ -29,7 +29,7 @@ import WebSocket
   }
 
   private func get(_ coordinator: TestCoordinator, _ path: String, _ method: String = "GET") throws -> Answer {
-    try ask(coordinator, "\(method) \(path) HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+    try ask(coordinator, "\(method) \(path) HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
   }
 
   private func metrics(_ coordinator: TestCoordinator) throws -> ExpositionReader {

@@ -4,6 +4,7 @@ extension LifelineTests {
   @Suite struct HelpTests {
     static let commands = [
       "coordinator", "worker", "run", "submit", "tasks", "task", "workers", "logs", "cancel", "pause", "resume",
+      "retry", "drain",
       "checkpoint", "fleet", "certs", "keys", "queue",
     ]
 

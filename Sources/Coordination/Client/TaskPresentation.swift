@@ -28,16 +28,21 @@ extension TaskDetail {
   /// its checkpoints, and every attempt with its reason.
   public var presentation: JSONObject {
     var object = task.presentation
-    let newest = attempts.last { $0.attempt == task.state.attempt }
-    // One that ended by itself and wrote nothing must not be given the words of one that was lost.
-    let earlier = newest?.endedByItself == true ? nil : output.max { $0.key < $1.key }?.value
-    let shown = output[task.state.attempt] ?? earlier ?? AttemptOutput()
+    let shown = shownOutput
     object.setBytes(shown.stdout, "stdout")
     object.setBytes(shown.stderr, "stderr")
     object["dropped_bytes"] = .integer(Int64(shown.droppedBytes))
     object["checkpoints"] = .array(checkpoints.map { .object($0.presentation) })
     object["attempts"] = .array(attempts.map { .object($0.presentation) })
     return object
+  }
+
+  /// The newest attempt's output, or the one before's while that has none and has not ended.
+  var shownOutput: AttemptOutput {
+    let newest = attempts.last { $0.attempt == task.state.attempt }
+    // One that ended by itself and wrote nothing must not be given the words of one that was lost.
+    let earlier = newest?.endedByItself == true ? nil : output.max { $0.key < $1.key }?.value
+    return output[task.state.attempt] ?? earlier ?? AttemptOutput()
   }
 }
 

@@ -164,11 +164,8 @@ final class ClientSocket: WebSocketDelegate {
       let workers = runtime.workerSummaries.map { $0.presentation(withTelemetry: withTelemetry) }
       reply(id, ["workers": .array(workers.map(JSONValue.object))])
     case "request_telemetry":
-      var worker: WorkerID?
-      if let name = try request.reader.optionalString("worker_id", maxBytes: 4_096) {
-        do { worker = try WorkerID(name) } catch { throw .badValue("worker_id", problem: "\(error)") }
-      }
-      control(.telemetry(worker), id)
+      let isNamed = request.fields["worker_id"] != nil && request.fields["worker_id"] != .null
+      control(.telemetry(isNamed ? try worker(request.reader) : nil), id)
     case "queue_status":
       reply(
         id,
@@ -177,6 +174,8 @@ final class ClientSocket: WebSocketDelegate {
     case "pause_task": control(.pause(try request.reader.taskID()), id)
     case "resume_task": control(.resume(try request.reader.taskID()), id)
     case "checkpoint_task": control(.checkpoint(try request.reader.taskID()), id)
+    case "retry_task": retry(try request.reader.taskID(), id)
+    case "drain_worker": drain(try worker(request.reader), id)
     case "watch": try startWatching(request.reader, id)
     default: fail(id, "bad_request", "unknown request type \(request.kind)")
     }
@@ -184,7 +183,7 @@ final class ClientSocket: WebSocketDelegate {
 
   private static func access(of request: String) -> Access {
     switch request {
-    case "submit", "cancel_task", "pause_task", "resume_task", "checkpoint_task": .change
+    case "submit", "cancel_task", "pause_task", "resume_task", "checkpoint_task", "retry_task", "drain_worker": .change
     default: .read
     }
   }
@@ -257,6 +256,27 @@ final class ClientSocket: WebSocketDelegate {
           case .failure(let error): fail(id, "unavailable", "\(error)")
           }
         }
+      }
+    }
+  }
+
+  private func worker(_ reader: FieldReader) throws(MessageError) -> WorkerID {
+    let name = try reader.string("worker_id", maxBytes: 4_096)
+    do { return try WorkerID(name) } catch { throw .badValue("worker_id", problem: "\(error)") }
+  }
+
+  private func drain(_ worker: WorkerID, _ id: JSONValue) {
+    guard runtime.workerSummary(worker) != nil else { return fail(id, "not_found", "there is no worker \(worker)") }
+    control(.drainWorker(worker), id)
+  }
+
+  private func retry(_ task: TaskID, _ id: JSONValue) {
+    runtime.retry(task) { [self] answer in
+      switch answer {
+      case .submitted(let new): reply(id, ["task_id": .string(new.text)])
+      case .noSuchTask: fail(id, "not_found", "there is no task \(task)")
+      case .refused(let reason): fail(id, "refused", reason)
+      case .unavailable(let error): fail(id, "unavailable", "\(error)")
       }
     }
   }

@@ -9,20 +9,41 @@ extension CoordinatorRuntime {
   /// A commit that takes longer than this means that the store is stuck.
   static let commitPatience: Duration = .seconds(10)
 
-  func serve(_ exchange: HTTPExchange) { exchange.respond(response(to: exchange)) }
+  func serve(_ exchange: HTTPExchange) {
+    let request = exchange.request
+    let path = request.path
+    // What is for machines that watch over machines may be asked for under any name.
+    let isForMonitoring = path == "/metrics" || path == "/healthz" || path == "/readyz"
+    let problem = pages.problem(
+      origin: request.header("origin"), host: request.host,
+      needsOwnName: !isForMonitoring && !upgradeGuard.needsKeys)
+    if let problem {
+      return exchange.respond(APIProblem(problem).response(instance: path))
+    }
+    if let api, APIRoute.isBelowPrefix(path), !isEndpoint(request.target) { return api.serve(exchange) }
+    exchange.respond(response(to: path, exchange))
+  }
 
-  private func response(to exchange: HTTPExchange) -> HTTPResponse {
+  /// Where workers and clients connect, which is below the API's prefix as well.
+  private func isEndpoint(_ target: String) -> Bool {
+    guard target.hasPrefix(Protocols.workerPathPrefix) || target.hasPrefix(Protocols.clientPath) else { return false }
+    return Endpoint(target: target) != .unknown
+  }
+
+  private func response(to path: String, _ exchange: HTTPExchange) -> HTTPResponse {
     let method = exchange.request.method
     guard method == .get || method == .head else {
       return HTTPResponse(
         status: 405, headers: ["Allow": "GET, HEAD"], message: "the method \(method.rawValue) is not served here")
     }
-    switch exchange.request.path {
+    switch path {
     case "/metrics":
       let refusal = upgradeGuard.refusal(of: exchange.request, from: exchange.remoteAddress, at: loop.now)
       if let refusal { return refusal }
       return HTTPResponse(
         headers: Self.fresh, contentType: TextExposition.contentType, body: metrics.exposition(readings))
+    case Dashboard.path: return Dashboard.response
+    case "/": return Dashboard.redirection
     case "/healthz": return Self.status(200, ["status": "ok"])
     case "/readyz":
       guard let problem = readinessProblem else { return Self.status(200, ["status": "ready"]) }
@@ -33,7 +54,10 @@ extension CoordinatorRuntime {
       case .worker, .anonymousWorker, .client: return HandshakeError.upgradeMissing.rejection.response
       case .badWorkerID(let problem): return HTTPResponse(status: 400, message: problem)
       case .unknown:
-        return HTTPResponse(status: 404, message: "no such path; there are /metrics, /healthz and /readyz")
+        return HTTPResponse(
+          status: 404,
+          message:
+            "no such path; there are /dashboard, \(APIOperation.prefix)/openapi.json, /metrics, /healthz and /readyz")
       }
     }
   }

@@ -1,4 +1,5 @@
 public import CoordinationCore
+import Primitives
 import Reactor
 public import Storage
 
@@ -13,6 +14,37 @@ extension CoordinatorRuntime {
         answer(result.map { $0.map(self_.withProgress) })
       }
     }
+  }
+
+  /// Those of `ids` that exist, however many are asked for.
+  func tasks(named ids: [TaskID], _ answer: @escaping (Result<[TaskRecord], StoreError>) -> Void) {
+    tasks(named: ids[...], [], answer)
+  }
+
+  private func tasks(
+    named ids: ArraySlice<TaskID>, _ found: [TaskRecord], _ answer: @escaping (Result<[TaskRecord], StoreError>) -> Void
+  ) {
+    guard !ids.isEmpty else { return answer(.success(found)) }
+    tasks(matching: TaskFilter(ids: Array(ids.prefix(TaskFilter.maxLimit)))) { [self] result in
+      switch result {
+      case .failure: answer(result)
+      case .success(let tasks): self.tasks(named: ids.dropFirst(TaskFilter.maxLimit), found + tasks, answer)
+      }
+    }
+  }
+
+  /// One worker; `nil` when it is not known.
+  public func workerSummary(_ id: WorkerID) -> WorkerSummary? { core.workerSummary(id) }
+
+  /// - Parameter start: when the coordinator began to serve.
+  func overview(since start: Instant) -> Overview {
+    let statistics = core.statistics
+    var tasks = endedBefore
+    for status in TaskStatus.allCases { tasks[status, default: 0] += statistics.tasks[status] }
+    return Overview(
+      wall: SystemWallClock.now(), uptime: loop.now - start, version: ProductVersion.text,
+      connectedWorkers: core.connectedWorkers, knownWorkers: core.knownWorkers, tasks: tasks,
+      queue: core.taskQueueStatus, statistics: statistics.tasks, reconnections: statistics.reconnections)
   }
 
   /// Everything about one task; `nil` when it was never submitted.

@@ -1,6 +1,7 @@
 public import Authentication
 public import CoordinationCore
 import History
+import Locking
 import Metrics
 import Primitives
 public import Reactor
@@ -17,6 +18,9 @@ public final class CoordinatorRuntime {
   static let maxPendingWriteBytes = 256 << 20
   /// The same for submitted tasks that are looked for in the store.
   static let maxWaitingSubmissions = 100_000
+
+  /// The longest body of a request to the API: ten thousand ordinary tasks.
+  static let maxBodyBytes = 8 << 20
 
   public let loop: EventLoop
   private let settings: CoordinatorSettings
@@ -36,6 +40,10 @@ public final class CoordinatorRuntime {
   private var closing: SpreadClosing?
   private var pendingWriteBytes = 0
   let metrics = CoordinatorMetrics()
+  /// Of the tasks that had ended when this coordinator was started, how many ended how.
+  private(set) var endedBefore: [TaskStatus: Int] = [:]
+  private(set) var api: HTTPAPI?
+  let pages: PageRule
   /// Why the last commit failed; `nil` once one succeeds.
   private(set) var storeProblem: StoreError?
   /// When the commit under way began, its repetitions included.
@@ -68,11 +76,14 @@ public final class CoordinatorRuntime {
     do { store = try settings.store.open() } catch { return ready(.failure(.store(error))) }
     let ready = LoopBound(ready, to: loop)
     let mailbox = loop.mailbox
+    let counted = Locked<Result<[TaskStatus: Int], StoreError>>(.success([:]))
+    store.counts(run: nil) { result in counted.withLock { $0 = result } }
+    // Answered behind the counts, because the store keeps the order of the questions.
     store.unfinishedTasks { result in
       mailbox.post { (loop: EventLoop) in
-        switch result {
+        switch result.flatMap({ tasks in counted.withLock { $0 }.map { (tasks, $0) } }) {
         case .failure(let error): store.close {}; ready.value(.failure(.store(error)))
-        case .success(let unfinished):
+        case .success((let unfinished, let counts)):
           do {
             var configuration = settings.core
             configuration.isTraced = settings.record != nil
@@ -81,6 +92,7 @@ public final class CoordinatorRuntime {
               configuration: configuration, unfinished: unfinished, handlers: settings.handlers(),
               random: SystemRandomNumberGenerator(), at: loop.now)
             let runtime = CoordinatorRuntime(settings, core: core, store: store, on: loop)
+            runtime.endedBefore = counts.filter { $0.key.isTerminal }
             runtime.listen(ready.value)
           } catch {
             store.close {}
@@ -97,6 +109,7 @@ public final class CoordinatorRuntime {
     self.core = core
     self.store = store
     self.loop = loop
+    pages = PageRule(listeningHost: settings.host)
     gatekeeper = Gatekeeper(settings.admission, at: loop.now, log: settings.log)
     slowReaders = SlowReaderWatch(settings.admission.slowReaders, on: loop, log: settings.log)
   }
@@ -123,6 +136,7 @@ public final class CoordinatorRuntime {
         configuration.pingTimeout = settings.pingTimeout
         configuration.subprotocols = [Protocols.session, Protocols.client]
         configuration.maxPendingBytes = AdmissionSettings.maxUnreadBytes
+        configuration.maxRequestBodyBytes = Self.maxBodyBytes
         configuration.compression = settings.compression.configuration
         configuration.limitQueuedBytes()
         var options = ListenerOptions()
@@ -137,6 +151,9 @@ public final class CoordinatorRuntime {
         server?.onHandshakeFailure = { [metrics] _, reason in metrics.refused[ConnectionRefusal(reason)].add() }
         timer = loop.makeTimer { [weak self] in self?.feed(.tick) }
         keptAlive = self
+        let api = HTTPAPI(self, slowTimeout: settings.admission.slowReaders.timeout)
+        self.api = api
+        _ = observe { api.note($0) }
         endTurnSoon()
         ready(.success(self))
       } catch {
@@ -175,6 +192,7 @@ public final class CoordinatorRuntime {
       LogEntry(
         .info, "draining", ["connections": "\(sockets.count)", "within": "\(pace.duration.wholeMilliseconds) ms"]))
     gatekeeper.drains(until: loop.now + pace.duration)
+    api?.stop()
     feed(.drain)
     let closes = sockets.map { close in { (reason: String) in close(RetryHint.restart, reason) } }
     let closing = SpreadClosing(closes, pace, on: loop) { [self] in stop(completion) }
@@ -189,6 +207,7 @@ public final class CoordinatorRuntime {
     hasStopped = true
     closing?.abandon()
     slowReaders.stop()
+    api?.stop()
     stopping = completion
     server?.stopAccepting()
     for (_, socket) in workers.sorted(by: { $0.key.number < $1.key.number }) {
@@ -214,6 +233,8 @@ public final class CoordinatorRuntime {
     server = nil
     for body in stopObservers { body() }
     stopObservers = []
+    observers = [:]
+    api = nil
     let completion = stopping
     stopping = nil
     keptAlive = nil
@@ -316,17 +337,13 @@ public final class CoordinatorRuntime {
   }
 
   private func find(_ ids: [TaskID], for request: RequestID) {
-    let mailbox = loop.mailbox
-    let runtime = LoopBound(self, to: loop)
-    store.tasks(matching: TaskFilter(ids: ids)) { result in
-      mailbox.post {
-        switch result {
-        case .success(let tasks): runtime.value.feed(.found(request, tasks.map(\.id)))
-        case .failure(let error):
-          // Without knowing what exists nothing may be submitted; the submitter is told and asks again.
-          runtime.value.feed(.lookupFailed(request))
-          runtime.value.requests.removeValue(forKey: request)?(.refused("the store cannot be read: \(error)"))
-        }
+    tasks(named: ids) { [self] result in
+      switch result {
+      case .success(let tasks): feed(.found(request, tasks.map(\.id)))
+      case .failure(let error):
+        // Without knowing what exists nothing may be submitted; the submitter is told and asks again.
+        feed(.lookupFailed(request))
+        requests.removeValue(forKey: request)?(.refused("the store cannot be read: \(error)"))
       }
     }
   }
@@ -346,12 +363,20 @@ public final class CoordinatorRuntime {
 
   private func decide(_ request: UpgradeRequest) -> UpgradeDecision {
     guard !hasStopped else { return .reject(status: 503, message: "the coordinator is shutting down") }
+    if let problem = problem(of: request) { return .reject(status: 403, message: PageRule.words(problem)) }
     if let refusal = gatekeeper.refusal(of: request, server: server, at: loop.now) { return refusal }
     let endpoint = Endpoint(target: request.target)
     switch upgradeGuard.judge(request.handshake, from: request.remoteAddress, for: endpoint.access, at: loop.now) {
     case .admitted(let pass): return admit(request, to: endpoint, pass)
     case .refused(let rejection): return .reject(rejection)
     }
+  }
+
+  /// Only a browser says where it comes from, and always does: whoever does not is no page.
+  private func problem(of request: UpgradeRequest) -> PageRule.Problem? {
+    guard let origin = request.headers["origin"] else { return nil }
+    let host = request.headers["host"] ?? ""
+    return pages.problem(origin: origin, host: host, needsOwnName: !upgradeGuard.needsKeys)
   }
 
   private func admit(_ request: UpgradeRequest, to endpoint: Endpoint, _ pass: UpgradeGuard.Pass) -> UpgradeDecision {
@@ -404,6 +429,7 @@ public final class CoordinatorRuntime {
     for (_, client) in clients.sorted(by: { $0.key < $1.key }) where !upgradeGuard.stillKnows(client.identity) {
       client.close(1008, text)
     }
+    api?.endStreams { !upgradeGuard.stillKnows($0) }
   }
 
   func opened(_ socket: WorkerSocket, from address: String) {

@@ -29,7 +29,7 @@ enum Endpoint: Equatable {
       path.count > Protocols.workerPathPrefix.count + Protocols.workerPathSuffix.count
     {
       let encoded = path.dropFirst(Protocols.workerPathPrefix.count).dropLast(Protocols.workerPathSuffix.count)
-      guard let text = Self.decoded(encoded) else {
+      guard let text = PercentEncoding.decoded(encoded) else {
         self = .badWorkerID("the worker id is not percent-encoded UTF-8")
         return
       }
@@ -37,22 +37,5 @@ enum Endpoint: Equatable {
     } else {
       self = .unknown
     }
-  }
-
-  /// RFC 3986 §2.1.
-  private static func decoded(_ text: Substring) -> String? {
-    var bytes: [UInt8] = []
-    var rest = text.utf8[...]
-    while let byte = rest.popFirst() {
-      guard byte == UInt8(ascii: "%") else {
-        bytes.append(byte)
-        continue
-      }
-      guard let high = rest.popFirst().flatMap({ Character(UnicodeScalar($0)).hexDigitValue }),
-        let low = rest.popFirst().flatMap({ Character(UnicodeScalar($0)).hexDigitValue })
-      else { return nil }
-      bytes.append(UInt8(high << 4 | low))
-    }
-    return String(validating: bytes, as: UTF8.self)
   }
 }

@@ -62,19 +62,28 @@ final class UpgradeGuard {
     return judge(request.target, subprotocols, headers, from: address, for: access, at: now)
   }
 
-  /// Judges who asks for a page: the answer to send instead; `nil` when it is to be shown.
+  /// Judges who asks for a page, or for anything else that is no upgrade.
+  func judge(_ request: HTTPRequest, from address: SocketAddress, for access: Access, at now: Instant) -> Judgement {
+    guard needsKeys else { return .admitted(Pass(identity: nil)) }
+    return judge(request.target, "", request.headers, from: address, for: access, at: now)
+  }
+
+  /// The same, for what is only shown: the answer to send instead; `nil` when it is to be shown.
   func refusal(of request: HTTPRequest, from address: SocketAddress, at now: Instant) -> HTTPResponse? {
-    switch judge(request.target, "", request.headers, from: address, for: .read, at: now) {
+    switch judge(request, from: address, for: .read, at: now) {
     case .admitted: nil
     case .refused(let rejection): rejection.response
     }
   }
 
+  /// Whether anybody must say who he is.
+  var needsKeys: Bool { authenticator != nil }
+
   private func judge(
     _ target: String, _ subprotocols: String, _ headers: HTTPHeaders, from address: SocketAddress, for access: Access,
     at now: Instant
   ) -> Judgement {
-    guard authenticator != nil else { return .admitted(Pass(identity: nil)) }
+    guard needsKeys else { return .admitted(Pass(identity: nil)) }
     let credentials = Credentials(
       target: target, subprotocols: subprotocols, address: Self.network(of: address)
     ) { headers[$0] }

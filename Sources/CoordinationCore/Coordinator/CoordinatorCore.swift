@@ -22,6 +22,8 @@ public final class CoordinatorCore {
   /// What is counted, but for the tasks.
   var counted = CoordinatorStatistics()
   private var links: [ConnectionID: WorkerLink] = [:]
+  /// Workers that are registered over a connection.
+  public private(set) var connectedWorkers = 0
   private var rotation = WorkerRotation()
   private var random: any RandomNumberGenerator
   private var nextSweep: Instant = .zero
@@ -130,6 +132,11 @@ public final class CoordinatorCore {
   public var workerSummaries: [WorkerSummary] {
     workers.values.map { $0.summary(at: now) }.sorted { $0.id < $1.id }
   }
+
+  /// One worker; `nil` when it is not known.
+  public func workerSummary(_ id: WorkerID) -> WorkerSummary? { workers[id]?.summary(at: now) }
+  /// How many workers are known, connected or not.
+  public var knownWorkers: Int { workers.count }
 
   /// A task that has not ended, with progress newer than the store's.
   public func liveTask(_ id: TaskID) -> TaskRecord? { book[id]?.record }
@@ -280,6 +287,7 @@ public final class CoordinatorCore {
   private func detach(_ link: WorkerLink, _ kind: Absence.Kind) {
     guard let worker = workers[link.workerID], worker.link === link else { return }
     worker.link = nil
+    connectedWorkers -= 1
     worker.absence = Absence(kind: link.mode == .legacy ? .legacy : kind, since: now)
     log(.info, "worker disconnected", ["worker": worker.id.text, "tasks": "\(worker.held.count)"])
     promise(.notice(.workerDisconnected(worker.id)))
@@ -611,6 +619,8 @@ public final class CoordinatorCore {
         letGo(of: worker, reason: reason)
       }
       worker.absence = nil
+      // One of the reference's that comes back after this may be another run of it; it cannot say.
+      if worker.bootID == nil { worker.isDrainRequested = false }
       counted.workersLost += 1
       promise(.workerLost(worker.id))
     }
@@ -674,8 +684,10 @@ public final class CoordinatorCore {
     if let old = worker.link, old !== link {
       counted.takeovers += 1
       worker.link = nil
+      connectedWorkers -= 1
       close(old, SessionCloseCode.takenOver, "a newer connection of worker \(worker.id) took over")
     }
+    if worker.link == nil { connectedWorkers += 1 }
     worker.link = link
     link.isRegistered = true
     worker.lastHeard = now
@@ -720,6 +732,7 @@ public final class CoordinatorCore {
       }
     case .cancel(let task): control(id, task, .cancelTask, book.requestCancel(task, wall: wall))
     case .telemetry(let worker): askForTelemetry(worker, id)
+    case .drainWorker(let worker): drain(worker, id)
     case .pause(let task): control(id, task, .pauseTask, book.requestPause(true, task))
     case .resume(let task): control(id, task, .resumeTask, book.requestPause(false, task))
     case .checkpoint(let task):
@@ -740,6 +753,22 @@ public final class CoordinatorCore {
     }
     for link in links { sendPlain(Message(.telemetryRequest, ["now": true]), over: link) }
     promise(.answer(request, .done))
+  }
+
+  private func drain(_ id: WorkerID, _ request: RequestID) {
+    guard let worker = workers[id] else { return promise(.answer(request, .refused("there is no worker \(id)"))) }
+    if !worker.isDrainRequested {
+      worker.isDrainRequested = true
+      log(.info, "worker asked to drain", ["worker": id.text, "tasks": "\(worker.held.count)"])
+      tellToDrain(worker)
+      promise(.notice(.workerDraining(id)))
+    }
+    promise(.answer(request, .done))
+  }
+
+  /// Workers of the reference are not told: they know no such message, and are only given nothing more.
+  func tellToDrain(_ worker: WorkerEntry) {
+    if worker.isDrainRequested, worker.session != nil { promise(.reliable(worker.id, Message(.drain))) }
   }
 
   private func found(_ id: RequestID, _ existing: [TaskID]) {

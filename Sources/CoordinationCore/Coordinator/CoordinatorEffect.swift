@@ -61,6 +61,8 @@ public enum CoordinatorRequest: Equatable, Sendable {
   case checkpoint(TaskID)
   /// Asks a worker, or all that are connected, for telemetry now. It arrives, or not, as telemetry does.
   case telemetry(WorkerID?)
+  /// Asks a worker to leave: it is given nothing more, and does as after SIGTERM.
+  case drainWorker(WorkerID)
 }
 
 /// The answer to a request, given once everything it promises is durable.
@@ -77,6 +79,8 @@ public enum CoordinatorNotice: Equatable, Sendable {
   case taskChanged(TaskRecord)
   case workerRegistered(WorkerID, session: SessionID, resumed: Bool)
   case workerDisconnected(WorkerID)
+  /// A worker is leaving, or was asked to.
+  case workerDraining(WorkerID)
   /// A worker was away for too long, or its lease ran out; others may have its tasks.
   case workerLost(WorkerID)
   /// A late word from an attempt that may no longer write: refused, and never recorded.

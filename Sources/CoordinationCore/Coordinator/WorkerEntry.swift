@@ -64,7 +64,10 @@ final class WorkerEntry {
   var detector: PhiAccrualDetector?
   /// How often it was told to send heartbeats.
   var told: Pacing?
+  /// It said that it is leaving.
   var isDraining = false
+  /// Somebody asked for it to leave: this run of it is given nothing more, whatever it says itself.
+  var isDrainRequested = false
   var unread = UnreadTime()
   /// The kinds for which it stands in the dispatcher's rotation.
   var rotations: Set<String> = []
@@ -92,15 +95,18 @@ final class WorkerEntry {
   }
 
   var canTakeTasks: Bool {
-    guard let link, link.isRegistered, !link.isHeldBack, isSynchronised, !isDraining, held.count < slots, unsent.isEmpty
+    guard let link, link.isRegistered, !link.isHeldBack, isSynchronised, !takesNothingNew, held.count < slots,
+      unsent.isEmpty
     else {
       return false
     }
     return session?.outbox.hasRoom ?? true
   }
 
+  var takesNothingNew: Bool { isDraining || isDrainRequested }
+
   var state: WorkerSummary.State {
-    if link != nil { isDraining ? .draining : .connected } else { absence != nil ? .disconnected : .lost }
+    if link != nil { takesNothingNew ? .draining : .connected } else { absence != nil ? .disconnected : .lost }
   }
 
   func summary(at now: Instant) -> WorkerSummary {

@@ -44,7 +44,9 @@ public struct HeartbeatHandler: MessageHandler {
       worker.roundTrip = .seconds(seconds)
       context.core.counted.roundTrips.record(.seconds(seconds))
     }
-    worker.isDraining = try message.reader.optionalBool("draining") ?? false
+    let isDraining = try message.reader.optionalBool("draining") ?? false
+    if isDraining, !worker.takesNothingNew { context.notify(.workerDraining(worker.id)) }
+    worker.isDraining = isDraining
     switch context.mode {
     case .session:
       answer.append("lease_s", .duration(context.configuration.lease))

@@ -85,6 +85,7 @@ extension HandlerContext {
     worker.kinds = capabilities.kinds
     worker.bootID = bootID
     worker.isDraining = false
+    if !isSameRun { worker.isDrainRequested = false }
     if !resumed {
       worker.session = SessionState(id: SessionID(known: core.makeIdentifier()), limits: configuration.outbox)
       worker.isSynchronised = false
@@ -107,6 +108,8 @@ extension HandlerContext {
     for (key, value) in core.tell(worker, core.pacing).members { fields.append(key, value) }
     replyNow(.registrationAck, fields)
     core.replay(to: worker)
+    // Told before, it may have been told in a session that is gone.
+    if !resumed { core.tellToDrain(worker) }
     core.sendWaitingAssignments(to: worker)
     core.offer(worker)
     log(.info, "worker registered", ["session": session.id.text, "resumed": "\(resumed)", "slots": "\(worker.slots)"])

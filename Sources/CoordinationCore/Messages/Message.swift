@@ -31,6 +31,8 @@ public struct MessageKind: Hashable, Sendable, ExpressibleByStringLiteral, Custo
   public static let checkpointRequest: MessageKind = "checkpoint_request"
   public static let stateRequest: MessageKind = "state_request"
   public static let telemetryRequest: MessageKind = "telemetry_request"
+  /// Asks a worker to leave as it does after SIGTERM. One that does not know it goes on, and is given nothing more.
+  public static let drain: MessageKind = "drain"
   public static let cancelTask: MessageKind = "cancel_task"
   public static let pauseTask: MessageKind = "pause_task"
   public static let resumeTask: MessageKind = "resume_task"

@@ -392,6 +392,9 @@ public final class WorkerCore {
     case .taskResultAck: try resultAnswered(message, mode)
     case .stateRequest: try stateRequested(message)
     case .telemetryRequest: effects.append(.readTelemetry)
+    case .drain:
+      log(.info, "asked by the coordinator to leave")
+      drain()
     case .taskStateAck, .checkpointAck, .checkpointDataAck, "task_cancelled_ack", "task_paused_ack", "task_resumed_ack":
       break
     case .error:

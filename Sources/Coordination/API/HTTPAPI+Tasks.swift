@@ -1,0 +1,82 @@
+import CoordinationCore
+import Storage
+import WebSocketCore
+
+extension HTTPAPI {
+  func list(_ filter: TaskFilter, _ reply: APIReply) {
+    runtime.tasks(matching: filter) { result in
+      switch result {
+      case .failure(let error): reply.problem(Self.problem(error))
+      case .success(let tasks):
+        // A full page may be the last one; the next is empty then.
+        let next = tasks.count == filter.limit ? tasks.last.map { TaskListQuery.cursor(after: $0.id) } : nil
+        reply.json(["tasks": .array(tasks.map { .object($0.presentation) }), "next_cursor": JSONValue(next)])
+      }
+    }
+  }
+
+  func show(_ id: TaskID, _ reply: APIReply) {
+    cache.task(id) { result in
+      switch result {
+      case .failure(let error): reply.problem(Self.problem(error))
+      case .success(nil): reply.problem(.notFound("there is no task \(id)"))
+      case .success(let text?): reply.send(APIResponse.json(text))
+      }
+    }
+  }
+
+  func control(_ request: CoordinatorRequest, _ id: TaskID, _ reply: APIReply) {
+    runtime.request(request) { [self] answer in
+      switch answer {
+      case .done, .submitted: reply.json(["task_id": .string(id.text)], status: 202)
+      case .refused(let reason): reply.problem(APIProblem(.conflict, reason))
+      case .notLive:
+        detail(id, reply) { detail in
+          let status = detail.task.state.status.rawValue
+          reply.problem(APIProblem(.conflict, "task \(id) has already ended: it is \(status)"))
+        }
+      }
+    }
+  }
+
+  func result(_ id: TaskID, _ reply: APIReply) {
+    detail(id, reply) { detail in
+      guard detail.task.state.status.isTerminal else {
+        let status = detail.task.state.status.rawValue
+        return reply.problem(APIProblem(.conflict, "task \(id) has not ended: it is \(status)"))
+      }
+      reply.json(detail.outcome)
+    }
+  }
+
+  func checkpoints(_ id: TaskID, _ reply: APIReply) {
+    detail(id, reply) { detail in
+      reply.json(["checkpoints": .array(detail.checkpoints.map { .object($0.summary) })])
+    }
+  }
+
+  func checkpoint(_ reference: CheckpointReference, of id: TaskID, _ reply: APIReply) {
+    detail(id, reply) { detail in
+      guard let checkpoint = reference.find(in: detail.checkpoints) else {
+        return reply.problem(.notFound("task \(id) has no such checkpoint; the oldest of many are not kept"))
+      }
+      var body: [UInt8] = []
+      checkpoint.data.write(into: &body)
+      body.append(UInt8(ascii: "\n"))
+      // An id has no character that a quoted text could not have.
+      let name = "attachment; filename=\"\(id)-\(checkpoint.key).json\""
+      reply.send(APIResponse.json(body, headers: ["Content-Disposition": name]))
+    }
+  }
+
+  /// Calls `body` with everything about a task, or says why not.
+  func detail(_ id: TaskID, _ reply: APIReply, _ body: @escaping (TaskDetail) -> Void) {
+    runtime.task(id) { result in
+      switch result {
+      case .failure(let error): reply.problem(Self.problem(error))
+      case .success(nil): reply.problem(.notFound("there is no task \(id)"))
+      case .success(let detail?): body(detail)
+      }
+    }
+  }
+}

@@ -1,0 +1,38 @@
+import Cryptography
+import Primitives
+import WebSocketCore
+
+/// The page at `/dashboard`. It holds no data, so that it needs no key: it asks the API for everything, with the key that
+/// it is given.
+enum Dashboard {
+  static let path = "/dashboard"
+
+  static let response = HTTPResponse(
+    headers: [
+      "Content-Security-Policy": contentSecurityPolicy, "X-Content-Type-Options": "nosniff",
+      "Referrer-Policy": "no-referrer", "X-Frame-Options": "DENY", "Cross-Origin-Resource-Policy": "same-origin",
+      // A newer coordinator has a newer page.
+      "Cache-Control": "no-cache",
+    ],
+    contentType: "text/html; charset=utf-8", body: Array(page.utf8))
+
+  /// To the page, from where people begin who know the address only. Relative: a proxy may have added a prefix.
+  static let redirection = HTTPResponse(
+    status: 302, headers: ["Location": "dashboard"], contentType: "text/plain; charset=utf-8",
+    body: Array("see dashboard\n".utf8))
+
+  static let page =
+    DashboardPage.head + DashboardPage.style + DashboardPage.middle + DashboardPage.script + DashboardPage.tail
+
+  /// This style and this script and no other; requests to this coordinator only. Text cannot become markup even by a
+  /// mistake of the script's: trusted types refuse every way there is.
+  private static let contentSecurityPolicy = [
+    "default-src 'none'", "style-src \(source(DashboardPage.style))", "script-src \(source(DashboardPage.script))",
+    "connect-src 'self'", "img-src data:", "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'",
+    "require-trusted-types-for 'script'", "trusted-types 'none'",
+  ].joined(separator: "; ")
+
+  private static func source(_ text: String) -> String {
+    "'sha256-\(Base64.encode(SHA256.digest(of: text).bytes))'"
+  }
+}
