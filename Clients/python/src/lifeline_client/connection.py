@@ -149,6 +149,9 @@ async def open_connection(
         "max_size": max_size,
         "open_timeout": timeout,
         "close_timeout": 2.0,
+        # The coordinator refuses a message that inflates to more than 256 times its size, as a long line of one
+        # character does, and websockets cannot leave a single message uncompressed.
+        "compression": None,
         "ping_interval": ping_interval,
         "ping_timeout": ping_interval,
         "additional_headers" if _IS_NEW else "extra_headers": dict(fields),

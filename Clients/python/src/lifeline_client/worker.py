@@ -579,6 +579,7 @@ class _Running:
         self._writer.add(key, body, done)
 
     def _persisted(self, key: str) -> None:
+        _logger.debug("worker %s: %s is in the outbox", self.core.configuration.worker_id, key)
         saved = self._saving.pop(key, None)
         if saved is not None and not saved.done():
             saved.set_result(None)
