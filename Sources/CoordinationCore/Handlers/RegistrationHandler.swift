@@ -119,7 +119,7 @@ extension HandlerContext {
     let worker = core.entry(for: workerID)
     if worker.session != nil { core.endSession(of: worker, reason: "its worker came back without session mode") }
     worker.slots = capabilities.slots
-    worker.kinds = capabilities.kinds.subtracting(["command"])
+    worker.kinds = capabilities.kinds.subtracting(["command", TaskSpecification.commandWithFiles])
     worker.bootID = nil
     worker.isDraining = false
     worker.isSynchronised = true

@@ -13,7 +13,8 @@ public enum SpecificationLimits {
 
 extension TaskSpecification {
   /// The specification as the wire and the store write it:
-  /// `{"name", "command": […] | "kind" + "input": {…}, "env", "cwd", "priority", "timeout_s", "retries", "max_lost_attempts", "run"}`.
+  /// `{"name", "command": […] | "kind" + "input": {…}, "env", "cwd", "priority", "timeout_s", "retries", "max_lost_attempts",
+  /// "run", "inputs": [{"path", "sha256", "size", "mode"}], "outputs": ["pattern"]}`.
   public var json: JSONObject {
     var object = JSONObject()
     object.append("name", .string(name))
@@ -37,6 +38,8 @@ extension TaskSpecification {
       object.append("max_lost_attempts", .integer(Int64(maxLostAttempts)))
     }
     if let run { object.append("run", .string(run)) }
+    if !inputs.isEmpty { object.append("inputs", .array(inputs.map { .object($0.json) })) }
+    if !outputs.isEmpty { object.append("outputs", .array(outputs.map { .string($0.text) })) }
     return object
   }
 
@@ -45,7 +48,7 @@ extension TaskSpecification {
   public init(json object: JSONObject) throws(MessageError) {
     let known: Set<String> = [
       "name", "command", "kind", "input", "env", "cwd", "priority", "timeout_s", "retries", "max_lost_attempts", "run",
-      "task_id",
+      "task_id", "inputs", "outputs",
     ]
     for member in object.members where !known.contains(member.key) {
       throw .unknownField(member.key, allowed: known.sorted())
@@ -75,11 +78,33 @@ extension TaskSpecification {
       retries: try reader.optionalInteger("retries", in: 0...SpecificationLimits.maxRetries) ?? 0,
       maxLostAttempts: try reader.optionalInteger("max_lost_attempts", in: 0...SpecificationLimits.maxRetries)
         ?? Self.defaultMaxLostAttempts,
-      run: try reader.optionalString("run", maxBytes: IdentifierError.maxLength))
+      run: try reader.optionalString("run", maxBytes: IdentifierError.maxLength),
+      inputs: try Self.inputs(from: reader), outputs: try Self.outputs(from: reader))
+    if hasFiles, case .command(let command) = work, command.workingDirectory != nil {
+      throw .badValue("cwd", problem: "a command with inputs or outputs runs in a folder of its own")
+    }
     let bytes = object.text.utf8.count
     guard bytes <= SpecificationLimits.maxBytes else {
       throw .badValue("task", problem: "\(bytes) bytes; at most \(SpecificationLimits.maxBytes) are allowed")
     }
+  }
+
+  private static func inputs(from reader: FieldReader) throws(MessageError) -> [TaskInput] {
+    let values = try reader.optionalArray("inputs", maxCount: FileLimits.maxInputs) ?? []
+    return try TaskFileReader.read(values, "inputs") { path, file, mode in
+      TaskInput(path: path, file, isExecutable: (mode ?? 0) & 0o111 != 0)
+    }
+  }
+
+  private static func outputs(from reader: FieldReader) throws(MessageError) -> [GlobPattern] {
+    var patterns: [GlobPattern] = []
+    for value in try reader.optionalArray("outputs", maxCount: FileLimits.maxOutputPatterns) ?? [] {
+      guard let text = value.string else {
+        throw .wrongType("outputs", expected: "an array of strings", found: value.typeName)
+      }
+      patterns.append(try GlobPattern(text))
+    }
+    return patterns
   }
 
   private static func work(from reader: FieldReader) throws(MessageError) -> Work {
@@ -88,7 +113,7 @@ extension TaskSpecification {
         throw .badValue("command", problem: "a task has either a command or a kind, not both")
       }
       guard !kind.isEmpty else { throw .badValue("kind", problem: "it is empty") }
-      for name in ["env", "cwd"] where reader.object[name] != nil {
+      for name in ["env", "cwd", "inputs", "outputs"] where reader.object[name] != nil {
         throw .badValue(name, problem: "only a command has it; this is a task of kind \(kind)")
       }
       let input = try reader.optionalObject("input") ?? JSONObject()

@@ -42,12 +42,17 @@ public struct TaskSpecification: Equatable, Sendable {
   public var maxLostAttempts: Int
   /// What several tasks that were submitted together share, so that they can be watched together.
   public var run: String?
+  /// Files that a command finds in its working folder. The coordinator has them before it takes the task.
+  public var inputs: [TaskInput]
+  /// Which of the files in its working folder are kept when a command has ended.
+  public var outputs: [GlobPattern]
 
   public static let defaultMaxLostAttempts = 10
 
   public init(
     name: String, work: Work, priority: TaskPriority = .normal, timeout: Duration? = nil, retries: Int = 0,
-    maxLostAttempts: Int = Self.defaultMaxLostAttempts, run: String? = nil
+    maxLostAttempts: Int = Self.defaultMaxLostAttempts, run: String? = nil, inputs: [TaskInput] = [],
+    outputs: [GlobPattern] = []
   ) {
     self.name = name
     self.work = work
@@ -56,5 +61,16 @@ public struct TaskSpecification: Equatable, Sendable {
     self.retries = retries
     self.maxLostAttempts = maxLostAttempts
     self.run = run
+    self.inputs = inputs
+    self.outputs = outputs
   }
+
+  /// Whether files go in or out, which not every worker can do.
+  public var hasFiles: Bool { !inputs.isEmpty || !outputs.isEmpty }
+
+  /// What a worker of commands that can take files says that it can do, beside `command`.
+  public static let commandWithFiles = "command_files"
+
+  /// What a worker must say that it can do to be given this task.
+  public var workerKind: String { hasFiles ? Self.commandWithFiles : work.kind }
 }
