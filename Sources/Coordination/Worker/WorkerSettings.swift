@@ -42,6 +42,7 @@ public struct WorkerSettings: Sendable {
   /// Whether heartbeats, patience and the reconnect delay follow what the connection is like, within the bounds above.
   public var adaptsParameters = true
   public var compression = CompressionSettings()
+  public var files = FileCacheSettings()
   public var log: @Sendable (LogEntry) -> Void = { _ in }
   /// Called on the worker's loop with everything that a history must know, before the coordinator can hear of it.
   public var record: (@Sendable (HistoryEvent) -> Void)?
