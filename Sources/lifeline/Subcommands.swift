@@ -15,7 +15,8 @@ enum Subcommands {
   static var all: [any Subcommand.Type] {
     [
       CoordinatorCommand.self, WorkerCommand.self, RunCommand.self, SubmitCommand.self, TasksCommand.self,
-      TaskCommand.self, WorkersCommand.self, QueueCommand.self, LogsCommand.self, CancelCommand.self, PauseCommand.self,
+      TaskCommand.self, WorkersCommand.self, QueueCommand.self, LogsCommand.self, FetchCommand.self, CancelCommand.self,
+      PauseCommand.self,
       ResumeCommand.self, CheckpointCommand.self, DemoCommand.self, ProxyCommand.self, ProxyControlCommand.self,
       SimulateCommand.self, EndToEndCommand.self, StressCommand.self, TestCommand.self, FleetCommand.self,
       KeysCommand.self, CertsCommand.self,

@@ -33,7 +33,8 @@ struct SubmissionPlan {
   static let directory = Option(
     "cwd", optional: .string, as: "DIR", whenMissing: "the worker's", "Where on the worker the command runs.")
 
-  static let options: [any DeclaredOption] = [name, run, retries, timeout, priority, environment, directory]
+  static let options: [any DeclaredOption] =
+    [name, run, retries, timeout, priority, environment, directory] + InputFiles.options
   static let passthrough = Passthrough(
     "COMMAND [ARG…]", "The command. Without one, each line of standard input that is not empty is a command for sh.")
 
@@ -46,6 +47,8 @@ struct SubmissionPlan {
   let isSingle: Bool
   /// The run was named by the user, so that some of its tasks may exist.
   let mayExist: Bool
+  /// What is sent before the tasks that need it.
+  private let files: InputFiles
 
   init(_ invocation: Invocation) throws(UsageError) {
     let run = invocation[Self.run] ?? "run-\(Surroundings.randomText(8))"
@@ -65,6 +68,8 @@ struct SubmissionPlan {
     if !variables.isEmpty { common["env"] = .object(variables) }
     if let directory = invocation[Self.directory] { common["cwd"] = .string(directory) }
     common["run"] = .string(run)
+    files = try InputFiles(invocation)
+    for member in files.fields.members { common[member.key] = member.value }
 
     var tasks: [Planned] = []
     for (index, command) in commands.enumerated() {
@@ -89,6 +94,7 @@ struct SubmissionPlan {
 
   /// Calls `body` unless some of the ids stand for other commands already: submitting them would silently do nothing.
   func checkExisting(in session: ClientSession, then body: @escaping () -> Void) {
+    let body = { [files] in files.send(in: session, then: body) }
     guard mayExist else { return body() }
     var planned: [String: JSONValue] = [:]
     for task in tasks { planned[task.id] = task.object["command"] }

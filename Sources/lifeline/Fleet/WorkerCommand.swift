@@ -47,6 +47,13 @@ enum WorkerCommand: Subcommand {
   private static let metricsInterval = Option(
     "metrics-interval", .duration(), default: TelemetrySettings().logInterval,
     "How often to log the worker's own figures; 0: never.")
+  private static let cacheDirectory = Option(
+    "cache-dir", optional: .string, as: "DIR", whenMissing: "cache in the state folder",
+    "Where the files of tasks are kept; workers of one machine may share it.")
+  private static let cacheMaxBytes = Option(
+    "cache-max-bytes", .integer(1...FileLimits.maxBytes), default: FileCacheSettings().maxBytes, as: "N",
+    "What these may have together; those not used for longest go first. A task whose inputs or outputs have more fails."
+  )
   private static let legacy = Option(
     flag: "legacy", "Speak the original protocol, which numbers and checks nothing.")
 
@@ -65,6 +72,7 @@ enum WorkerCommand: Subcommand {
       HistoryOption.file,
     ],
     sections: [
+      OptionSection("Files", [cacheDirectory, cacheMaxBytes]),
       OptionSection("Figures", [metricsInterval, telemetryInterval]),
       OptionSection(
         "Connection",
@@ -121,6 +129,8 @@ enum WorkerCommand: Subcommand {
       try StateDirectory.create(directory)
       settings.record = try HistoryOption.recorder(invocation)
       settings.outboxPath = "\(directory)/\(name).outbox"
+      settings.files.path = invocation[cacheDirectory] ?? "\(directory)/cache"
+      settings.files.maxBytes = invocation[cacheMaxBytes]
       return try WorkerProcess(settings, outboxIsForOnce: !hasName).run()
     } catch let error as UsageError {
       throw error
