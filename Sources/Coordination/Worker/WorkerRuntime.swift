@@ -102,7 +102,7 @@ public final class WorkerRuntime {
     self.loop = loop
     var configuration = WorkerCoreConfiguration(
       workerID: id, bootID: Self.randomText(16),
-      capabilities: WorkerCapabilities(slots: max(1, settings.slots), kinds: Set(kinds.keys)))
+      capabilities: WorkerCapabilities(slots: max(1, settings.slots), kinds: Set(kinds.keys), labels: settings.labels))
     configuration.heartbeatInterval = settings.heartbeatInterval
     configuration.heartbeatTimeout = settings.heartbeatTimeout
     configuration.reconnectDelay = settings.reconnectDelay
