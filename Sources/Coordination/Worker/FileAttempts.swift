@@ -55,6 +55,11 @@ final class FileAttempts: TaskExecutor {
       return end(attempt, AttemptEnding(.failed, reason: "only commands have files"))
     }
     command.workingDirectory = folder
+    // Its bound is for what the command adds.
+    var own = command.ownDirectory ?? OwnDirectory()
+    let inputs = assignment.specification.inputs.reduce(Int64(0)) { $0.addingReportingOverflow(Int64($1.file.size)).0 }
+    own.maxBytes = min(max(own.maxBytes &+ inputs, own.maxBytes), OwnDirectory.maxBytesLimit)
+    command.ownDirectory = own
     var specification = assignment.specification
     specification.work = .command(command)
     let reporter = AttemptReporter(attempt.reporter.key, room: { attempt.reporter.hasRoom }) { [self] event in

@@ -291,7 +291,10 @@ final class WorkerFiles: FileCourierDisk {
     abandonPins(sending)
   }
 
-  func remove(_ folder: String) { store?.removeWorkFolder(folder) }
+  /// A command may leave a million files, for which neither the loop nor the cache has the time.
+  func remove(_ folder: String) {
+    guard (try? BackgroundThread.start { FileTree.remove(folder) }) != nil else { return FileTree.remove(folder) }
+  }
 
   // MARK: The courier's disk
 

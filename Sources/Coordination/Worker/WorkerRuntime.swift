@@ -112,7 +112,8 @@ public final class WorkerRuntime {
     var configuration = WorkerCoreConfiguration(
       workerID: id, bootID: Self.randomText(16),
       capabilities: WorkerCapabilities(
-        slots: max(1, settings.slots), kinds: Set(kinds.keys).union(fileAttempts?.kinds ?? [])))
+        slots: max(1, settings.slots), kinds: Set(kinds.keys).union(fileAttempts?.kinds ?? []),
+        labels: settings.labels))
     configuration.heartbeatInterval = settings.heartbeatInterval
     configuration.heartbeatTimeout = settings.heartbeatTimeout
     configuration.reconnectDelay = settings.reconnectDelay

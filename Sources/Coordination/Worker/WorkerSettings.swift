@@ -11,6 +11,8 @@ public struct WorkerSettings: Sendable {
   public var coordinator = "ws://localhost:\(Protocols.defaultPort)"
   /// How many tasks run at once.
   public var slots = 1
+  /// What tasks can choose it by. `BuiltInLabels.read()` is what the machine says of itself.
+  public var labels = WorkerLabels()
   /// The file that keeps results and checkpoints until the coordinator has them; `nil` keeps them in memory only, and
   /// then a killed worker loses what it had not delivered.
   public var outboxPath: String?
