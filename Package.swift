@@ -89,7 +89,9 @@ let package = Package(
     // The world: sockets, disks, processes.
     library("Reactor", ["Primitives", "Locking", "CLibEv", "COpenSSL"], exclude: ["README.md"]),
     library("WebSocket", ["Primitives", "Reactor", "WebSocketCore"], exclude: ["README.md"]),
-    library("Storage", ["Primitives", "Locking", "CoordinationCore", "CSQLite", "CZlib"], exclude: ["README.md"]),
+    library(
+      "Storage", ["Primitives", "Locking", "Cryptography", "CoordinationCore", "CSQLite", "CZlib"],
+      exclude: ["README.md"]),
     library(
       "Coordination",
       [

@@ -17,9 +17,9 @@ enum Subcommands {
   static var all: [any Subcommand.Type] {
     [
       CoordinatorCommand.self, WorkerCommand.self, RunCommand.self, SubmitCommand.self, TasksCommand.self,
-      TaskCommand.self, WorkersCommand.self, QueueCommand.self, LogsCommand.self, CancelCommand.self, PauseCommand.self,
-      ResumeCommand.self, RetryCommand.self, CheckpointCommand.self, DrainCommand.self, DemoCommand.self,
-      ProxyCommand.self, ProxyControlCommand.self,
+      TaskCommand.self, WorkersCommand.self, QueueCommand.self, LogsCommand.self, FetchCommand.self, CancelCommand.self,
+      PauseCommand.self, ResumeCommand.self, RetryCommand.self, CheckpointCommand.self, DrainCommand.self,
+      DemoCommand.self, ProxyCommand.self, ProxyControlCommand.self,
       SimulateCommand.self, EndToEndCommand.self, StressCommand.self, TestCommand.self, FleetCommand.self,
       KeysCommand.self, CertsCommand.self, ConfigCommand.self, DocsCommand.self, HealthCommand.self,
     ]

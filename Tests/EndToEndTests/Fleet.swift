@@ -92,6 +92,7 @@ final class Fleet {
         "worker", "--worker-id", id, "--coordinator", relay?.url ?? url, "--slots", "\(slots)", "--state-dir",
         directory.file(state), "--heartbeat-interval", Self.heartbeatInterval, "--heartbeat-timeout",
         Self.heartbeatTimeout, "--reconnect-delay", "50ms", "--max-reconnect-delay", "200ms", "--log-level", "DEBUG",
+        "--pass-env", "E2E", "--pass-env", "J",
       ] + options, environment: ["E2E": directory.path, "J": journal.path, "TMPDIR": directory.path])
     workers.append(process)
     return process

@@ -21,10 +21,14 @@ public final class CoordinatorClient {
   public typealias Completion = (Result<JSONObject, ClientError>) -> Void
 
   private struct Pending {
-    let text: [UInt8]
+    let bytes: [UInt8]
+    /// A message of `FileFrames`, and no text.
+    var isFile = false
     var isSent = false
-    let completion: Completion
+    let completion: (Result<FileFrames.Frame, ClientError>) -> Void
   }
+
+  private let frames = FileFrames(nil, .worker)
 
   public let loop: EventLoop
   private let settings: ClientSettings
@@ -96,7 +100,18 @@ public final class CoordinatorClient {
     guard text.count <= Self.maxRequestBytes else {
       return completion(.failure(.tooLarge(bytes: text.count, limit: Self.maxRequestBytes)))
     }
-    pending[lastRequest] = Pending(text: text, completion: completion)
+    pending[lastRequest] = Pending(bytes: text) { completion($0.map(\.words)) }
+    if isOpen { send(lastRequest) } else { watchPatience() }
+  }
+
+  /// Sends a question about a file, with a piece of it or without, and calls `completion` once with the answer.
+  func ask(_ frame: FileFrames.Frame, _ completion: @escaping (Result<FileFrames.Frame, ClientError>) -> Void) {
+    loop.preconditionOnLoop()
+    guard !isClosed else { return completion(.failure(.closed)) }
+    lastRequest += 1
+    var frame = frame
+    frame.words["request_id"] = .integer(lastRequest)
+    pending[lastRequest] = Pending(bytes: frames.seal(frame), isFile: true, completion: completion)
     if isOpen { send(lastRequest) } else { watchPatience() }
   }
 
@@ -133,7 +148,7 @@ public final class CoordinatorClient {
   private func send(_ number: Int64) {
     guard let request = pending[number], !request.isSent else { return }
     pending[number]?.isSent = true
-    link?.send(request.text)
+    if request.isFile { link?.send(file: request.bytes) } else { link?.send(request.bytes) }
   }
 
   private func establishWatch() {
@@ -160,6 +175,7 @@ public final class CoordinatorClient {
     configuration.subprotocols = [Protocols.client]
     let link = ClientLink(
       opened: { [weak self] in self?.opened($0) }, received: { [weak self] in self?.received($0, $1) },
+      receivedFile: { [weak self] in self?.receivedFile($0, $1) },
       closed: { [weak self] in self?.lost($0, "\($1)", retryAfter: $1.retryAfter) })
     self.link = link
     WebSocketClient.connect(
@@ -244,7 +260,7 @@ public final class CoordinatorClient {
       guard let number = object["request_id"]?.integer, let request = pending.removeValue(forKey: number) else {
         return
       }
-      request.completion(.success(object))
+      request.completion(.success(FileFrames.Frame(object)))
     case "error":
       guard let number = object["request_id"]?.integer, pending[number] != nil else { return }
       failed(number, code: object["code"]?.string ?? "", message: object["message"]?.string ?? "unknown error")
@@ -252,6 +268,15 @@ public final class CoordinatorClient {
     case "task_output": onWatchEvent?(.output(object))
     default: break  // A newer coordinator may say more.
     }
+  }
+
+  private func receivedFile(_ link: ClientLink, _ bytes: [UInt8]) {
+    guard self.link === link else { return }
+    guard let frame = try? frames.open(bytes) else { return link.abort() }
+    outageBegan = nil
+    patienceTimer?.cancel()
+    guard let number = frame.words["request_id"]?.integer else { return }
+    pending.removeValue(forKey: number)?.completion(.success(frame))
   }
 
   private func failed(_ number: Int64, code: String, message: String) {
@@ -288,15 +313,17 @@ extension WebSocketError {
 private final class ClientLink: WebSocketDelegate {
   private let opened: (ClientLink) -> Void
   private let received: (ClientLink, [UInt8]) -> Void
+  private let receivedFile: (ClientLink, [UInt8]) -> Void
   private let closed: (ClientLink, CloseReason) -> Void
   private var socket: WebSocketConnection?
 
   init(
     opened: @escaping (ClientLink) -> Void, received: @escaping (ClientLink, [UInt8]) -> Void,
-    closed: @escaping (ClientLink, CloseReason) -> Void
+    receivedFile: @escaping (ClientLink, [UInt8]) -> Void, closed: @escaping (ClientLink, CloseReason) -> Void
   ) {
     self.opened = opened
     self.received = received
+    self.receivedFile = receivedFile
     self.closed = closed
   }
 
@@ -310,7 +337,7 @@ private final class ClientLink: WebSocketDelegate {
   }
 
   func webSocket(_ socket: WebSocketConnection, didReceive message: RawSpan, kind: WebSocketCore.MessageKind) {
-    if kind == .text { received(self, message.copied) }
+    if kind == .text { received(self, message.copied) } else { receivedFile(self, message.copied) }
   }
 
   func webSocketDidClose(_ socket: WebSocketConnection, reason: CloseReason) {
@@ -320,5 +347,10 @@ private final class ClientLink: WebSocketDelegate {
 
   func send(_ bytes: [UInt8]) { socket?.send(text: bytes) }
 
+  func send(file bytes: [UInt8]) { socket?.send(file: bytes) }
+
   func leave() { socket?.close(code: .normal, reason: "") }
+
+  /// What came cannot be trusted; everything is asked again over another connection.
+  func abort() { socket?.abort() }
 }

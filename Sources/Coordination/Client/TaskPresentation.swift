@@ -19,6 +19,8 @@ extension TaskRecord {
       object["kind"] = .string(kind)
       object["input"] = .object(input)
     }
+    if !specification.requirements.isEmpty { object["requires"] = .object(specification.requirements.json) }
+    if specification.slots != 1 { object["slots"] = .integer(Int64(specification.slots)) }
     return object
   }
 }
@@ -83,7 +85,8 @@ extension WorkerSummary {
     var object: JSONObject = [
       "worker_id": .string(id.text), "state": .string(state.rawValue), "mode": JSONValue(mode?.rawValue),
       "session_id": JSONValue(sessionID?.text), "slots": .integer(Int64(slots)),
-      "kinds": .array(kinds.map(JSONValue.string)), "active_tasks": .array(activeTasks.map { .string($0.text) }),
+      "kinds": .array(kinds.map(JSONValue.string)), "labels": .object(labels.json),
+      "active_tasks": .array(activeTasks.map { .string($0.text) }),
       "connected_at": JSONValue(connectedAt?.iso8601), "reconnections": .integer(Int64(reconnections)),
       "remote_address": JSONValue(remoteAddress), "rtt_s": roundTrip.map(JSONValue.duration) ?? .null,
       "refused_writes": .integer(Int64(refusedWrites)),

@@ -23,12 +23,20 @@ final class ClientSocket: WebSocketDelegate {
   private var watch: UInt64?
   private var buffer = OutgoingBytes()
   private var requestsInFlight = 0
-  private var queue: [[UInt8]] = []
+  private var queue: [Request] = []
   private var queuedBytes = 0
   private var isWorking = false
   private var isHeldBack = false
   /// More waits for it than it has read.
   private var isCongested = false
+
+  /// A request as it came: text, or a message about a file.
+  private struct Request {
+    let bytes: [UInt8]
+    let isFile: Bool
+  }
+
+  private let frames = FileFrames(nil, .coordinator)
 
   init(number: UInt64, identity: Identity?, runtime: CoordinatorRuntime) {
     self.number = number
@@ -53,12 +61,10 @@ final class ClientSocket: WebSocketDelegate {
 
   func webSocket(_ socket: WebSocketConnection, didReceive message: RawSpan, kind: WebSocketCore.MessageKind) {
     // Only text is known to be UTF-8, which the parser relies on.
-    guard kind == .text else {
-      return socket.close(code: .unsupportedData, reason: "messages are JSON text")
-    }
-    runtime.took(message.byteCount)
-    guard canWork, queue.isEmpty else { return keep(message.copied) }
-    work(message.copied)
+    let request = Request(bytes: message.copied, isFile: kind == .binary)
+    if !request.isFile { runtime.took(message.byteCount) }
+    guard canWork, queue.isEmpty else { return keep(request) }
+    work(request)
   }
 
   func webSocketDidRiseAboveHighWatermark(_ socket: WebSocketConnection) {
@@ -77,8 +83,8 @@ final class ClientSocket: WebSocketDelegate {
 
   private var canWork: Bool { requestsInFlight < Self.maxRequestsInFlight && !isCongested }
 
-  private func keep(_ message: [UInt8]) {
-    queuedBytes += message.count
+  private func keep(_ message: Request) {
+    queuedBytes += message.bytes.count
     guard queuedBytes <= Self.maxQueuedBytes else {
       return close(CloseCode.policyViolation.rawValue, "more requests than are answered; wait for answers")
     }
@@ -95,7 +101,7 @@ final class ClientSocket: WebSocketDelegate {
   private func workOn() {
     var index = 0
     while index < queue.count, canWork {
-      queuedBytes -= queue[index].count
+      queuedBytes -= queue[index].bytes.count
       work(queue[index])
       index += 1
     }
@@ -107,9 +113,36 @@ final class ClientSocket: WebSocketDelegate {
     if isHeldBack || !canWork || !queue.isEmpty { socket?.pauseReading() } else { socket?.resumeReading() }
   }
 
-  private func work(_ message: [UInt8]) {
+  private func work(_ request: Request) {
     isWorking = true
     requestsInFlight += 1
+    if request.isFile { workOnFile(request.bytes) } else { work(request.bytes) }
+    isWorking = false
+  }
+
+  private func workOnFile(_ bytes: [UInt8]) {
+    let frame: FileFrames.Frame
+    do { frame = try frames.open(bytes) } catch {
+      requestsInFlight -= 1
+      // Bytes changed on the way, and with them perhaps the number that an answer would need.
+      return close(CloseCode.policyViolation.rawValue, "file message refused: \(error)")
+    }
+    let (id, type) = (frame.words["request_id"] ?? .null, frame.words["type"]?.string ?? "")
+    guard Self.access(of: type).isGranted(to: identity?.roles ?? [.admin]) else {
+      return fail(id, "forbidden", "the key \(identity?.name ?? "") may see tasks and workers, and not \(type)")
+    }
+    runtime.files?.answer(frame) { [weak self] answer in
+      guard let self else { return }
+      if let socket {
+        var answer = answer
+        answer.words["request_id"] = id
+        buffer.send(file: frames.seal(answer), over: socket)
+      }
+      answered()
+    }
+  }
+
+  private func work(_ message: [UInt8]) {
     var requestID = JSONValue.null
     do {
       let request = try Envelope.open(message, mode: .legacy)
@@ -120,7 +153,6 @@ final class ClientSocket: WebSocketDelegate {
     } catch {
       fail(requestID, "bad_request", "\(error)")
     }
-    isWorking = false
   }
 
   func close(_ code: UInt16, _ reason: String) { socket?.close(code: CloseCode(rawValue: code), reason: reason) }
@@ -183,7 +215,9 @@ final class ClientSocket: WebSocketDelegate {
 
   private static func access(of request: String) -> Access {
     switch request {
-    case "submit", "cancel_task", "pause_task", "resume_task", "checkpoint_task", "retry_task", "drain_worker": .change
+    case FileWords.put, "submit", "cancel_task", "pause_task", "resume_task", "checkpoint_task", "retry_task",
+      "drain_worker":
+      .change
     default: .read
     }
   }

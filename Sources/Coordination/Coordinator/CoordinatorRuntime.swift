@@ -35,6 +35,7 @@ public final class CoordinatorRuntime {
   private(set) var isHeldBack = false
   private var stopping: (() -> Void)?
   private var hasStopped = false
+  private(set) var files: FileService?
   private let gatekeeper: Gatekeeper
   private let slowReaders: SlowReaderWatch
   private var closing: SpreadClosing?
@@ -93,6 +94,13 @@ public final class CoordinatorRuntime {
               random: SystemRandomNumberGenerator(), at: loop.now)
             let runtime = CoordinatorRuntime(settings, core: core, store: store, on: loop)
             runtime.endedBefore = counts.filter { $0.key.isTerminal }
+            do throws(StoreError) {
+              runtime.files = try FileService(
+                settings.files, beside: settings.store, core, on: loop, log: settings.log)
+            } catch {
+              store.close {}
+              return ready.value(.failure(.store(error)))
+            }
             runtime.listen(ready.value)
           } catch {
             store.close {}
@@ -219,7 +227,9 @@ public final class CoordinatorRuntime {
     feed(.turnEnded)
     let mailbox = loop.mailbox
     let done = LoopBound(self, to: loop)
-    store.close { mailbox.post { done.value.closed() } }
+    let store = store
+    let close: @Sendable () -> Void = { store.close { mailbox.post { done.value.closed() } } }
+    if let files { files.close(close) } else { close() }
   }
 
   /// Calls `body` on the loop when the coordinator stops.
@@ -447,6 +457,13 @@ public final class CoordinatorRuntime {
     metrics.messagesReceived.add()
     metrics.bytesReceived.add(bytes.count)
     feed(.received(socket.id, bytes))
+  }
+
+  /// A worker's question about a file.
+  func received(_ frame: FileFrames.Frame, from socket: WorkerSocket, _ reply: @escaping FileService.Reply) {
+    metrics.messagesReceived.add()
+    metrics.bytesReceived.add(frame.piece.count)
+    files?.answer(frame, reply)
   }
 
   /// More waits for a peer than its connection's high watermark, or it has caught up again.

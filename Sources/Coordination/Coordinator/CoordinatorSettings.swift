@@ -22,6 +22,7 @@ public struct CoordinatorSettings: Sendable {
   public var admission = AdmissionSettings()
   public var security = SecuritySettings()
   public var compression = CompressionSettings()
+  public var files = FileSettings()
 
   public init() {}
 }

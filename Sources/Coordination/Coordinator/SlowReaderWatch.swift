@@ -22,9 +22,24 @@ struct OutgoingBytes {
     appended += max(0, socket.pendingBytes - before)
   }
 
+  /// A message about a file: bytes that do not shrink, so they are not compressed.
+  mutating func send(file frame: [UInt8], over socket: WebSocketConnection) {
+    let before = socket.pendingBytes
+    socket.send(file: frame)
+    appended += max(0, socket.pendingBytes - before)
+  }
+
   func reading(of socket: WebSocketConnection?) -> SlowReaders<UInt64>.Reading {
     let pending = socket?.pendingBytes ?? 0
     return SlowReaders.Reading(pending: pending, taken: appended - pending)
+  }
+}
+
+extension WebSocketConnection {
+  /// Sends a message of `FileFrames`.
+  func send(file frame: [UInt8]) {
+    // SAFETY: bytes are initialized whatever they hold.
+    unsafe send(piece: frame.span.bytes, .binary, isLast: true, compressing: false)
   }
 }
 

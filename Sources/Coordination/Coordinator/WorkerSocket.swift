@@ -16,6 +16,10 @@ final class WorkerSocket: WebSocketDelegate {
   private var socket: WebSocketConnection?
   private var buffer = OutgoingBytes()
   private var backpressure = Backpressure()
+  private let frames: FileFrames
+  private var filesInFlight = 0
+  /// Questions about files that a worker may have open; more than its window ever is.
+  private static let maxFilesInFlight = 64
 
   init(
     _ id: ConnectionID, workerID: WorkerID, mode: ConnectionMode, _ pass: UpgradeGuard.Pass, runtime: CoordinatorRuntime
@@ -30,6 +34,7 @@ final class WorkerSocket: WebSocketDelegate {
       case .signed where mode == .legacy, .signedAsReference where mode == .session: .open
       case let security: security
       }
+    frames = FileFrames(security, .coordinator)
     self.runtime = runtime
   }
 
@@ -39,10 +44,34 @@ final class WorkerSocket: WebSocketDelegate {
   }
 
   func webSocket(_ socket: WebSocketConnection, didReceive message: RawSpan, kind: WebSocketCore.MessageKind) {
-    guard kind == .text else {
+    guard kind == .text else { return receivedFile(message.copied, socket) }
+    runtime.received(message.copied, from: self)
+  }
+
+  private func receivedFile(_ bytes: [UInt8], _ socket: WebSocketConnection) {
+    guard mode == .session else {
       return socket.close(code: .unsupportedData, reason: "messages are JSON text")
     }
-    runtime.received(message.copied, from: self)
+    let frame: FileFrames.Frame
+    do { frame = try frames.open(bytes) } catch {
+      // Bytes changed on the way: over a new connection it is asked again, from where it stands.
+      runtime.log(LogEntry(.warning, "file message refused", ["worker": workerID.text, "problem": "\(error)"]))
+      return close(SessionCloseCode.brokenSession, "file message refused: \(error)")
+    }
+    guard filesInFlight < Self.maxFilesInFlight else {
+      return close(CloseCode.policyViolation.rawValue, "more questions about files than are answered")
+    }
+    filesInFlight += 1
+    let number = frame.words["request_id"] ?? .null
+    runtime.received(frame, from: self) { [weak self] answer in
+      guard let self else { return }
+      filesInFlight -= 1
+      guard let socket = self.socket else { return }
+      var answer = answer
+      answer.words["request_id"] = number
+      buffer.send(file: frames.seal(answer), over: socket)
+      if backpressure.sent(socket) { runtime.congested(self, true) }
+    }
   }
 
   func webSocketDidClose(_ socket: WebSocketConnection, reason: CloseReason) {

@@ -2,6 +2,7 @@ import CoordinationCore
 import Glibc
 import Primitives
 import Reactor
+import Storage
 
 /// One command as its worker sees it: a supervising process, three pipes from the command, and an ending.
 ///
@@ -11,6 +12,7 @@ final class CommandAttempt {
   private let timeout: Duration?
   private let reporter: AttemptReporter
   private let folder: String
+  private let workingDirectory: WorkingDirectory?
   private let configuration: CommandExecutor.Configuration
   private let loop: EventLoop
   private let log: (LogEntry) -> Void
@@ -21,6 +23,8 @@ final class CommandAttempt {
   private var outputs: [CommandOutput] = []
   private var controlLines: CommandControl?
   private var stopReason: StopReason?
+  /// What it did that no command may, for which it is ended.
+  private var offence: String?
   /// Why the supervising process ended the command, in its own words, and its last word.
   private var cause: SupervisorReport?
   private var lastWord: SupervisorReport?
@@ -35,12 +39,14 @@ final class CommandAttempt {
 
   init(
     _ command: Command, timeout: Duration?, _ reporter: AttemptReporter, folder: String,
-    _ configuration: CommandExecutor.Configuration, on loop: EventLoop, log: @escaping (LogEntry) -> Void
+    workingDirectory: WorkingDirectory?, _ configuration: CommandExecutor.Configuration, on loop: EventLoop,
+    log: @escaping (LogEntry) -> Void
   ) {
     self.command = command
     self.timeout = timeout
     self.reporter = reporter
     self.folder = folder
+    self.workingDirectory = workingDirectory
     self.configuration = configuration
     self.loop = loop
     self.log = log
@@ -89,7 +95,15 @@ final class CommandAttempt {
     command.environment[CommandVariable.attempt] = "\(reporter.key.attempt)"
     command.environment[CommandVariable.controlDescriptor] = "\(CommandVariable.controlDescriptorNumber)"
     command.environment[CommandVariable.checkpointFile] = AttemptDirectory.checkpointFile(in: folder)
-    send(.run(.init(command: command, timeout: timeout, terminationGrace: configuration.terminationGrace)))
+    if let workingDirectory {
+      command.workingDirectory = workingDirectory.path
+      command.environment[CommandVariable.workingDirectory] = workingDirectory.path
+    }
+    send(
+      .run(
+        .init(
+          command: command, timeout: timeout, terminationGrace: configuration.terminationGrace,
+          environment: configuration.passedEnvironment)))
   }
 
   private func send(_ request: SupervisorRequest) { supervisor?.standardInput?.write(Array(request.line.utf8)) }
@@ -108,6 +122,15 @@ final class CommandAttempt {
     send(isPolite ? .terminate : .kill)
     let grace = isPolite ? configuration.terminationGrace : .zero
     patienceTimer.start(after: grace + configuration.supervisorPatience)
+  }
+
+  /// Its working directory holds more than it may: it is ended at once, before it fills the disk.
+  func exceeded(_ problem: String) {
+    guard offence == nil, stopReason == nil, lastWord == nil else { return }
+    offence = problem
+    log(LogEntry(.warning, "a command is ended", ["attempt": "\(reporter.key)", "reason": problem]))
+    send(.kill)
+    patienceTimer.start(after: configuration.supervisorPatience)
   }
 
   func roomAvailable() {
@@ -214,7 +237,7 @@ final class CommandAttempt {
     controlLines?.close()
     for output in outputs { output.close() }
     supervisor?.standardInput?.close()
-    FileTree.remove(folder)
+    removeFolder()
     let ending = ending()
     let reporter = reporter
     guard cause == .leaseEnded else {
@@ -226,6 +249,14 @@ final class CommandAttempt {
     loop.schedule(after: .milliseconds(1)) {
       onEnd()
       reporter.ended(ending)
+    }
+  }
+
+  private func removeFolder() {
+    let folder = folder
+    // A command may leave a million files, and the loop has better things to do meanwhile.
+    guard workingDirectory != nil, (try? BackgroundThread.start { FileTree.remove(folder) }) != nil else {
+      return FileTree.remove(folder)
     }
   }
 
@@ -250,6 +281,9 @@ final class CommandAttempt {
     case .leaseEnded:
       ending.outcome = .cancelled
       ending.reason = StopReason.leaseExpired.rawValue
+    case .stopping where offence != nil && stopReason == nil:
+      ending.outcome = .failed
+      ending.reason = offence
     case .stopping:
       ending.outcome = .cancelled
       ending.reason = (stopReason ?? .cancelled).rawValue

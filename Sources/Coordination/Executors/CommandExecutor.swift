@@ -7,8 +7,8 @@ public import Reactor
 /// the worker dies or its lease runs out.
 ///
 /// A command finds `LIFELINE_TASK_ID`, `LIFELINE_ATTEMPT`, `LIFELINE_CONTROL_FD` and `LIFELINE_CHECKPOINT_FILE` in its
-/// environment. The last is always set, but the file exists only when there is a checkpoint to go on from. What a
-/// command leaves running in the background is ended with it. A command that stands still does not use up its timeout.
+/// environment. The last is always set, but the file exists only when there is a checkpoint to go on from. One with a
+/// working directory of its own also finds `LIFELINE_WORKDIR`. What a command leaves running in the background is ended with it. A command that stands still does not use up its timeout.
 public final class CommandExecutor: TaskExecutor {
   public struct Configuration: Sendable {
     /// The path of the `lifeline` program, which is started as `PATH supervise …`. nil: the running program, which then
@@ -20,8 +20,14 @@ public final class CommandExecutor: TaskExecutor {
     public var maxOutputBytes = 192 << 10
     /// The longest checkpoint taken from a command, in bytes of JSON text; longer ones are ignored and logged.
     public var maxCheckpointBytes = 256 << 10
-    /// Where the private folder is made. nil: `TMPDIR`, or `/tmp`.
+    /// Where the private folder is made, and with it what attempts run in. nil: `TMPDIR`, or `/tmp`.
     public var temporaryDirectory: String?
+    /// Which variables of this process's environment commands find in theirs.
+    public var passedEnvironment = PassedEnvironment.usual
+    /// The most that a command's own working directory may hold, whatever its task asks for; nil: what that says.
+    public var maxWorkingDirectoryBytes: Int64?
+    /// The shortest time between two looks at how much working directories hold.
+    public var workingDirectoryInterval: Duration = .seconds(1)
     /// How long the pipes of a command that has ended may be held open by somebody else.
     public var drainLimit: Duration = .seconds(2)
     /// How long a supervising process that was told to end its command may be silent (beyond the grace) before it is
@@ -41,6 +47,7 @@ public final class CommandExecutor: TaskExecutor {
   private var waiting: [Waiting] = []
   private var lease: Instant?
   private var directory: AttemptDirectory?
+  private var watch: WorkingDirectoryWatch?
 
   private struct Waiting {
     let assignment: Assignment
@@ -104,10 +111,27 @@ public final class CommandExecutor: TaskExecutor {
     do {
       let supervisor = try configuration.supervisor ?? Self.runningProgram()
       let folder = try attemptDirectory().makeAttempt(checkpoint: assignment.checkpoint?.data)
+      let directory: WorkingDirectory?
+      do throws(SystemError) {
+        directory = try command.ownDirectory.map { request throws(SystemError) in
+          if let prepared = command.workingDirectory {
+            return WorkingDirectory(request, at: prepared, limit: configuration.maxWorkingDirectoryBytes)
+          }
+          return try WorkingDirectory(request, in: folder, limit: configuration.maxWorkingDirectoryBytes)
+        }
+      } catch {
+        FileTree.remove(folder)
+        throw error
+      }
       let attempt = CommandAttempt(
-        command, timeout: assignment.specification.timeout, reporter, folder: folder, configuration, on: loop,
-        log: { [weak self] in self?.log?($0) })
+        command, timeout: assignment.specification.timeout, reporter, folder: folder, workingDirectory: directory,
+        configuration, on: loop, log: { [weak self] in self?.log?($0) })
       attempts[reporter.key] = attempt
+      if let directory {
+        let watch = watch ?? WorkingDirectoryWatch(on: loop, interval: configuration.workingDirectoryInterval)
+        self.watch = watch
+        watch.add(reporter.key, directory) { [weak attempt] in attempt?.exceeded($0) }
+      }
       attempt.start(supervisor: supervisor, lease: lease) { [weak self] in self?.ended(reporter.key) }
     } catch {
       reporter.ended(AttemptEnding(.failed, reason: "the command could not be prepared: \(error)"))
@@ -116,6 +140,7 @@ public final class CommandExecutor: TaskExecutor {
 
   private func ended(_ key: AttemptKey) {
     attempts[key] = nil
+    watch?.remove(key)
     guard let index = waiting.firstIndex(where: { $0.assignment.taskID == key.taskID }) else { return }
     let next = waiting.remove(at: index)
     // Not from within the older attempt's last words.

@@ -95,9 +95,9 @@ final class Supervision {
   private func start(_ launch: SupervisorRequest.Launch) {
     guard case .waiting = phase, let program = launch.command.arguments.first else { return }
     self.launch = launch
-    // The environment we were started with stays as it is, byte for byte; only the command sees what is added here.
-    // What the worker comes in with is none of the command's business.
-    for name in ProcessEnvironment.variables(where: CommandVariable.isWithheld).keys { unsafe unsetenv(name) }
+    // What passes stays as it is, byte for byte; only the command sees what is added here. What the worker comes in with
+    // is none of the command's business.
+    launch.environment.apply()
     for (name, value) in launch.command.environment { unsafe setenv(name, value, 1) }
     if let directory = launch.command.workingDirectory, unsafe chdir(directory) != 0 {
       let cause = SystemError.message(of: errno)

@@ -18,6 +18,8 @@ enum SupervisorRequest: Equatable {
     var command: Command
     var timeout: Duration?
     var terminationGrace: Duration
+    /// What of the supervising process's own environment the command finds in its.
+    var environment = PassedEnvironment.all
   }
 
   var line: String {
@@ -58,6 +60,7 @@ extension SupervisorRequest.Launch {
       "argv": .array(command.arguments.map(JSONValue.string)), "env": .object(environment),
       "grace_ns": .integer(terminationGrace.wholeNanoseconds),
     ]
+    if let patterns = self.environment.patterns { object["pass"] = .array(patterns.map(JSONValue.string)) }
     if let directory = command.workingDirectory { object["cwd"] = .string(directory) }
     if let timeout { object["timeout_ns"] = .integer(timeout.wholeNanoseconds) }
     return object
@@ -73,6 +76,7 @@ extension SupervisorRequest.Launch {
     }
     timeout = object["timeout_ns"]?.integer.map { .nanoseconds($0) }
     terminationGrace = .nanoseconds(grace)
+    self.environment = PassedEnvironment(passing: object["pass"]?.array?.compactMap(\.string))
   }
 }
 
@@ -140,6 +144,9 @@ enum CommandVariable {
   static let controlDescriptor = "LIFELINE_CONTROL_FD"
   /// Always set; the file exists only when there is a checkpoint to go on from, and then holds its JSON text.
   static let checkpointFile = "LIFELINE_CHECKPOINT_FILE"
+
+  /// The attempt's own working directory, where it has one.
+  static let workingDirectory = "LIFELINE_WORKDIR"
 
   /// Whether a variable may hold a secret of the worker's, or say where one is: `LIFELINE_API_KEY`,
   /// `LIFELINE_WORKER_API_KEY_FILE` and the like.

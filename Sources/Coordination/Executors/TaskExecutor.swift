@@ -65,6 +65,9 @@ public final class AttemptReporter {
     report?(.attemptWrote(key, stream, offset: offset, bytes))
   }
 
+  /// Hands on what another reporter was told of this attempt.
+  func pass(_ event: WorkerEvent) { report?(event) }
+
   public func ended(_ ending: AttemptEnding) {
     let report = self.report
     self.report = nil

@@ -6,6 +6,7 @@ import WebSocketCore
 final class WorkerLinkSocket: WebSocketDelegate {
   private let opened: (WorkerLinkSocket, ConnectionMode, HTTPHeaders) -> Void
   private let received: (WorkerLinkSocket, [UInt8]) -> Void
+  private let receivedFile: (WorkerLinkSocket, [UInt8]) -> Void
   private let heldBack: (WorkerLinkSocket, Bool) -> Void
   private let closed: (WorkerLinkSocket, CloseReason) -> Void
   private var socket: WebSocketConnection?
@@ -16,11 +17,13 @@ final class WorkerLinkSocket: WebSocketDelegate {
 
   init(
     opened: @escaping (WorkerLinkSocket, ConnectionMode, HTTPHeaders) -> Void,
-    received: @escaping (WorkerLinkSocket, [UInt8]) -> Void, heldBack: @escaping (WorkerLinkSocket, Bool) -> Void,
+    received: @escaping (WorkerLinkSocket, [UInt8]) -> Void,
+    receivedFile: @escaping (WorkerLinkSocket, [UInt8]) -> Void, heldBack: @escaping (WorkerLinkSocket, Bool) -> Void,
     closed: @escaping (WorkerLinkSocket, CloseReason) -> Void
   ) {
     self.opened = opened
     self.received = received
+    self.receivedFile = receivedFile
     self.heldBack = heldBack
     self.closed = closed
   }
@@ -31,7 +34,7 @@ final class WorkerLinkSocket: WebSocketDelegate {
   }
 
   func webSocket(_ socket: WebSocketConnection, didReceive message: RawSpan, kind: WebSocketCore.MessageKind) {
-    if kind == .text { received(self, message.copied) }
+    if kind == .text { received(self, message.copied) } else { receivedFile(self, message.copied) }
   }
 
   func webSocketDidClose(_ socket: WebSocketConnection, reason: CloseReason) {
@@ -46,6 +49,13 @@ final class WorkerLinkSocket: WebSocketDelegate {
   func send(_ bytes: [UInt8]) {
     guard let socket else { return }
     socket.send(text: bytes)
+    if backpressure.sent(socket) { heldBack(self, true) }
+  }
+
+  /// A message about a file: bytes that do not shrink, so they are not compressed.
+  func send(file frame: [UInt8]) {
+    guard let socket else { return }
+    socket.send(file: frame)
     if backpressure.sent(socket) { heldBack(self, true) }
   }
 

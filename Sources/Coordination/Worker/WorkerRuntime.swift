@@ -22,6 +22,10 @@ public final class WorkerRuntime {
   private let outbox: OutboxWriter?
   private var executorOf: [AttemptKey: any TaskExecutor] = [:]
   private var socket: WorkerLinkSocket?
+  private let files: WorkerFiles?
+  private let fileAttempts: FileAttempts?
+  /// Of the connection, for messages about files.
+  private var frames: FileFrames?
   private var timer: Timer?
   private var disconnectTimer: Timer?
   private var metricsTimer: Timer?
@@ -100,9 +104,16 @@ public final class WorkerRuntime {
     executorOfKind = kinds
     self.outbox = outbox
     self.loop = loop
+    // Files go over the session's connection, and the reference's protocol has no place for them.
+    let takesFiles = settings.files.path != nil && settings.offersSession
+    let files = takesFiles ? WorkerFiles(settings.files, on: loop, log: settings.log) : nil
+    self.files = files
+    fileAttempts = if let files, let commands = kinds["command"] { FileAttempts(commands, files) } else { nil }
     var configuration = WorkerCoreConfiguration(
       workerID: id, bootID: Self.randomText(16),
-      capabilities: WorkerCapabilities(slots: max(1, settings.slots), kinds: Set(kinds.keys)))
+      capabilities: WorkerCapabilities(
+        slots: max(1, settings.slots), kinds: Set(kinds.keys).union(fileAttempts?.kinds ?? []),
+        labels: settings.labels))
     configuration.heartbeatInterval = settings.heartbeatInterval
     configuration.heartbeatTimeout = settings.heartbeatTimeout
     configuration.reconnectDelay = settings.reconnectDelay
@@ -234,6 +245,7 @@ public final class WorkerRuntime {
       let old = socket
       socket = nil
       isCongested = false
+      files?.lineDown()
       old?.leave(code, reason)
     case .persist(let key, let bytes): persist(key, bytes)
     case .forget(let key):
@@ -248,7 +260,9 @@ public final class WorkerRuntime {
     case .requestCheckpoint(let key): executorOf[key]?.requestCheckpoint(key)
     case .leaseRenewed(let deadline): for executor in executors { executor.leaseRenewed(until: deadline) }
     case .readTelemetry: feed(.telemetryRead(report))
-    case .stateChanged(let state): onStateChange?(state)
+    case .stateChanged(let state):
+      if state == .connected, let socket, let frames { files?.lineUp(socket, frames) }
+      onStateChange?(state)
     case .message(let message): settings.onMessage(message)
     case .log(let entry): settings.log(entry)
     case .trace(let trace): settings.record?(HistoryEvent(trace, workerID))
@@ -279,6 +293,7 @@ public final class WorkerRuntime {
     let link = WorkerLinkSocket(
       opened: { [weak self] in self?.opened($0, $1, $2) },
       received: { [weak self] in self?.received($0, $1) },
+      receivedFile: { [weak self] in self?.receivedFile($0, $1) },
       heldBack: { [weak self] in self?.heldBack($0, $1) },
       closed: { [weak self] in self?.closed($0, "\($1)", retryAfter: $1.retryAfter) })
     socket = link
@@ -305,6 +320,7 @@ public final class WorkerRuntime {
 
   private func opened(_ link: WorkerLinkSocket, _ mode: ConnectionMode, _ answer: HTTPHeaders) {
     guard socket === link else { return link.leave(1000, "no longer wanted") }
+    frames = mode == .session ? FileFrames(nil, .worker) : nil
     guard let signer, settings.offersSession else { return feed(.connected(mode)) }
     // Whoever cannot sign may be anybody: nothing of what runs here is told, and nothing run for it.
     guard mode == .session, let secret = signer.secret(answered: answer) else {
@@ -315,6 +331,7 @@ public final class WorkerRuntime {
         + "key is for; give the coordinator its keys, or the worker none"
       return feed(.connectFailed(text, retryAfter: nil))
     }
+    frames = FileFrames(secret, .worker)
     feed(.connected(mode, channel: secret))
   }
 
@@ -326,12 +343,22 @@ public final class WorkerRuntime {
     guard socket === link else { return }
     isCongested = isHeldBack
     feed(.sendingHeldBack(isHeldBack))
+    // After everything else: nothing is less urgent.
+    if !isHeldBack { files?.pump() }
+  }
+
+  private func receivedFile(_ link: WorkerLinkSocket, _ bytes: [UInt8]) {
+    guard socket === link, let problem = files?.received(bytes) else { return }
+    // Bytes changed on the way: over a new connection everything is asked again, from where it stands.
+    settings.log(LogEntry(.warning, "file message refused", ["problem": "\(problem)"]))
+    feed(.reconnect)
   }
 
   private func closed(_ link: WorkerLinkSocket, _ reason: String, retryAfter: Duration?) {
     guard socket === link else { return }
     socket = nil
     isCongested = false
+    files?.lineDown()
     feed(.disconnected(reason, retryAfter: retryAfter))
   }
 
@@ -374,8 +401,9 @@ public final class WorkerRuntime {
       }
       feed(event)
     }
-    guard let executor = executorOfKind[assignment.specification.work.kind] else {
-      let reason = "this worker cannot execute work of kind \(assignment.specification.work.kind)"
+    let kind = assignment.specification.workerKind
+    guard let executor = assignment.specification.hasFiles ? fileAttempts : executorOfKind[kind] else {
+      let reason = "this worker cannot execute work of kind \(kind)"
       return reporter.ended(AttemptEnding(.failed, reason: reason))
     }
     executorOf[key] = executor
@@ -389,8 +417,12 @@ public final class WorkerRuntime {
     socket?.leave(1000, "the worker has stopped")
     socket = nil
     let (mailbox, runtime) = (loop.mailbox, LoopBound(self, to: loop))
-    guard let outbox else { return stopped() }
-    outbox.close { mailbox.post { runtime.value.stopped() } }
+    let outbox = outbox
+    let close: @Sendable () -> Void = {
+      guard let outbox else { return _ = mailbox.post { runtime.value.stopped() } }
+      outbox.close { mailbox.post { runtime.value.stopped() } }
+    }
+    if let files { files.close(close) } else { close() }
   }
 
   private func stopped() {

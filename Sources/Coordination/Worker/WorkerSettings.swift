@@ -11,6 +11,8 @@ public struct WorkerSettings: Sendable {
   public var coordinator = "ws://localhost:\(Protocols.defaultPort)"
   /// How many tasks run at once.
   public var slots = 1
+  /// What tasks can choose it by. `BuiltInLabels.read()` is what the machine says of itself.
+  public var labels = WorkerLabels()
   /// The file that keeps results and checkpoints until the coordinator has them; `nil` keeps them in memory only, and
   /// then a killed worker loses what it had not delivered.
   public var outboxPath: String?
@@ -42,6 +44,7 @@ public struct WorkerSettings: Sendable {
   /// Whether heartbeats, patience and the reconnect delay follow what the connection is like, within the bounds above.
   public var adaptsParameters = true
   public var compression = CompressionSettings()
+  public var files = FileCacheSettings()
   public var log: @Sendable (LogEntry) -> Void = { _ in }
   /// Called on the worker's loop with everything that a history must know, before the coordinator can hear of it.
   public var record: (@Sendable (HistoryEvent) -> Void)?

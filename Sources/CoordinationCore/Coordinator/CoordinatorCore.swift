@@ -19,6 +19,10 @@ public final class CoordinatorCore {
   private var registry: HandlerRegistry
   var book: TaskBook
   var workers: [WorkerID: WorkerEntry] = [:]
+  /// The files that tasks and results may name; the shell keeps it in step with the disk.
+  public var files = FileCatalog()
+  /// How many tasks that have not ended need each file.
+  public var neededFiles: [FileDigest: Int] { book.neededFiles }
   /// What is counted, but for the tasks.
   var counted = CoordinatorStatistics()
   private var links: [ConnectionID: WorkerLink] = [:]
@@ -796,6 +800,12 @@ public final class CoordinatorCore {
   private func submit(_ submissions: [TaskSubmission], except existing: Set<TaskID>, _ id: RequestID) {
     var ids: [TaskID] = []
     ids.reserveCapacity(submissions.count)
+    for submission in submissions where submission.specification.hasFiles {
+      // One that exists already is not looked at: its files may be gone with its end.
+      if let task = submission.id, existing.contains(task) || book[task] != nil || hasJustEnded(task) { continue }
+      if let problem = files.problem(of: submission.specification) { return promise(.answer(id, .refused(problem))) }
+      for input in submission.specification.inputs { files.add(input.file, usedAt: wall) }
+    }
     for submission in submissions {
       let task = submission.id ?? TaskID(known: makeIdentifier())
       ids.append(task)

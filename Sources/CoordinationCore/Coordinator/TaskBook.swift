@@ -91,6 +91,8 @@ struct TaskBook {
   /// Tasks that ended in `writes`, and that the store may not know yet.
   var ended: Set<TaskID> = []
   let checkpointsKept: Int
+  /// How many tasks that have not ended need each file.
+  private(set) var neededFiles: [FileDigest: Int] = [:]
 
   /// - Parameter aging: how long a task is queued before it is overdue; `nil`: it never is.
   init(checkpointsKept: Int, aging: Duration? = nil, isPrioritized: Bool = true) {
@@ -104,6 +106,7 @@ struct TaskBook {
   mutating func restore(_ unfinished: UnfinishedTask) {
     let task = LiveTask(unfinished.task, checkpoint: unfinished.checkpoint, attempt: unfinished.attempt)
     tasks[task.id] = task
+    needFiles(of: task)
     statistics.entered(task.state.status, task.specification.priority)
     if task.state.status == .queued { enqueue(task, atFront: false) }
   }
@@ -115,6 +118,7 @@ struct TaskBook {
     guard tasks[id] == nil else { return false }
     let task = LiveTask(TaskRecord(id: id, specification: specification, submittedAt: wall))
     tasks[id] = task
+    needFiles(of: task)
     statistics.submitted += 1
     statistics.entered(.queued, specification.priority)
     writes.append(.submit(task.record))
@@ -330,11 +334,15 @@ struct TaskBook {
 
   // MARK: Inside
 
+  private mutating func needFiles(of task: LiveTask) {
+    for input in task.specification.inputs { neededFiles[input.file.digest, default: 0] += 1 }
+  }
+
   private mutating func enqueue(_ task: LiveTask, atFront: Bool) {
     guard !task.isInLine else { return }
     task.isInLine = true
     ready.push(
-      task.id, kind: task.specification.work.kind, priority: task.specification.priority, since: task.submittedAt,
+      task.id, kind: task.specification.workerKind, priority: task.specification.priority, since: task.submittedAt,
       atFront: atFront)
   }
 
@@ -365,6 +373,10 @@ struct TaskBook {
     if status == .completed { task.state.progress = 1 }
     note(task)
     tasks[task.id] = nil
+    for input in task.specification.inputs {
+      let count = neededFiles[input.file.digest] ?? 0
+      neededFiles[input.file.digest] = count > 1 ? count - 1 : nil
+    }
     ended.insert(task.id)
     if task.isInLine { tidyLine() }
   }

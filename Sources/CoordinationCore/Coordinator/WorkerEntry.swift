@@ -46,6 +46,7 @@ final class WorkerEntry {
   var reported: Set<TaskID> = []
   var slots = 1
   var kinds: Set<String> = []
+  var labels = WorkerLabels()
   var held: Set<TaskID> = []
   /// Attempts that others may take over since it was away for too long. It keeps its session, and those that nobody took.
   var letGo: Set<AttemptKey> = []
@@ -112,7 +113,7 @@ final class WorkerEntry {
   func summary(at now: Instant) -> WorkerSummary {
     WorkerSummary(
       id: id, state: state, mode: link?.mode, sessionID: session?.id, slots: slots, kinds: kinds.sorted(),
-      activeTasks: held.sorted(), connectedAt: link?.since, reconnections: max(0, registrations - 1),
+      labels: labels, activeTasks: held.sorted(), connectedAt: link?.since, reconnections: max(0, registrations - 1),
       remoteAddress: link?.remoteAddress, roundTrip: roundTrip, refusedWrites: refusedWrites,
       telemetry: telemetry)
   }
@@ -134,6 +135,8 @@ public struct WorkerSummary: Equatable, Sendable {
   public let sessionID: SessionID?
   public let slots: Int
   public let kinds: [String]
+  /// As it said them when it last registered.
+  public let labels: WorkerLabels
   public let activeTasks: [TaskID]
   public let connectedAt: WallTime?
   /// Connections after the first.

@@ -39,10 +39,13 @@ public struct WorkerCapabilities: Equatable, Sendable {
   public var slots: Int
   /// The kinds of work that it can execute.
   public var kinds: Set<String>
+  /// What tasks can choose it by.
+  public var labels: WorkerLabels
 
-  public init(slots: Int, kinds: Set<String>) {
+  public init(slots: Int, kinds: Set<String>, labels: WorkerLabels = WorkerLabels()) {
     self.slots = slots
     self.kinds = kinds
+    self.labels = labels
   }
 
   /// A legacy worker says nothing that we can rely on: it runs one task at a time, of the reference's kind. It must
@@ -57,10 +60,15 @@ public struct WorkerCapabilities: Equatable, Sendable {
       }
       kinds.insert(name)
     }
+    labels = try WorkerLabels(
+      json: try capabilities.optionalObject("labels") ?? JSONObject(), field: "capabilities.labels")
   }
 
   public var json: JSONObject {
-    ["slots": .integer(Int64(slots)), "kinds": .array(kinds.sorted().map(JSONValue.string))]
+    var object: JSONObject =
+      ["slots": .integer(Int64(slots)), "kinds": .array(kinds.sorted().map(JSONValue.string))]
+    if !labels.values.isEmpty { object["labels"] = .object(labels.json) }
+    return object
   }
 }
 
@@ -83,6 +91,7 @@ extension HandlerContext {
     }
     worker.slots = capabilities.slots
     worker.kinds = capabilities.kinds
+    worker.labels = capabilities.labels
     worker.bootID = bootID
     worker.isDraining = false
     if !isSameRun { worker.isDrainRequested = false }
@@ -122,7 +131,8 @@ extension HandlerContext {
     let worker = core.entry(for: workerID)
     if worker.session != nil { core.endSession(of: worker, reason: "its worker came back without session mode") }
     worker.slots = capabilities.slots
-    worker.kinds = capabilities.kinds.subtracting(["command"])
+    worker.kinds = capabilities.kinds.subtracting(["command", TaskSpecification.commandWithFiles])
+    worker.labels = capabilities.labels
     worker.bootID = nil
     worker.isDraining = false
     worker.isSynchronised = true

@@ -22,14 +22,29 @@ public struct TaskResumptionHandler: MessageHandler {
   private func result(_ message: Message, in context: HandlerContext) throws(MessageError) {
     let id = try message.reader.taskID()
     let attempt = try message.reader.integer("attempt", in: 1...Int(Int32.max))
-    let ending: AttemptEnding
+    var ending: AttemptEnding
     do { ending = try self.ending(message, in: context) } catch {
       // The message counts as handled and will not come again: without an end the task would be held for ever.
       _ = context.end(id, attempt: attempt, AttemptEnding(.failed, reason: "its result could not be read: \(error)"))
       throw error
     }
+    if let task = context.task(id), !task.specification.outputs.isEmpty {
+      if let problem = outputProblem(ending.result, context.core.files) {
+        ending = AttemptEnding(.failed, exitCode: ending.exitCode, reason: problem, output: ending.output)
+      }
+    }
     let verdict = context.end(id, attempt: attempt, ending)
     if !verdict.isAccepted { context.refuse(.taskResult, id, attempt: attempt, verdict) }
+  }
+
+  /// A result may name only files that are here for good; its worker sends them before it.
+  private func outputProblem(_ result: JSONValue?, _ files: FileCatalog) -> String? {
+    do throws(MessageError) {
+      guard let lost = try TaskOutput.outputs(in: result).first(where: { !files.has($0.file) }) else { return nil }
+      return "its output \(lost.path) (sha256 \(lost.file.digest)) did not reach the coordinator"
+    } catch {
+      return "its outputs could not be read: \(error)"
+    }
   }
 
   private func ending(_ message: Message, in context: HandlerContext) throws(MessageError) -> AttemptEnding {

@@ -6,6 +6,8 @@ public enum SpecificationLimits {
   public static let maxArguments = 4_096
   public static let maxCommandBytes = 128 * 1024
   public static let maxRetries = 1_000
+  /// No worker may claim more.
+  public static let maxSlots = 4_096
   /// Of the whole specification as JSON text: an assignment carries it together with a checkpoint in one message.
   public static let maxBytes = 512 * 1024
   public static let maxTimeout: Duration = .seconds(366 * 24 * 3600)
@@ -13,7 +15,8 @@ public enum SpecificationLimits {
 
 extension TaskSpecification {
   /// The specification as the wire and the store write it:
-  /// `{"name", "command": […] | "kind" + "input": {…}, "env", "cwd", "priority", "timeout_s", "retries", "max_lost_attempts", "run"}`.
+  /// `{"name", "command": […] | "kind" + "input": {…}, "env", "cwd", "workdir", "priority", "timeout_s", "retries",
+  /// "max_lost_attempts", "run", "requires", "slots", "inputs": [{"path", "sha256", "size", "mode"}], "outputs": ["pattern"]}`.
   public var json: JSONObject {
     var object = JSONObject()
     object.append("name", .string(name))
@@ -26,6 +29,7 @@ extension TaskSpecification {
         object.append("env", .object(JSONObject(members: members)))
       }
       if let directory = command.workingDirectory { object.append("cwd", .string(directory)) }
+      if let own = command.ownDirectory { object.append("workdir", ["max_bytes": .integer(own.maxBytes)]) }
     case .custom(let kind, let input):
       object.append("kind", .string(kind))
       object.append("input", .object(input))
@@ -37,6 +41,10 @@ extension TaskSpecification {
       object.append("max_lost_attempts", .integer(Int64(maxLostAttempts)))
     }
     if let run { object.append("run", .string(run)) }
+    if !requirements.isEmpty { object.append("requires", .object(requirements.json)) }
+    if slots != 1 { object.append("slots", .integer(Int64(slots))) }
+    if !inputs.isEmpty { object.append("inputs", .array(inputs.map { .object($0.json) })) }
+    if !outputs.isEmpty { object.append("outputs", .array(outputs.map { .string($0.text) })) }
     return object
   }
 
@@ -45,7 +53,7 @@ extension TaskSpecification {
   public init(json object: JSONObject) throws(MessageError) {
     let known: Set<String> = [
       "name", "command", "kind", "input", "env", "cwd", "priority", "timeout_s", "retries", "max_lost_attempts", "run",
-      "task_id",
+      "task_id", "requires", "slots", "workdir", "inputs", "outputs",
     ]
     for member in object.members where !known.contains(member.key) {
       throw .unknownField(member.key, allowed: known.sorted())
@@ -75,11 +83,37 @@ extension TaskSpecification {
       retries: try reader.optionalInteger("retries", in: 0...SpecificationLimits.maxRetries) ?? 0,
       maxLostAttempts: try reader.optionalInteger("max_lost_attempts", in: 0...SpecificationLimits.maxRetries)
         ?? Self.defaultMaxLostAttempts,
-      run: try reader.optionalString("run", maxBytes: IdentifierError.maxLength))
+      run: try reader.optionalString("run", maxBytes: IdentifierError.maxLength),
+      requirements: try reader.optionalObject("requires").map { object throws(MessageError) in
+        try Requirements(json: object)
+      } ?? Requirements(),
+      slots: try reader.optionalInteger("slots", in: 1...SpecificationLimits.maxSlots) ?? 1,
+      inputs: try Self.inputs(from: reader), outputs: try Self.outputs(from: reader))
+    if hasFiles, case .command(let command) = work, command.workingDirectory != nil {
+      throw .badValue("cwd", problem: "a command with inputs or outputs runs in a folder of its own")
+    }
     let bytes = object.text.utf8.count
     guard bytes <= SpecificationLimits.maxBytes else {
       throw .badValue("task", problem: "\(bytes) bytes; at most \(SpecificationLimits.maxBytes) are allowed")
     }
+  }
+
+  private static func inputs(from reader: FieldReader) throws(MessageError) -> [TaskInput] {
+    let values = try reader.optionalArray("inputs", maxCount: FileLimits.maxInputs) ?? []
+    return try TaskFileReader.read(values, "inputs") { path, file, mode in
+      TaskInput(path: path, file, isExecutable: (mode ?? 0) & 0o111 != 0)
+    }
+  }
+
+  private static func outputs(from reader: FieldReader) throws(MessageError) -> [GlobPattern] {
+    var patterns: [GlobPattern] = []
+    for value in try reader.optionalArray("outputs", maxCount: FileLimits.maxOutputPatterns) ?? [] {
+      guard let text = value.string else {
+        throw .wrongType("outputs", expected: "an array of strings", found: value.typeName)
+      }
+      patterns.append(try GlobPattern(text))
+    }
+    return patterns
   }
 
   private static func work(from reader: FieldReader) throws(MessageError) -> Work {
@@ -88,7 +122,7 @@ extension TaskSpecification {
         throw .badValue("command", problem: "a task has either a command or a kind, not both")
       }
       guard !kind.isEmpty else { throw .badValue("kind", problem: "it is empty") }
-      for name in ["env", "cwd"] where reader.object[name] != nil {
+      for name in ["env", "cwd", "workdir", "inputs", "outputs"] where reader.object[name] != nil {
         throw .badValue(name, problem: "only a command has it; this is a task of kind \(kind)")
       }
       let input = try reader.optionalObject("input") ?? JSONObject()
@@ -135,7 +169,32 @@ extension TaskSpecification {
     }
     command.workingDirectory = try reader.optionalString("cwd", maxBytes: 4_096)
     if let directory = command.workingDirectory { try check(directory, "cwd") }
+    command.ownDirectory = try ownDirectory(reader)
+    guard command.workingDirectory == nil || command.ownDirectory == nil else {
+      throw .badValue("workdir", problem: "a command runs either in a folder of its own or in cwd, not both")
+    }
     return .command(command)
+  }
+
+  /// `true`, or an object with the bound.
+  private static func ownDirectory(_ reader: FieldReader) throws(MessageError) -> OwnDirectory? {
+    switch reader.object["workdir"] {
+    case nil, .null?, .bool(false)?: return nil
+    case .bool(true)?: return OwnDirectory()
+    case .object(let object)?:
+      for member in object.members where member.key != "max_bytes" {
+        throw .unknownField("workdir.\(member.key.prefix(maxBytes: 64))", allowed: ["max_bytes"])
+      }
+      guard let value = object["max_bytes"] else { return OwnDirectory() }
+      guard let bytes = value.integer else {
+        throw .wrongType("workdir.max_bytes", expected: "an integer", found: value.typeName)
+      }
+      guard bytes >= 1, bytes <= OwnDirectory.maxBytesLimit else {
+        throw .badValue("workdir.max_bytes", problem: "\(bytes) is not between 1 and \(OwnDirectory.maxBytesLimit)")
+      }
+      return OwnDirectory(maxBytes: bytes)
+    case let value?: throw .wrongType("workdir", expected: "true or an object", found: value.typeName)
+    }
   }
 
   /// The kernel ends an argument at its first zero byte; passing one on would run something else than was asked for.

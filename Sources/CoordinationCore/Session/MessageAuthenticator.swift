@@ -18,10 +18,12 @@ final class MessageAuthenticator {
   private var sent: UInt64 = 0
   private var received: UInt64 = 0
 
-  init(_ secret: ChannelSecret, _ role: Role) {
-    let fromWorker = HMACSHA256(key: HKDF.key(from: secret.bytes, salt: [], info: "lifeline.v1 worker to coordinator"))
+  /// - Parameter subject: sets messages apart that are numbered by themselves.
+  init(_ secret: ChannelSecret, _ role: Role, about subject: String = "") {
+    let fromWorker = HMACSHA256(
+      key: HKDF.key(from: secret.bytes, salt: [], info: "lifeline.v1 worker to coordinator\(subject)"))
     let fromCoordinator = HMACSHA256(
-      key: HKDF.key(from: secret.bytes, salt: [], info: "lifeline.v1 coordinator to worker"))
+      key: HKDF.key(from: secret.bytes, salt: [], info: "lifeline.v1 coordinator to worker\(subject)"))
     outbound = role == .worker ? fromWorker : fromCoordinator
     inbound = role == .worker ? fromCoordinator : fromWorker
   }

@@ -6,6 +6,9 @@ final class File {
 
   private init(_ descriptor: Int32) { self.descriptor = descriptor }
 
+  /// Takes over a descriptor.
+  convenience init(owning descriptor: Int32) { self.init(descriptor) }
+
   deinit { Glibc.close(descriptor) }
 
   static func open(_ path: String, _ flags: Int32, mode: mode_t = 0o644) throws(FileError) -> File {
@@ -91,6 +94,10 @@ final class File {
 
   func truncate(to size: Int) throws(FileError) {
     _ = try Self.retrying("ftruncate") { ftruncate(descriptor, off_t(size)) }
+  }
+
+  func setMode(_ mode: mode_t) throws(FileError) {
+    _ = try Self.retrying("fchmod") { fchmod(descriptor, mode) }
   }
 
   /// Returns once the contents are on the disk.

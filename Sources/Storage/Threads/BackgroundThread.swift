@@ -1,13 +1,13 @@
 import Glibc
 
 /// A detached thread for work that waits for the disk.
-enum BackgroundThread {
+package enum BackgroundThread {
   private final class Start {
     let body: () -> Void
     init(_ body: @escaping () -> Void) { self.body = body }
   }
 
-  static func start(_ body: sending @escaping () -> Void) throws(StoreError) {
+  package static func start(_ body: sending @escaping () -> Void) throws(StoreError) {
     // SAFETY: the retain is given back by the new thread, or below when there is none.
     let start = unsafe Unmanaged.passRetained(Start(body))
     var thread = pthread_t()

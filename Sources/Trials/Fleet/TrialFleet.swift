@@ -138,7 +138,7 @@ final class TrialFleet {
       "worker", "--worker-id", name, "--coordinator", "ws://127.0.0.1:\(proxies[name]?.address.port ?? 0)", "--slots",
       "\(settings.slots)", "--state-dir", "\(options.directory)/state/\(name)", "--reconnect-delay",
       Self.text(settings.reconnectDelay), "--max-reconnect-delay", Self.text(settings.maxReconnectDelay), "--history",
-      history(of: name),
+      history(of: name), "--pass-env", Self.journalVariable,
     ]
     workers[name] = try spawn(name, arguments + heartbeats, output: .null) { [weak self] in
       guard let self else { return }
@@ -247,7 +247,7 @@ final class TrialFleet {
     var configuration = ChildProcess.Configuration(executable: words[0], arguments: Array(words.dropFirst()))
     configuration.standardOutput = output
     configuration.group = .newSession
-    configuration.environment = Self.environment.merging(["LIFELINE_TRIAL_JOURNAL": journal]) { $1 }
+    configuration.environment = Self.environment.merging([Self.journalVariable: journal]) { $1 }
     let path = "\(options.directory)/logs/\(name).log"
     // SAFETY: the path lives for the call.
     let log = unsafe open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
@@ -264,6 +264,9 @@ final class TrialFleet {
     pid = process.pid
     return process
   }
+
+  /// Where commands write down what they did.
+  private static let journalVariable = "LIFELINE_TRIAL_JOURNAL"
 
   /// A fleet that is judged must be the one that the command line describes: what the user set up for another, by
   /// variables or a configuration file, stays out.

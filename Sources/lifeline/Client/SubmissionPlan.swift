@@ -32,8 +32,25 @@ struct SubmissionPlan {
     "env", repeated: .namedText, as: "NAME=VALUE", "Set a variable in the command's environment.")
   static let directory = Option(
     "cwd", optional: .string, as: "DIR", whenMissing: "the worker's", "Where on the worker the command runs.")
+  static let requirement = Option(
+    "require", repeated: .string, as: "CONDITION",
+    "What the worker's labels must be like: gpu=1, zone=eu,us (one of them), memory_mb>=2048, fast (it is there), !arm (it is "
+      + "not).")
+  static let slots = Option(
+    "task-slots", .integer(1...SpecificationLimits.maxSlots), default: 1, as: "N",
+    "How many of its worker's slots each task takes.")
+  static let ownDirectory = Option(
+    flag: "workdir", "Run each attempt in a fresh folder of its own, which is removed after it.")
+  static let maxDirectoryBytes = Option(
+    "workdir-max-bytes", optional: .integer(1...Int(OwnDirectory.maxBytesLimit)), as: "N",
+    whenMissing: "\(OwnDirectory.defaultMaxBytes)",
+    "The same, and how much the folder may hold before the command is ended.")
 
-  static let options: [any DeclaredOption] = [name, run, retries, timeout, priority, environment, directory]
+  static let options: [any DeclaredOption] =
+    [
+      name, run, retries, timeout, priority, environment, directory, ownDirectory, maxDirectoryBytes, requirement,
+      slots,
+    ] + InputFiles.options
   static let passthrough = Passthrough(
     "COMMAND [ARG…]", "The command. Without one, each line of standard input that is not empty is a command for sh.")
 
@@ -46,6 +63,8 @@ struct SubmissionPlan {
   let isSingle: Bool
   /// The run was named by the user, so that some of its tasks may exist.
   let mayExist: Bool
+  /// What is sent before the tasks that need it.
+  private let files: InputFiles
 
   init(_ invocation: Invocation) throws(UsageError) {
     let run = invocation[Self.run] ?? "run-\(Surroundings.randomText(8))"
@@ -64,7 +83,22 @@ struct SubmissionPlan {
     for variable in invocation[Self.environment] { variables[variable.name] = .string(variable.value) }
     if !variables.isEmpty { common["env"] = .object(variables) }
     if let directory = invocation[Self.directory] { common["cwd"] = .string(directory) }
+    if let bytes = invocation[Self.maxDirectoryBytes] {
+      common["workdir"] = ["max_bytes": .integer(Int64(bytes))]
+    } else if invocation[Self.ownDirectory] {
+      common["workdir"] = true
+    }
+    var requirements = Requirements()
+    for text in invocation[Self.requirement] {
+      do throws(MessageError) { try requirements.add(argument: text) } catch {
+        throw invocation.error("--require: \(error)")
+      }
+    }
+    if !requirements.isEmpty { common["requires"] = .object(requirements.json) }
+    if invocation[Self.slots] != 1 { common["slots"] = .integer(Int64(invocation[Self.slots])) }
     common["run"] = .string(run)
+    files = try InputFiles(invocation)
+    for member in files.fields.members { common[member.key] = member.value }
 
     var tasks: [Planned] = []
     for (index, command) in commands.enumerated() {
@@ -89,6 +123,7 @@ struct SubmissionPlan {
 
   /// Calls `body` unless some of the ids stand for other commands already: submitting them would silently do nothing.
   func checkExisting(in session: ClientSession, then body: @escaping () -> Void) {
+    let body = { [files] in files.send(in: session, then: body) }
     guard mayExist else { return body() }
     var planned: [String: JSONValue] = [:]
     for task in tasks { planned[task.id] = task.object["command"] }

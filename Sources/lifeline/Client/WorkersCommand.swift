@@ -57,7 +57,7 @@ enum WorkersCommand: Subcommand {
     var table = Table([
       Table.Column("WORKER"), Table.Column("STATE"), Table.Column("TASKS", .right), Table.Column("SLOTS", .right),
       Table.Column("CONNECTED"), Table.Column("RETURNS", .right), Table.Column("RTT", .right),
-      Table.Column("ADDRESS"), Table.Column("SESSION", mayShrink: true),
+      Table.Column("ADDRESS"), Table.Column("SESSION", mayShrink: true), Table.Column("LABELS", mayShrink: true),
     ])
     for worker in workers {
       let text = TaskText(worker)
@@ -68,10 +68,18 @@ enum WorkersCommand: Subcommand {
         Table.Cell("\(worker["active_tasks"]?.array?.count ?? 0)"), Table.Cell(text.text("slots")),
         Table.Cell(TimeText.short(text.text("connected_at"))), Table.Cell(text.text("reconnections")),
         Table.Cell(worker["rtt_s"]?.number.map { "\(($0 * 10_000).rounded() / 10) ms" } ?? ""),
-        Table.Cell(text.text("remote_address")), Table.Cell(text.text("session_id")),
+        Table.Cell(text.text("remote_address")), Table.Cell(text.text("session_id")), Table.Cell(labels(of: worker)),
       ])
     }
     for line in table.lines(width: console.outputColumns, style: console.outputStyle) { console.write("\(line)\n") }
+  }
+
+  /// Those that people gave it before those that every machine has.
+  private static func labels(of worker: JSONObject) -> String {
+    let builtIn: Set<String> = ["os", "arch", "host", "cpus", "memory_mb"]
+    let all = (worker["labels"]?.object?.members ?? []).map { (name: $0.key, value: $0.value.string ?? "") }
+    let sorted = all.filter { !builtIn.contains($0.name) } + all.filter { builtIn.contains($0.name) }
+    return sorted.map { "\($0.name)=\($0.value)" }.joined(separator: " ")
   }
 }
 

@@ -57,6 +57,7 @@ enum CoordinatorCommand: Subcommand {
       OptionSection("Absent workers", [closedGrace, lease, exclusiveLeases]),
       OptionSection("Security", CoordinatorSecurity.options),
       OptionSection("Overload", OverloadOptions.all),
+      OptionSection("Files", FileOptions.all),
       OptionSection(
         "Order and messages",
         [
@@ -92,6 +93,7 @@ enum CoordinatorCommand: Subcommand {
     }
     settings.log = LogSink.make("coordinator", invocation[LogSink.level])
     OverloadOptions.apply(invocation, to: &settings)
+    FileOptions.apply(invocation, to: &settings.files)
     settings.security.isInsecure = CoordinatorSecurity.isInsecure(invocation)
     do {
       let keys = try CoordinatorSecurity.keys(invocation)

@@ -47,6 +47,13 @@ enum WorkerCommand: Subcommand {
   private static let metricsInterval = Option(
     "metrics-interval", .duration(), default: TelemetrySettings().logInterval,
     "How often to log the worker's own figures; 0: never.")
+  private static let cacheDirectory = Option(
+    "cache-dir", optional: .string, as: "DIR", whenMissing: "cache in the state folder",
+    "Where the files of tasks are kept; workers of one machine may share it.")
+  private static let cacheMaxBytes = Option(
+    "cache-max-bytes", .integer(1...FileLimits.maxBytes), default: FileCacheSettings().maxBytes, as: "N",
+    "What these may have together; those not used for longest go first. A task whose inputs or outputs have more fails."
+  )
   private static let legacy = Option(
     flag: "legacy", "Speak the original protocol, which numbers and checks nothing.")
 
@@ -65,6 +72,8 @@ enum WorkerCommand: Subcommand {
       HistoryOption.file,
     ],
     sections: [
+      OptionSection("Placement and commands", PlacementOptions.all),
+      OptionSection("Files", [cacheDirectory, cacheMaxBytes]),
       OptionSection("Figures", [metricsInterval, telemetryInterval]),
       OptionSection(
         "Connection",
@@ -85,6 +94,9 @@ enum WorkerCommand: Subcommand {
       Example(
         "lifeline worker --coordinator ws://10.0.0.5:8765 --worker-id rack7 --slots 16",
         "Work for another machine's coordinator, under a name that lasts."),
+      Example(
+        "lifeline worker --label gpu=1 --label zone=eu --pass-env 'CUDA_*'",
+        "Take tasks that ask for a GPU or for this zone, and let commands see where CUDA is."),
     ])
 
   static func run(_ invocation: Invocation) throws(UsageError) -> Int32 {
@@ -94,6 +106,9 @@ enum WorkerCommand: Subcommand {
     do { settings.workerID = try WorkerID(name).text } catch { throw invocation.error("--worker-id: \(error)") }
     settings.coordinator = try address(invocation)
     settings.slots = invocation[slots] ?? Surroundings.processors
+    settings.labels = try PlacementOptions.labels(invocation)
+    var commands = CommandExecutor.Configuration()
+    try PlacementOptions.apply(invocation, to: &commands)
     settings.heartbeatInterval = invocation[heartbeatInterval]
     settings.heartbeatTimeout = invocation[heartbeatTimeout]
     settings.reconnectDelay = invocation[reconnectDelay]
@@ -121,7 +136,9 @@ enum WorkerCommand: Subcommand {
       try StateDirectory.create(directory)
       settings.record = try HistoryOption.recorder(invocation)
       settings.outboxPath = "\(directory)/\(name).outbox"
-      return try WorkerProcess(settings, outboxIsForOnce: !hasName).run()
+      settings.files.path = invocation[cacheDirectory] ?? "\(directory)/cache"
+      settings.files.maxBytes = invocation[cacheMaxBytes]
+      return try WorkerProcess(settings, commands, outboxIsForOnce: !hasName).run()
     } catch let error as UsageError {
       throw error
     } catch {
@@ -156,21 +173,25 @@ private final class WorkerProcess {
   private let loop: EventLoop
   private let settings: WorkerSettings
   private let service: ServiceNotifier
+  private let configuration: CommandExecutor.Configuration
   /// Nobody will ever start under this worker's name again.
   private let outboxIsForOnce: Bool
   private var runtime: WorkerRuntime?
   private var signals = 0
   private var hasFailed = false
 
-  init(_ settings: WorkerSettings, outboxIsForOnce: Bool) throws(SystemError) {
+  init(
+    _ settings: WorkerSettings, _ configuration: CommandExecutor.Configuration, outboxIsForOnce: Bool
+  ) throws(SystemError) {
     loop = try EventLoop()
     self.settings = settings
+    self.configuration = configuration
     self.outboxIsForOnce = outboxIsForOnce
     service = ServiceNotifier(.current, on: loop, log: settings.log)
   }
 
   func run() throws -> Int32 {
-    var configuration = CommandExecutor.Configuration()
+    var configuration = configuration
     // This program, whatever its file is called, and even once another has taken its place.
     configuration.supervisor = "/proc/self/exe"
     let commands = CommandExecutor(configuration)
