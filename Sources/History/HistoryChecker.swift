@@ -48,6 +48,9 @@ public struct HistoryChecker: Sendable {
   private var started: [TaskID: Int] = [:]
   /// Where attempts run that nobody has told to stop.
   private var running: [TaskID: [AttemptKey: WorkerID]] = [:]
+  /// What workers said that they can do, and what tasks need. Only where either was said is anything judged by it.
+  private var offers: [WorkerID: WorkerCapabilities] = [:]
+  private var needs: [TaskID: (requirements: Requirements, slots: Int)] = [:]
   private var now: Instant = .zero
 
   private struct WorkerTrace {
@@ -79,6 +82,8 @@ public struct HistoryChecker: Sendable {
     case .coordinatorStarted(let tasks): coordinatorStarted(tasks)
     case .commitBegun(let batch, let changes): pending.append((batch: batch, changes: changes))
     case .committed(let batch): committed(batch)
+    case .required(let id, let requirements, let slots): needs[id] = (requirements, slots)
+    case .offered(let worker, let capabilities): offers[worker] = capabilities
     case .registered(let worker, let session, let resumed): registered(worker, session, resumed)
     case .coordinatorHandled(let worker, let session, let sequence, let kind):
       coordinatorHandled(worker, session, sequence, kind)
@@ -116,6 +121,7 @@ public struct HistoryChecker: Sendable {
     var problems: [(Violation.Rule, String)] = []
     store.apply(changes) { problems.append(($0, $1)) }
     for (rule, text) in problems { breaks(rule, text) }
+    for case .attempt(let key, .running, let worker, _) in changes { checkFit(key, worker) }
     // Terminal tasks start no further attempts.
     for case .state(let id, let status, _, _) in changes where status.isTerminal { running[id] = nil }
   }
@@ -226,7 +232,32 @@ public struct HistoryChecker: Sendable {
         breaks(.runsAlone, "attempt \(key) was started by \(worker) while \(other) ran at \(owner)")
       }
     }
+    checkRunning(key, worker)
     if !entry.status.isTerminal { running[key.taskID, default: [:]][key] = worker }
+  }
+
+  /// What the coordinator gives out, it gives to a worker that can do it and has the room.
+  private mutating func checkFit(_ key: AttemptKey, _ worker: WorkerID) {
+    guard let offer = offers[worker], !needs.isEmpty else { return }
+    if let need = needs[key.taskID], !need.requirements.isMet(by: offer.labels) {
+      breaks(.fits, "attempt \(key) was given to \(worker), which does not have \(need.requirements)")
+    }
+    let held = store.unfinished.filter { store[$0]?.worker == worker && store[$0]?.status.isHeld == true }
+    let slots = held.reduce(0) { $0 + (needs[$1]?.slots ?? 1) }
+    if slots > offer.slots { breaks(.fits, "\(worker) was given tasks of \(slots) slots, and has \(offer.slots)") }
+  }
+
+  /// What runs at a worker, and was not told to stop, is what it meets the requirements of.
+  private mutating func checkRunning(_ key: AttemptKey, _ worker: WorkerID) {
+    guard let offer = offers[worker], let need = needs[key.taskID] else { return }
+    guard need.requirements.isMet(by: offer.labels), need.slots <= offer.slots else {
+      return breaks(.fits, "attempt \(key) was started by \(worker), which it does not fit")
+    }
+    var slots = need.slots
+    for (id, attempts) in running where id != key.taskID && attempts.values.contains(worker) {
+      slots += needs[id]?.slots ?? 1
+    }
+    if slots > offer.slots { breaks(.fits, "\(worker) runs tasks of \(slots) slots, and has \(offer.slots)") }
   }
 
   /// A worker forgets a result or a checkpoint only once the coordinator has it, or something newer.

@@ -4,6 +4,7 @@ extension HistoryEvent {
   public init(_ trace: CoordinatorTrace) {
     switch trace {
     case .registered(let worker, let session, let resumed): self = .registered(worker, session, resumed: resumed)
+    case .offered(let worker, let capabilities): self = .offered(worker, capabilities)
     case .handled(let worker, let session, let sequence, let kind):
       self = .coordinatorHandled(worker, session, sequence: sequence, kind)
     }

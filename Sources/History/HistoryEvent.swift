@@ -23,6 +23,8 @@ public enum HistoryEvent: Equatable, Sendable {
   /// The coordinator promised that these survive.
   case submitAcknowledged([TaskID])
   case cancelAcknowledged(TaskID)
+  /// What a task that is about to be submitted needs of its worker.
+  case required(TaskID, Requirements, slots: Int)
 
   // What coordinators did.
   /// A process began, with everything its store had that has not ended. Tasks that the store knows and that have ended
@@ -33,6 +35,8 @@ public enum HistoryEvent: Equatable, Sendable {
   case commitBegun(batch: UInt64, [StoredChange])
   case committed(batch: UInt64)
   case registered(WorkerID, SessionID, resumed: Bool)
+  /// What a worker said that it can do, when it registered.
+  case offered(WorkerID, WorkerCapabilities)
   /// A numbered message took effect at the coordinator, in memory.
   case coordinatorHandled(WorkerID, SessionID, sequence: UInt64, MessageKind)
   /// A late word of an attempt that may no longer write.

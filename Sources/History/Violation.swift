@@ -13,6 +13,8 @@ public struct Violation: Equatable, Sendable, CustomStringConvertible {
     case newestAttemptWrites = "only the newest attempt writes"
     /// With exclusive leases, two attempts at a task never run at the same time.
     case runsAlone = "attempts at a task do not overlap"
+    /// A worker is given only what it meets the requirements of and has the slots for.
+    case fits = "a worker is given what fits it"
     /// Within a session nothing is handled twice, out of order, or left out.
     case inOrder = "a session's messages are handled once and in order"
     /// Queues, outboxes and buffers stay within their bounds.

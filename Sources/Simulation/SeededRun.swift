@@ -37,18 +37,29 @@ public struct SeededRun {
     if Int.random(in: 0..<4, using: &random) == 0 { options.workerSendBudgetBytes = 300 }
     if Int.random(in: 0..<4, using: &random) == 0 { options.commitDelay = 100_000...900_000 }
     options.signs = options.seed.isMultiple(of: 2)
+    // A generator of its own: what a seed drew before there were labels it draws still.
+    var placement = SeededGenerator(seed: options.seed ^ 0x70_6C_61_63_65)
+    if Bool.random(using: &placement) { options.offers = Self.offers(options.workers, using: &placement) }
     fleet = SimulatedFleet(options)
     let count = Int.random(in: 2...7, using: &random)
     tasks = (1...count).map { TaskID(known: "t\($0)") }
     var specifications: [TaskSpecification] = []
     for _ in 0..<count {
       let failing = Int.random(in: 0...2, using: &random)
-      specifications.append(
-        work(
-          units: Int.random(in: 1...8, using: &random), unit: Int64.random(in: 20...900, using: &random),
-          failing: failing, retries: Int.random(in: 0...2, using: &random), maxLost: 100))
+      var specification = work(
+        units: Int.random(in: 1...8, using: &random), unit: Int64.random(in: 20...900, using: &random),
+        failing: failing, retries: Int.random(in: 0...2, using: &random), maxLost: 100)
+      Self.drawNeeds(&specification, options.offers, using: &placement)
+      specifications.append(specification)
     }
     self.specifications = specifications
+    for (id, offer) in options.offers.sorted(by: { $0.key < $1.key }) {
+      drawn.append("\(id) offers \(JSONValue.object(offer.json).text)")
+    }
+    for (id, specification) in zip(tasks, specifications)
+    where !specification.requirements.isEmpty || specification.slots > 1 {
+      drawn.append("\(id) needs \(specification.slots) slots and \(specification.requirements)")
+    }
     drawn.append(
       "\(options.workers) workers of \(options.slots) slots\(options.signs ? " with keys" : ""), \(count) tasks, "
         + "\(options.coordinator.exclusiveLeases ? "exclusive leases" : "early release"), outboxes of "
@@ -111,6 +122,39 @@ public struct SeededRun {
   }
 
   // MARK: Drawing
+
+  private static func offers(
+    _ workers: Int, using random: inout SeededGenerator
+  ) -> [WorkerID: WorkerCapabilities] {
+    var offers: [WorkerID: WorkerCapabilities] = [:]
+    for number in 1...max(1, workers) {
+      var offer = WorkerCapabilities(slots: Int.random(in: 1...4, using: &random), kinds: ["work"])
+      let zone = ["a", "b"].randomElement(using: &random) ?? "a"
+      for (name, value) in [("number", "\(number)"), ("zone", zone)] { try? offer.labels.set(name, value) }
+      offers[WorkerID(known: "w\(number)")] = offer
+    }
+    return offers
+  }
+
+  /// Needs that at least one of the workers meets.
+  private static func drawNeeds(
+    _ specification: inout TaskSpecification, _ offers: [WorkerID: WorkerCapabilities],
+    using random: inout SeededGenerator
+  ) {
+    guard let id = offers.keys.sorted().randomElement(using: &random), let offer = offers[id] else { return }
+    let number = offer.labels["number"] ?? "", zone = offer.labels["zone"] ?? ""
+    let texts: [String]
+    switch Int.random(in: 0..<6, using: &random) {
+    case 0: texts = ["zone=\(zone)"]
+    case 1: texts = ["number>=\(number)"]
+    case 2: texts = ["number=\(number)", "!gpu"]
+    default: texts = []
+    }
+    for text in texts { try? specification.requirements.add(argument: text) }
+    if Int.random(in: 0..<3, using: &random) == 0 {
+      specification.slots = Int.random(in: 1...offer.slots, using: &random)
+    }
+  }
 
   private mutating func at(_ what: String, _ body: @escaping (SimulatedFleet) -> Void) {
     let time = Duration.milliseconds(Int64.random(in: 0...Self.faultTime.wholeMilliseconds, using: &random))

@@ -334,6 +334,13 @@ final class SimulatedFleet {
     nextRequest += 1
     let id = RequestID(nextRequest)
     if case .cancel(let task) = request { cancelsAsked[id] = task }
+    if case .submit(let submissions) = request {
+      for submission in submissions {
+        guard let task = submission.id else { continue }
+        let (requirements, slots) = (submission.specification.requirements, submission.specification.slots)
+        record(.required(task, requirements, slots: slots))
+      }
+    }
     coordinatorHandles(.request(id, request))
     return id
   }

@@ -6,6 +6,8 @@ public struct SimulationOptions: Sendable {
   public var seed: UInt64 = 1
   public var workers = 2
   public var slots = 2
+  /// What each worker says of itself in place of `slots`, and without labels; those that are left out are ordinary.
+  public var offers: [WorkerID: WorkerCapabilities] = [:]
   /// Of one message, in microseconds.
   public var latency: ClosedRange<Int64> = 1_000...5_000
   /// Of the coordinator's disk, in microseconds.
@@ -38,7 +40,7 @@ public struct SimulationOptions: Sendable {
 
   func worker(_ id: WorkerID, _ bootID: String, slots: Int) -> WorkerCoreConfiguration {
     var configuration = WorkerCoreConfiguration(
-      workerID: id, bootID: bootID, capabilities: WorkerCapabilities(slots: slots, kinds: ["work"]))
+      workerID: id, bootID: bootID, capabilities: offers[id] ?? WorkerCapabilities(slots: slots, kinds: ["work"]))
     configuration.heartbeatInterval = coordinator.heartbeatInterval
     configuration.heartbeatTimeout = coordinator.heartbeatTimeout
     configuration.reconnectDelay = reconnectDelay

@@ -104,9 +104,11 @@ final class CoordinatorBench {
   }
 
   /// A session-mode worker that has registered and said that it holds nothing.
-  func admit(_ connection: UInt64, _ worker: String, boot: String = "b", slots: Int = 4) {
+  func admit(_ connection: UInt64, _ worker: String, boot: String = "b", slots: Int = 4, labels: JSONObject = [:]) {
     connect(connection, worker, .session)
-    let capabilities: JSONObject = ["slots": .integer(Int64(slots)), "kinds": ["work", "command"]]
+    let capabilities: JSONObject = [
+      "slots": .integer(Int64(slots)), "kinds": ["work", "command"], "labels": .object(labels),
+    ]
     say(connection, .registration, ["boot_id": .string(boot), "capabilities": .object(capabilities)])
     say(connection, .stateSync, ["tasks": .array([]), "final": true], reliably: true)
     _ = replies(connection)

@@ -52,6 +52,13 @@ private struct Story {
 }
 
 private let (a, w, v) = (TaskID(known: "a"), WorkerID(known: "w"), WorkerID(known: "v"))
+private let b = TaskID(known: "b")
+private func needs(_ texts: String...) -> Requirements {
+  var requirements = Requirements()
+  for text in texts { try? requirements.add(argument: text) }
+  return requirements
+}
+private func offer(slots: Int) -> WorkerCapabilities { WorkerCapabilities(slots: slots, kinds: ["work"]) }
 private let session = SessionID(known: "s")
 
 private func key(_ attempt: Int) -> AttemptKey { AttemptKey(a, attempt) }
@@ -249,6 +256,32 @@ struct HistoryCheckerTests {
       (.inOrder, "that does not know it", { $0.tell(.registered(w, session, resumed: true)) }),
       (.inOrder, "which was not its own", { $0.tell(.sessionJoined(w, session, resumed: true)) }),
       (.inOrder, "opened twice", { for _ in 1...2 { $0.tell(.registered(w, session, resumed: false)) } }),
+      (
+        .fits, "which does not have gpu=1",
+        {
+          $0.tell(.offered(w, offer(slots: 1)), .required(a, needs("gpu=1"), slots: 1))
+          $0.submit(a)
+          $0.commit(.attempt(key(1), .running, w, resumedFrom: nil), .state(a, .assigned, attempt: 1, worker: w))
+        }
+      ),
+      (
+        .fits, "was given tasks of 3 slots, and has 2",
+        {
+          $0.tell(.offered(w, offer(slots: 2)), .required(a, needs(), slots: 3))
+          $0.submit(a)
+          $0.commit(.attempt(key(1), .running, w, resumedFrom: nil), .state(a, .assigned, attempt: 1, worker: w))
+        }
+      ),
+      (
+        .fits, "w runs tasks of 2 slots, and has 1",
+        {
+          $0.submit(a); $0.submit(b); $0.give(a, to: w)
+          $0.commit(
+            .attempt(AttemptKey(b, 1), .running, w, resumedFrom: nil), .state(b, .assigned, attempt: 1, worker: w))
+          $0.tell(.offered(w, offer(slots: 1)), .required(b, needs(), slots: 1))
+          $0.tell(.attemptStarted(AttemptKey(b, 1), w, from: nil))
+        }
+      ),
       (.isBounded, "outbox of w held 9", { $0.tell(.measured("outbox", owner: "w", value: 9, limit: 8)) }),
       (
         .ends, "has not ended: queued",

@@ -10,13 +10,25 @@ import Testing
   private static let (worker, session) = names()
   private static let checkpoint = CheckpointKey(attempt: 2, number: 7)
 
+  private static let requirements: Requirements = {
+    var requirements = Requirements()
+    for text in ["gpu=1", "zone=eu,us", "memory_mb>=2048", "!arm"] { try? requirements.add(argument: text) }
+    return requirements
+  }()
+  private static let capabilities: WorkerCapabilities = {
+    var capabilities = WorkerCapabilities(slots: 4_096, kinds: ["command", "work"])
+    try? capabilities.labels.set("gpu", "1")
+    return capabilities
+  }()
+
   private static func names() -> (WorkerID, SessionID) {
     do { return (try WorkerID("w1"), try SessionID("0f")) } catch { preconditionFailure("\(error)") }
   }
 
   static let events: [HistoryEvent] = [
     .submitAsked([key.taskID]), .submitAsked([]), .submitAcknowledged([key.taskID, key.taskID]),
-    .cancelAcknowledged(key.taskID),
+    .cancelAcknowledged(key.taskID), .required(key.taskID, requirements, slots: 3),
+    .required(key.taskID, Requirements(), slots: 1), .offered(worker, capabilities),
     .coordinatorStarted([
       StoredTask(id: key.taskID, status: .running, attempt: 3, worker: worker, checkpoint: checkpoint),
       StoredTask(id: key.taskID, status: .queued, attempt: 0, worker: nil, checkpoint: nil),

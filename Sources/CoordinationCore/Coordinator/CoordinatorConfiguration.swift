@@ -46,6 +46,8 @@ public struct CoordinatorConfiguration: Sendable {
   public var maxWorkers = 100_000
   /// The most tasks that may be queued or running at once; more are refused until some have ended.
   public var maxUnfinishedTasks = 1_000_000
+  /// The most different needs (kind, requirements and slots) that queued tasks may have; tasks with others are refused.
+  public var maxTaskClasses = 10_000
   /// Whether every numbered message is told as `CoordinatorEffect.trace`, for a history that is checked afterwards.
   public var isTraced = false
 

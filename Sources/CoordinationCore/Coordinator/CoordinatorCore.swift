@@ -28,7 +28,6 @@ public final class CoordinatorCore {
   private var links: [ConnectionID: WorkerLink] = [:]
   /// Workers that are registered over a connection.
   public private(set) var connectedWorkers = 0
-  private var rotation = WorkerRotation()
   private var random: any RandomNumberGenerator
   private var nextSweep: Instant = .zero
   /// No task is given out or taken back any more.
@@ -101,7 +100,7 @@ public final class CoordinatorCore {
       // The store does not say when a lease was last renewed, so its holder gets a whole one from now: it may be running
       // undisturbed and come back any moment.
       let worker = entry(for: id)
-      worker.held.insert(unfinished.task.id)
+      if let task = book[unfinished.task.id] { worker.hold(task) }
       worker.lastHeard = now
       worker.absence = Absence(kind: .restored, since: now)
       renewLease(of: worker)
@@ -144,6 +143,13 @@ public final class CoordinatorCore {
 
   /// A task that has not ended, with progress newer than the store's.
   public func liveTask(_ id: TaskID) -> TaskRecord? { book[id]?.record }
+
+  /// Why no worker that is connected can do a queued task, such as `no connected worker has gpu=1`; `nil` when it waits for
+  /// nothing but its turn.
+  public func obstacle(for id: TaskID) -> String? {
+    guard let task = book[id], task.isReady else { return nil }
+    return book.dispatcher.obstacle(for: task)
+  }
 
   public func handle(
     _ event: CoordinatorEvent, at now: Instant, wall: WallTime, into effects: inout [CoordinatorEffect]
@@ -292,6 +298,7 @@ public final class CoordinatorCore {
     guard let worker = workers[link.workerID], worker.link === link else { return }
     worker.link = nil
     connectedWorkers -= 1
+    book.dispatcher.fleetChanged()
     worker.absence = Absence(kind: link.mode == .legacy ? .legacy : kind, since: now)
     log(.info, "worker disconnected", ["worker": worker.id.text, "tasks": "\(worker.held.count)"])
     promise(.notice(.workerDisconnected(worker.id)))
@@ -436,22 +443,16 @@ public final class CoordinatorCore {
 
   /// The worker may have room now.
   func offer(_ worker: WorkerEntry) {
-    if worker.canTakeTasks { rotation.add(worker) }
+    book.dispatcher.offer(worker)
   }
 
   private func giveOutTasks() {
     guard !isDraining else { return }
-    for kind in book.ready.kinds {
-      while book.ready.hasReady(kind: kind), let worker = rotation.next(kind: kind) {
-        guard let task = book.nextReady(kind: kind, wall: wall) else {
-          rotation.putBack(worker, kind: kind)
-          break
-        }
-        book.assign(task, to: worker.id, wall: wall)
-        worker.held.insert(task.id)
-        promise(.assignment(task.id, attempt: task.state.attempt, worker.id))
-        if worker.canTakeTasks { rotation.putBack(worker, kind: kind) }
-      }
+    while let (task, worker) = book.dispatcher.next(at: wall) {
+      book.assign(task, to: worker.id, wall: wall)
+      worker.hold(task)
+      promise(.assignment(task.id, attempt: task.state.attempt, worker.id))
+      book.dispatcher.offer(worker)
     }
   }
 
@@ -484,7 +485,7 @@ public final class CoordinatorCore {
 
   /// A task is no longer the worker's.
   func release(_ id: TaskID, from worker: WorkerEntry) {
-    worker.held.remove(id)
+    worker.drop(id)
     worker.missingFromHeartbeat[id] = nil
     offer(worker)
   }
@@ -661,7 +662,7 @@ public final class CoordinatorCore {
     worker.letGo = []
     for task in tasks {
       book.readopt(task, wall: wall)
-      worker.held.insert(task.id)
+      worker.hold(task)
       remind(worker, of: task.id)
     }
     return true
@@ -672,7 +673,7 @@ public final class CoordinatorCore {
     guard count > 0 else { return }
     let lost = workers.values.filter { $0.link == nil && $0.session == nil && $0.held.isEmpty }
     for worker in lost.sorted(by: { $0.lastHeard < $1.lastHeard }).prefix(count) { workers[worker.id] = nil }
-    rotation.forget { [workers] in workers[$0.id] !== $0 }
+    book.dispatcher.forget { [workers] in workers[$0.id] !== $0 }
   }
 
   /// Whether one more worker may become known; those that are known already may always come back.
@@ -694,6 +695,7 @@ public final class CoordinatorCore {
     if worker.link == nil { connectedWorkers += 1 }
     worker.link = link
     link.isRegistered = true
+    book.dispatcher.update(worker)
     worker.lastHeard = now
     worker.absence = nil
     worker.unread.reset()
@@ -724,6 +726,11 @@ public final class CoordinatorCore {
         return promise(
           .answer(id, .refused("\(book.tasks.count) tasks have not ended; at most \(limit) may; try again later")))
       }
+      guard hasRoom(forClassesOf: submissions) else {
+        let limit = configuration.maxTaskClasses
+        return promise(
+          .answer(id, .refused("tasks with \(limit) different requirements wait; no more may; try again later")))
+      }
       // A task that the submitter named may have been submitted, and even ended, before: only the store knows.
       let named = submissions.compactMap(\.id).filter { book[$0] == nil && !hasJustEnded($0) }
       if named.isEmpty {
@@ -746,6 +753,13 @@ public final class CoordinatorCore {
       }
       control(id, task, .checkpointRequest, .tell(worker, attempt: live.state.attempt))
     }
+  }
+
+  private func hasRoom(forClassesOf submissions: [TaskSubmission]) -> Bool {
+    // The ordinary ones are as many as there are kinds of work.
+    let special = submissions.lazy.map(\.specification).filter { !$0.requirements.isEmpty || $0.slots != 1 }
+    guard special.first != nil else { return true }
+    return book.dispatcher.hasRoom(for: Set(special.map(TaskClass.Key.init)), limit: configuration.maxTaskClasses)
   }
 
   /// Workers of the reference are not asked: they know no such message.

@@ -107,6 +107,8 @@ public enum CoordinatorEffect: Equatable, Sendable {
 /// What a history must know of sessions.
 public enum CoordinatorTrace: Equatable, Sendable {
   case registered(WorkerID, SessionID, resumed: Bool)
+  /// What it says it can do; before it is given anything.
+  case offered(WorkerID, WorkerCapabilities)
   /// A numbered message is about to take effect.
   case handled(WorkerID, SessionID, sequence: UInt64, MessageKind)
 }

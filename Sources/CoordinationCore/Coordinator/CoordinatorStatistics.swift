@@ -88,7 +88,7 @@ extension CoordinatorCore {
       levels.outboxBytes += worker.session?.outbox.bytes ?? 0
       guard worker.link != nil else { continue }
       levels.slots += worker.slots
-      levels.slotsInUse += worker.held.count
+      levels.slotsInUse += worker.slotsInUse
     }
     return levels
   }

@@ -12,8 +12,10 @@ final class LiveTask {
   var checkpoint: CheckpointRecord?
   /// The newest attempt whose assignment is in its worker's outbox, or was: it will arrive, however late.
   var assignmentSent = 0
-  /// Whether the ready queue has an entry for it, so that it never has two.
+  /// Whether its class has an entry for it, so that it never has two.
   var isInLine = false
+  /// Where it waits, or waited last.
+  weak var taskClass: TaskClass?
 
   init(_ record: TaskRecord, checkpoint: CheckpointRecord? = nil, attempt: AttemptRecord? = nil) {
     id = record.id
@@ -79,7 +81,8 @@ public enum AttemptVerdict: Equatable, Sendable {
 /// attempt is checked against it in `standing(of:)`. Each change is appended to `writes`, to be committed with the turn.
 struct TaskBook {
   private(set) var tasks: [TaskID: LiveTask] = [:]
-  private(set) var ready: ReadyQueue
+  /// Where they wait for workers.
+  var dispatcher: Dispatcher
   /// Tasks that ended in line since it was last tidied; some of their entries may have come up meanwhile.
   private var endedInLine = 0
   private static let maxEndedInLine = 1_000
@@ -97,7 +100,7 @@ struct TaskBook {
   /// - Parameter aging: how long a task is queued before it is overdue; `nil`: it never is.
   init(checkpointsKept: Int, aging: Duration? = nil, isPrioritized: Bool = true) {
     self.checkpointsKept = checkpointsKept
-    ready = ReadyQueue(aging: aging, isPrioritized: isPrioritized)
+    dispatcher = Dispatcher(aging: aging, isPrioritized: isPrioritized)
   }
 
   subscript(id: TaskID) -> LiveTask? { tasks[id] }
@@ -129,24 +132,12 @@ struct TaskBook {
 
   // MARK: Giving out and taking back
 
-  /// The next task of `kind` that may be given out; the caller must assign it or put it back.
-  mutating func nextReady(kind: String, wall: WallTime) -> LiveTask? {
-    ready.pop(kind: kind, at: wall) { [tasks] id in
-      // An entry outlives its task's stay in the queue (cancelled, held back): it is simply skipped.
-      guard let task = tasks[id] else { return nil }
-      task.isInLine = false
-      return task.isReady ? task : nil
-    }
-  }
-
   /// How many tasks are queued, and since when the oldest of those that could be given out was submitted.
   func status(at wall: WallTime) -> QueueStatus {
     var status = QueueStatus()
     for priority in Priority.allCases where statistics.queued(priority) > 0 {
       status[priority].waiting = statistics.queued(priority)
-      let oldest = ready.oldest(of: priority) { id in
-        tasks[id].map { $0.specification.priority == priority && $0.isReady } ?? false
-      }
+      let oldest = dispatcher.oldest(of: priority) { $0.specification.priority == priority && $0.isReady }
       status[priority].oldest = oldest.map { .milliseconds(max(0, wall.milliseconds - $0)) }
     }
     return status
@@ -291,6 +282,7 @@ struct TaskBook {
   mutating func readopt(_ task: LiveTask, wall: WallTime) {
     precondition(task.state.status == .queued && task.attempt?.outcome == .lost)
     move(task, to: .running)
+    if task.isInLine { dispatcher.left(task) }
     statistics.readoptedAttempts += 1
     task.state.lostAttempts -= 1
     task.attempt?.outcome = .running
@@ -326,6 +318,7 @@ struct TaskBook {
     if task.state.isPauseRequested != paused {
       task.state.isPauseRequested = paused
       if !paused, task.state.status == .queued { enqueue(task, atFront: true) }
+      if paused, task.isInLine { dispatcher.left(task) }
       note(task)
     }
     guard task.state.status.isHeld, let worker = task.state.workerID else { return .done }
@@ -341,9 +334,7 @@ struct TaskBook {
   private mutating func enqueue(_ task: LiveTask, atFront: Bool) {
     guard !task.isInLine else { return }
     task.isInLine = true
-    ready.push(
-      task.id, kind: task.specification.workerKind, priority: task.specification.priority, since: task.submittedAt,
-      atFront: atFront)
+    dispatcher.push(task, atFront: atFront)
   }
 
   /// Back in line, ahead of what was never started: it has waited once already.
@@ -378,7 +369,10 @@ struct TaskBook {
       neededFiles[input.file.digest] = count > 1 ? count - 1 : nil
     }
     ended.insert(task.id)
-    if task.isInLine { tidyLine() }
+    if task.isInLine {
+      dispatcher.left(task)
+      tidyLine()
+    }
   }
 
   /// A task has ended that still has an entry in line. Once these may be as many as the others, they are taken out.
@@ -386,7 +380,7 @@ struct TaskBook {
     endedInLine += 1
     guard endedInLine > max(Self.maxEndedInLine, tasks.count) else { return }
     endedInLine = 0
-    ready.removeAll { [tasks] in tasks[$0] != nil }
+    dispatcher.removeAll { !$0.state.status.isTerminal }
   }
 
   /// Every change of a task's status comes here, so that the counts hold.

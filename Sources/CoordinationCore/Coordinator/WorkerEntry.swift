@@ -47,7 +47,10 @@ final class WorkerEntry {
   var slots = 1
   var kinds: Set<String> = []
   var labels = WorkerLabels()
-  var held: Set<TaskID> = []
+  private(set) var held: Set<TaskID> = []
+  /// Of those tasks that take several slots, how many more than one.
+  private var moreSlots: [TaskID: Int] = [:]
+  private(set) var slotsInUse = 0
   /// Attempts that others may take over since it was away for too long. It keeps its session, and those that nobody took.
   var letGo: Set<AttemptKey> = []
   /// Durable assignments that wait for room in the session's outbox, or for its connection to take more; no more than the
@@ -70,8 +73,14 @@ final class WorkerEntry {
   /// Somebody asked for it to leave: this run of it is given nothing more, whatever it says itself.
   var isDrainRequested = false
   var unread = UnreadTime()
-  /// The kinds for which it stands in the dispatcher's rotation.
-  var rotations: Set<String> = []
+  /// The dispatcher's: with whom it is alike, where it stands when it has room, since when, and for which tasks it keeps
+  /// itself free.
+  unowned var group: WorkerGroup?
+  var groupedBy: WorkerCapabilities?
+  unowned var bucket: WorkerGroup.Bucket?
+  var ticket: UInt64 = 0
+  var reservedFor: TaskClass?
+  var isToBeLookedAt = false
   var owesAcknowledgement = false
   var registrations = 0
   var refusedWrites = 0
@@ -95,8 +104,11 @@ final class WorkerEntry {
     return detector.isSuspect(at: now) && now - lastHeard >= detector.configuration.minimum
   }
 
+  /// Whether it takes part in the work, even if it has no room now.
+  var isPlaceable: Bool { isSynchronised && !takesNothingNew && link?.isRegistered == true }
+
   var canTakeTasks: Bool {
-    guard let link, link.isRegistered, !link.isHeldBack, isSynchronised, !takesNothingNew, held.count < slots,
+    guard let link, link.isRegistered, !link.isHeldBack, isSynchronised, !takesNothingNew, slotsInUse < slots,
       unsent.isEmpty
     else {
       return false
@@ -105,6 +117,20 @@ final class WorkerEntry {
   }
 
   var takesNothingNew: Bool { isDraining || isDrainRequested }
+
+  var freeSlots: Int { max(0, slots - slotsInUse) }
+
+  func hold(_ task: LiveTask) {
+    guard held.insert(task.id).inserted else { return }
+    let taken = task.specification.slots
+    slotsInUse += taken
+    if taken > 1 { moreSlots[task.id] = taken - 1 }
+  }
+
+  func drop(_ id: TaskID) {
+    guard held.remove(id) != nil else { return }
+    slotsInUse -= 1 + (moreSlots.isEmpty ? 0 : moreSlots.removeValue(forKey: id) ?? 0)
+  }
 
   var state: WorkerSummary.State {
     if link != nil { takesNothingNew ? .draining : .connected } else { absence != nil ? .disconnected : .lost }

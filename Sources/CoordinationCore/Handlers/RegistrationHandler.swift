@@ -51,7 +51,11 @@ public struct WorkerCapabilities: Equatable, Sendable {
   /// A legacy worker says nothing that we can rely on: it runs one task at a time, of the reference's kind. It must
   /// never be given a command: it would report it done without running it.
   init(_ reader: FieldReader, maxSlots: Int) throws(MessageError) {
-    let capabilities = FieldReader(try reader.optionalObject("capabilities") ?? JSONObject())
+    try self.init(json: try reader.optionalObject("capabilities") ?? JSONObject(), maxSlots: maxSlots)
+  }
+
+  package init(json: JSONObject, maxSlots: Int) throws(MessageError) {
+    let capabilities = FieldReader(json)
     slots = min(try capabilities.optionalInteger("slots", in: 1...Int(Int32.max)) ?? 1, maxSlots)
     kinds = []
     for kind in try capabilities.optionalArray("kinds", maxCount: 64) ?? ["demo_task"] {
@@ -107,6 +111,7 @@ extension HandlerContext {
     core.renewLease(of: worker)
     guard let session = worker.session else { return }
     core.trace(.registered(workerID, session.id, resumed: resumed))
+    core.trace(.offered(workerID, capabilities))
     var fields: JSONObject =
       [
         "worker_id": .string(workerID.text), "session_id": .string(session.id.text), "resumed": .bool(resumed),

@@ -136,7 +136,7 @@ extension HandlerContext {
       // Its lease ran out here, but nobody else was given the task.
       guard task.attempt?.outcome == .lost else { return status == "finished" ? .keep : .cancel }
       core.book.readopt(task, wall: wall)
-      worker.held.insert(id)
+      worker.hold(task)
     }
     worker.reported.insert(id)
     return .keep

@@ -626,6 +626,7 @@ public final class WorkerCore {
     guard ending == .none else { return handBack(key) }
     // It waited in a buffer while this process stood still; by now someone else may have been given it.
     guard now < leaseEnds else { return decline(key, StopReason.leaseExpired.rawValue) }
+    if let misfit = misfit(assignment.specification) { return decline(key, misfit) }
     guard hasRoomForAttempt else { return decline(key, "the worker holds \(held.count) attempts and takes no more") }
     held[key] = Held(phase: .running, newestCheckpoint: assignment.checkpoint?.data)
     work.started += 1
@@ -639,6 +640,16 @@ public final class WorkerCore {
     let limit = 4 * configuration.capabilities.slots + 16
     guard unacknowledged.count < Self.maxWaiting else { return false }
     return held.count < limit || held.values.count { if case .finished = $0.phase { false } else { true } } < limit
+  }
+
+  /// Why this is not the worker for a task; the coordinator knows what it said of itself, and should not have asked.
+  private func misfit(_ specification: TaskSpecification) -> String? {
+    let capabilities = configuration.capabilities
+    if let unmet = specification.requirements.conditions.first(where: { !$0.isMet(by: capabilities.labels) }) {
+      return "the worker does not meet the requirement \(unmet)"
+    }
+    guard specification.slots > capabilities.slots else { return nil }
+    return "the task takes \(specification.slots) slots, and the worker has \(capabilities.slots)"
   }
 
   /// Unstarted, because its assignment crossed with the news that this worker is leaving.

@@ -6,6 +6,13 @@ extension HistoryEvent {
     case .submitAsked(let ids): ["event": "submitAsked", "tasks": Self.array(ids)]
     case .submitAcknowledged(let ids): ["event": "submitAcknowledged", "tasks": Self.array(ids)]
     case .cancelAcknowledged(let id): ["event": "cancelAcknowledged", "task": .string(id.text)]
+    case .required(let id, let requirements, let slots):
+      [
+        "event": "required", "task": .string(id.text), "requires": .object(requirements.json),
+        "slots": .integer(Int64(slots)),
+      ]
+    case .offered(let worker, let capabilities):
+      ["event": "offered", "worker": .string(worker.text), "capabilities": .object(capabilities.json)]
     case .coordinatorStarted(let tasks):
       ["event": "coordinatorStarted", "unfinished": .array(tasks.map { .object($0.json) })]
     case .commitBegun(let batch, let changes):
@@ -52,6 +59,12 @@ extension HistoryEvent {
     case "submitAsked": self = .submitAsked(try reader.tasks())
     case "submitAcknowledged": self = .submitAcknowledged(try reader.tasks())
     case "cancelAcknowledged": self = .cancelAcknowledged(try reader.task())
+    case "required":
+      self = .required(
+        try reader.task(), try Requirements(json: try reader.object("requires")), slots: try reader.integer("slots"))
+    case "offered":
+      self = .offered(
+        try reader.worker(), try WorkerCapabilities(json: try reader.object("capabilities"), maxSlots: .max))
     case "coordinatorStarted":
       var tasks: [StoredTask] = []
       for task in try reader.objects("unfinished") { tasks.append(try StoredTask(task)) }

@@ -29,6 +29,11 @@ struct HistoryReader {
     return value
   }
 
+  func object(_ name: String) throws(MessageError) -> JSONObject {
+    guard let object = try fields.optionalObject(name) else { throw .missingField(name) }
+    return object
+  }
+
   func worker() throws(MessageError) -> WorkerID {
     guard let id = try optionalWorker() else { throw .missingField("worker") }
     return id
