@@ -73,21 +73,35 @@ public final class CoordinatorRuntime {
         switch result {
         case .failure(let error): store.close {}; ready.value(.failure(.store(error)))
         case .success(let unfinished):
-          do {
-            var configuration = settings.core
-            configuration.isTraced = settings.record != nil
-            settings.record?(.coordinatorStarted(unfinished.map(StoredTask.init)))
-            let core = try CoordinatorCore(
-              configuration: configuration, unfinished: unfinished, handlers: settings.handlers(),
-              random: SystemRandomNumberGenerator(), at: loop.now)
-            let runtime = CoordinatorRuntime(settings, core: core, store: store, on: loop)
-            runtime.listen(ready.value)
-          } catch {
-            store.close {}
-            ready.value(.failure(.handlers("\(error)")))
+          store.tests(matching: TestFilter(hasFate: true, limit: Quarantine.maxFates)) { result in
+            mailbox.post { (loop: EventLoop) in
+              switch result {
+              case .failure(let error): store.close {}; ready.value(.failure(.store(error)))
+              case .success(let tests): begin(settings, store, unfinished, tests, on: loop, ready.value)
+              }
+            }
           }
         }
       }
+    }
+  }
+
+  private static func begin(
+    _ settings: CoordinatorSettings, _ store: any TaskStore, _ unfinished: [UnfinishedTask], _ tests: [TestRecord],
+    on loop: EventLoop, _ ready: @escaping (Result<CoordinatorRuntime, CoordinatorStartError>) -> Void
+  ) {
+    do {
+      var configuration = settings.core
+      configuration.isTraced = settings.record != nil
+      settings.record?(.coordinatorStarted(unfinished.map(StoredTask.init)))
+      let core = try CoordinatorCore(
+        configuration: configuration, unfinished: unfinished, tests: tests, handlers: settings.handlers(),
+        random: SystemRandomNumberGenerator(), at: loop.now)
+      let runtime = CoordinatorRuntime(settings, core: core, store: store, on: loop)
+      runtime.listen(ready)
+    } catch {
+      store.close {}
+      ready(.failure(.handlers("\(error)")))
     }
   }
 

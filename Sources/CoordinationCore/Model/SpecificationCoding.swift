@@ -8,12 +8,17 @@ public enum SpecificationLimits {
   public static let maxRetries = 1_000
   /// Of the whole specification as JSON text: an assignment carries it together with a checkpoint in one message.
   public static let maxBytes = 512 * 1024
+  public static let maxSuiteBytes = 256
+  public static let maxTestBytes = 1_024
+  /// Tests that one task runs.
+  public static let maxTests = maxArguments
   public static let maxTimeout: Duration = .seconds(366 * 24 * 3600)
 }
 
 extension TaskSpecification {
   /// The specification as the wire and the store write it:
-  /// `{"name", "command": […] | "kind" + "input": {…}, "env", "cwd", "priority", "timeout_s", "retries", "max_lost_attempts", "run"}`.
+  /// `{"name", "command": […] | "kind" + "input": {…}, "env", "cwd", "priority", "timeout_s", "retries", "max_lost_attempts",
+  /// "run", "suite", "test" | "tests": […]}`.
   public var json: JSONObject {
     var object = JSONObject()
     object.append("name", .string(name))
@@ -37,6 +42,19 @@ extension TaskSpecification {
       object.append("max_lost_attempts", .integer(Int64(maxLostAttempts)))
     }
     if let run { object.append("run", .string(run)) }
+    for member in testMembers.members { object.append(member.key, member.value) }
+    return object
+  }
+
+  /// `{"suite", "test" | "tests"}`; empty for work that is no test.
+  public var testMembers: JSONObject {
+    guard let suite else { return JSONObject() }
+    var object: JSONObject = ["suite": .string(suite)]
+    if tests.count == 1 {
+      object.append("test", .string(tests[0]))
+    } else if !tests.isEmpty {
+      object.append("tests", .array(tests.map(JSONValue.string)))
+    }
     return object
   }
 
@@ -45,7 +63,7 @@ extension TaskSpecification {
   public init(json object: JSONObject) throws(MessageError) {
     let known: Set<String> = [
       "name", "command", "kind", "input", "env", "cwd", "priority", "timeout_s", "retries", "max_lost_attempts", "run",
-      "task_id",
+      "suite", "test", "tests", "task_id",
     ]
     for member in object.members where !known.contains(member.key) {
       throw .unknownField(member.key, allowed: known.sorted())
@@ -76,10 +94,34 @@ extension TaskSpecification {
       maxLostAttempts: try reader.optionalInteger("max_lost_attempts", in: 0...SpecificationLimits.maxRetries)
         ?? Self.defaultMaxLostAttempts,
       run: try reader.optionalString("run", maxBytes: IdentifierError.maxLength))
+    (suite, tests) = try Self.tests(from: reader)
     let bytes = object.text.utf8.count
     guard bytes <= SpecificationLimits.maxBytes else {
       throw .badValue("task", problem: "\(bytes) bytes; at most \(SpecificationLimits.maxBytes) are allowed")
     }
+  }
+
+  private static func tests(from reader: FieldReader) throws(MessageError) -> (String?, [String]) {
+    let suite = try reader.optionalString("suite", maxBytes: SpecificationLimits.maxSuiteBytes)
+    let test = try reader.optionalString("test", maxBytes: SpecificationLimits.maxTestBytes)
+    let several = try reader.optionalArray("tests", maxCount: SpecificationLimits.maxTests)
+    guard suite != nil || (test == nil && several == nil) else { throw .missingField("suite") }
+    if let suite, suite.isEmpty { throw .badValue("suite", problem: "it is empty") }
+    guard test == nil || several == nil else {
+      throw .badValue("tests", problem: "a task has either a test or several tests, not both")
+    }
+    if let test {
+      guard !test.isEmpty else { throw .badValue("test", problem: "it is empty") }
+      return (suite, [test])
+    }
+    var tests: [String] = []
+    for (index, value) in (several ?? []).enumerated() {
+      let test = try FieldReader(["tests[\(index)]": value])
+        .string("tests[\(index)]", maxBytes: SpecificationLimits.maxTestBytes)
+      guard !test.isEmpty else { throw .badValue("tests[\(index)]", problem: "it is empty") }
+      tests.append(test)
+    }
+    return (suite, tests)
   }
 
   private static func work(from reader: FieldReader) throws(MessageError) -> Work {
