@@ -89,6 +89,7 @@ final class CommandAttempt {
     command.environment[CommandVariable.attempt] = "\(reporter.key.attempt)"
     command.environment[CommandVariable.controlDescriptor] = "\(CommandVariable.controlDescriptorNumber)"
     command.environment[CommandVariable.checkpointFile] = AttemptDirectory.checkpointFile(in: folder)
+    command.environment[JUnitFile.variable] = JUnitFile.path(in: folder)
     send(.run(.init(command: command, timeout: timeout, terminationGrace: configuration.terminationGrace)))
   }
 
@@ -214,8 +215,9 @@ final class CommandAttempt {
     controlLines?.close()
     for output in outputs { output.close() }
     supervisor?.standardInput?.close()
+    var ending = ending()
+    if ending.outcome != .cancelled { ending.result = JUnitFile.result(in: folder) }
     FileTree.remove(folder)
-    let ending = ending()
     let reporter = reporter
     guard cause == .leaseEnded else {
       onEnd()
