@@ -18,7 +18,7 @@ enum Subcommands {
       TaskCommand.self, WorkersCommand.self, QueueCommand.self, LogsCommand.self, CancelCommand.self, PauseCommand.self,
       ResumeCommand.self, CheckpointCommand.self, DemoCommand.self, ProxyCommand.self, ProxyControlCommand.self,
       SimulateCommand.self, EndToEndCommand.self, StressCommand.self, TestCommand.self, FleetCommand.self,
-      KeysCommand.self, CertsCommand.self,
+      QuarantineCommand.self, KeysCommand.self, CertsCommand.self,
     ]
   }
 
