@@ -118,6 +118,9 @@ let package = Package(
     library("Terminal", ["Primitives", "Locking"]),
     library("StructuredLog", ["Primitives", "Terminal"]),
 
+    // Runs of tests as values: which command runs which tests, in which order, and what they found.
+    library("TestRuns", ["Primitives", "CoordinationCore"]),
+
     // What a run with faults measured and found, for people and for programs.
     library("TrialReport", ["Primitives", "CoordinationCore", "Terminal"], exclude: ["README.md"]),
 
@@ -125,7 +128,7 @@ let package = Package(
       "lifeline",
       [
         "Primitives", "Authentication", "ArgumentParsing", "Configuration", "CommandDocuments", "Terminal",
-        "StructuredLog", "Reactor", "CoordinationCore", "Coordination", "Certificates",
+        "StructuredLog", "Reactor", "CoordinationCore", "Coordination", "Certificates", "TestRuns",
         "FaultProxy", "WebSocket", "Simulation", "Storage", "History", "Trials", "TrialReport",
       ]),
     program("websocket-echo", ["ArgumentParsing", "Terminal", "Reactor", "WebSocket"]),
@@ -176,6 +179,7 @@ let package = Package(
     tests("ArgumentParsingTests", ["Primitives", "ArgumentParsing"]),
     tests("TerminalTests", ["Primitives", "Terminal"]),
     tests("StructuredLogTests", ["Primitives", "Terminal", "StructuredLog"]),
+    tests("TestRunsTests", ["Primitives", "CoordinationCore", "TestRuns"]),
     tests("TrialReportTests", ["Primitives", "CoordinationCore", "Terminal", "TrialReport"]),
     tests("ReactorTests", ["Primitives", "Reactor", "Certificates"]),
     tests("WebSocketCoreTests", ["Primitives", "WebSocketCore"]),
@@ -202,7 +206,7 @@ let package = Package(
       "EndToEndTests",
       [
         "Primitives", "Cryptography", "Authentication", "Reactor", "WebSocket", "WebSocketCore", "CoordinationCore",
-        "Coordination", "Storage", "lifeline",
+        "Coordination", "Storage", "TestRuns", "lifeline",
       ]),
     tests(
       "DashboardTests",

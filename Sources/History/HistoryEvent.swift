@@ -90,6 +90,8 @@ public enum StoredChange: Equatable, Sendable {
   case attempt(AttemptKey, AttemptRecord.Outcome, WorkerID, resumedFrom: CheckpointKey?)
   case checkpoint(TaskID, CheckpointKey)
   case output(AttemptKey)
+  /// Something about no task.
+  case other(String)
 
   public init(_ write: StoreWrite) {
     switch write {
@@ -102,6 +104,8 @@ public enum StoredChange: Equatable, Sendable {
     case .checkpoint(let checkpoint, _): self = .checkpoint(checkpoint.taskID, checkpoint.key)
     case .appendOutput(let id, let attempt, _, _, _, _), .output(let id, let attempt, _):
       self = .output(AttemptKey(id, attempt))
+    case .testRan(let name, _), .testFate(let name, _): self = .other("test \(name)")
+    case .run(let part): self = .other("run \(part.run)")
     }
   }
 }

@@ -48,6 +48,7 @@ struct StoreModel {
         report(.newestAttemptWrites, "checkpoint \(key) of task \(id) was stored after \(newest)")
       }
       entries[id]?.checkpoint = key
+    case .other: break
     case .output(let key): _ = mayWrite(key.taskID, key.attempt, "output", report)
     }
   }
@@ -117,7 +118,7 @@ struct StoreModel {
   /// How many of `batches`, which were under way when the process ended, the store took: the most with which it is as it
   /// shows itself. `nil` if with none of them.
   func taken(_ batches: [[StoredChange]], shown: [TaskID: StoredTask]) -> Int? {
-    let touched = Set(batches.joined().map(\.task))
+    let touched = Set(batches.joined().compactMap(\.task))
     var model = StoreModel()
     for id in touched { model.entries[id] = entries[id] }
     var best = model.matches(touched, shown) ? 0 : nil
@@ -176,11 +177,12 @@ struct StoreModel {
 }
 
 extension StoredChange {
-  /// The task that changes.
-  var task: TaskID {
+  /// The task that changes; `nil` for what is about none.
+  var task: TaskID? {
     switch self {
     case .submitted(let id), .state(let id, _, _, _), .checkpoint(let id, _): id
     case .attempt(let key, _, _, _), .output(let key): key.taskID
+    case .other: nil
     }
   }
 }

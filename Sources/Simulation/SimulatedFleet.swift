@@ -130,7 +130,8 @@ final class SimulatedFleet {
     record(.coordinatorStarted(unfinished.map(StoredTask.init)))
     do {
       coordinator = try CoordinatorCore(
-        configuration: options.coordinator, unfinished: unfinished, handlers: [ProbeHandler(log: probes)],
+        configuration: options.coordinator, unfinished: unfinished, tests: store.tests,
+        handlers: [ProbeHandler(log: probes)],
         random: random.split(), at: now)
     } catch { preconditionFailure("\(error)") }
     load.coordinatorStarted(at: now)

@@ -14,6 +14,7 @@ final class SimulatedStore {
   private(set) var entries: [TaskID: Entry] = [:]
   /// How many tasks have not ended.
   private(set) var unfinishedCount = 0
+  private(set) var fates: [TestName: TestFate] = [:]
 
   subscript(id: TaskID) -> Entry? { entries[id] }
 
@@ -26,6 +27,9 @@ final class SimulatedStore {
         task: entry.record, checkpoint: entry.checkpoints.last, attempt: entry.attempts[entry.record.state.attempt])
     }
   }
+
+  /// Those that something is held against.
+  var tests: [TestRecord] { fates.map { TestRecord($0.key, fate: $0.value) }.sorted { $0.name < $1.name } }
 
   func existing(_ ids: [TaskID]) -> [TaskID] { ids.filter { entries[$0] != nil } }
 
@@ -51,6 +55,8 @@ final class SimulatedStore {
       if excess > 0 { entries[checkpoint.taskID]?.checkpoints.removeFirst(excess) }
     case .appendOutput: break
     case .output(let id, let attempt, let output): entries[id]?.output[attempt] = output
+    case .testFate(let name, let fate): fates[name] = fate.isClear ? nil : fate
+    case .testRan, .run: break
     }
   }
 }

@@ -29,6 +29,14 @@ public protocol TaskStore: AnyObject, Sendable {
   /// How many tasks have each status, of one run or (`nil`) of all; a status that no task has is missing.
   func counts(run: String?, _ completion: @escaping @Sendable (Result<[TaskStatus: Int], StoreError>) -> Void)
 
+  /// One page of the tests that `filter` describes, in the order of their names.
+  func tests(
+    matching filter: TestFilter, _ completion: @escaping @Sendable (Result<[TestRecord], StoreError>) -> Void)
+
+  /// One part of a run's plan; `nil` when there is none of that number.
+  func runPart(
+    _ run: String, _ number: Int, _ completion: @escaping @Sendable (Result<RunPart?, StoreError>) -> Void)
+
   /// Finishes what was requested before and lets go of the store; whatever is requested later fails with `.closed`.
   func close(_ completion: @escaping @Sendable () -> Void)
 

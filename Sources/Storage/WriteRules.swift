@@ -46,7 +46,9 @@ extension StoreWrite {
     case .checkpoint(let checkpoint, keep: _):
       try Self.check(
         checkpoint.data, depth: JSONParser.maxDepth, "checkpoint \(checkpoint.key) of task \(checkpoint.taskID)")
-    case .attempt, .appendOutput, .output:
+    case .run(let part):
+      try Self.check(.object(part.plan), depth: JSONParser.maxDepth, "part \(part.number) of run \(part.run)")
+    case .attempt, .appendOutput, .output, .testRan, .testFate:
       break
     }
   }

@@ -21,7 +21,8 @@ enum Subcommands {
       PauseCommand.self, ResumeCommand.self, RetryCommand.self, CheckpointCommand.self, DrainCommand.self,
       DemoCommand.self, ProxyCommand.self, ProxyControlCommand.self,
       SimulateCommand.self, EndToEndCommand.self, StressCommand.self, TestCommand.self, FleetCommand.self,
-      KeysCommand.self, CertsCommand.self, ConfigCommand.self, DocsCommand.self, HealthCommand.self,
+      QuarantineCommand.self, KeysCommand.self, CertsCommand.self, ConfigCommand.self, DocsCommand.self,
+      HealthCommand.self,
     ]
   }
 

@@ -21,11 +21,11 @@ final class CoordinatorBench {
 
   init(
     _ configuration: CoordinatorConfiguration = CoordinatorConfiguration(), handlers: [any MessageHandler] = [],
-    unfinished: [UnfinishedTask] = []
+    unfinished: [UnfinishedTask] = [], tests: [TestRecord] = []
   ) throws(HandlerClash) {
     core = try CoordinatorCore(
-      configuration: configuration, unfinished: unfinished, handlers: handlers, random: SeededGenerator(seed: 1),
-      at: now)
+      configuration: configuration, unfinished: unfinished, tests: tests, handlers: handlers,
+      random: SeededGenerator(seed: 1), at: now)
   }
 
   func handle(_ event: CoordinatorEvent) {

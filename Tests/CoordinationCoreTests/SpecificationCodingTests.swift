@@ -27,6 +27,28 @@ struct SpecificationCodingTests {
     #expect(try Self.read(text).name == name)
   }
 
+  @Test(arguments: [
+    (#"{"command":["x"],"suite":"unit","test":"a"}"#, ["a"]),
+    (#"{"command":["x"],"suite":"unit","tests":["a","b"]}"#, ["a", "b"]),
+    (#"{"command":["x"],"suite":"unit"}"#, []),
+  ])
+  func `a task may say which tests it runs`(text: String, tests: [String]) throws {
+    let specification = try Self.read(text)
+    #expect(specification.suite == "unit" && specification.tests == tests)
+    #expect(specification.testName == (tests.count == 1 ? TestName(suite: "unit", test: tests[0]) : nil))
+    #expect(try TaskSpecification(json: specification.json) == specification)
+  }
+
+  @Test(arguments: [
+    #"{"command":["x"],"test":"a"}"#, #"{"command":["x"],"suite":"","test":"a"}"#,
+    #"{"command":["x"],"suite":"s","test":""}"#, #"{"command":["x"],"suite":"s","test":"a","tests":["b"]}"#,
+    #"{"command":["x"],"suite":"s","tests":[""]}"#, #"{"command":["x"],"suite":"s","tests":[1]}"#,
+    #"{"command":["x"],"suite":1}"#,
+  ])
+  func `tests without a suite, or without names, are refused`(text: String) {
+    #expect(throws: MessageError.self) { try Self.read(text) }
+  }
+
   @Test
   func `a name made up from a long command stays within the limit it is read back with`() throws {
     let character = "e" + String(repeating: "\u{301}", count: 100)

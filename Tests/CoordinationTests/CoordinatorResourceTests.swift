@@ -312,5 +312,13 @@ private final class FailingStore: TaskStore, @unchecked Sendable {
     store.counts(run: run, completion)
   }
 
+  func tests(
+    matching filter: TestFilter, _ completion: @escaping @Sendable (Result<[TestRecord], StoreError>) -> Void
+  ) { store.tests(matching: filter, completion) }
+
+  func runPart(
+    _ run: String, _ number: Int, _ completion: @escaping @Sendable (Result<RunPart?, StoreError>) -> Void
+  ) { store.runPart(run, number, completion) }
+
   func close(_ completion: @escaping @Sendable () -> Void) { store.close(completion) }
 }

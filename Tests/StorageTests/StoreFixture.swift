@@ -51,6 +51,18 @@ extension TaskStore {
     try await withCheckedContinuation { continuation in counts(run: run) { continuation.resume(returning: $0) } }.get()
   }
 
+  func tests(_ filter: TestFilter = TestFilter()) async throws -> [TestRecord] {
+    try await withCheckedContinuation { continuation in
+      tests(matching: filter) { continuation.resume(returning: $0) }
+    }.get()
+  }
+
+  func runPart(_ run: String, _ number: Int) async throws -> RunPart? {
+    try await withCheckedContinuation { continuation in
+      runPart(run, number) { continuation.resume(returning: $0) }
+    }.get()
+  }
+
   func close() async {
     await withCheckedContinuation { continuation in close { continuation.resume() } }
   }

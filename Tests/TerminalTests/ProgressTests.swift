@@ -18,6 +18,22 @@ import Testing
     #expect(halfway.line(unit: "tasks", columns: 20) == "50/100 tasks, 3 fai…")
   }
 
+  @Test func `with colours the bar is a line, red once something has failed`() {
+    let style = TextStyle(isEnabled: true)
+    let good = Progress(done: 5, total: 10, elapsed: .seconds(1), share: 0.25)
+    #expect(
+      good.line(unit: "x", columns: 42, style: style)
+        == "\u{1B}[32m━━━━\u{1B}[0m\u{1B}[2m────────────\u{1B}[0m 5/10 x, 5.0/s, 3 s left")
+    #expect(halfway.line(unit: "x", columns: 75, style: style).hasPrefix("\u{1B}[31m━"))
+  }
+
+  @Test(arguments: [(0.0, nil), (1, nil), (0.5, 20), (0.25, 60), (.nan, nil), (-1, nil), (2, nil)] as [(Double, Int?)])
+  func `the share of the work decides about the time left`(share: Double, seconds: Int?) {
+    let progress = Progress(done: 1, total: 1_000, elapsed: .seconds(20), share: share)
+    #expect(progress.remaining == seconds.map { .seconds($0) })
+    #expect(!progress.line(unit: "x", columns: 100).isEmpty)
+  }
+
   @Test(arguments: 0...200)
   func `the line never exceeds the terminal`(columns: Int) {
     #expect(halfway.line(unit: "tasks", columns: columns).displayColumns <= columns)

@@ -11,8 +11,9 @@ extension TaskRecord {
       "started_at": JSONValue(state.startedAt?.iso8601), "finished_at": JSONValue(state.finishedAt?.iso8601),
       "reason": JSONValue(state.reason), "progress": state.progress.map(JSONValue.number) ?? .null,
       "result": state.result ?? .null, "run": JSONValue(specification.run),
-      "priority": .string(specification.priority.name),
+      "priority": .string(specification.priority.name), "failed_attempts": .integer(Int64(state.failedAttempts)),
     ]
+    for member in specification.testMembers.members { object[member.key] = member.value }
     switch specification.work {
     case .command(let command): object["command"] = .array(command.arguments.map(JSONValue.string))
     case .custom(let kind, let input):
@@ -73,6 +74,17 @@ extension AttemptRecord {
       "resumed_from": resumedFrom.map {
         ["attempt": .integer(Int64($0.attempt)), "number": .integer(Int64($0.number))]
       } ?? .null,
+    ]
+  }
+}
+
+extension TestRecord {
+  public var presentation: JSONObject {
+    [
+      "suite": .string(name.suite), "test": .string(name.test), "duration_s": duration.map(JSONValue.duration) ?? .null,
+      "runs": .integer(Int64(runs)), "killed_workers": .integer(Int64(fate?.kills ?? 0)),
+      "quarantined": .bool(fate?.isQuarantined ?? false), "reason": JSONValue(fate?.reason),
+      "changed_at": JSONValue(fate?.changedAt.iso8601),
     ]
   }
 }

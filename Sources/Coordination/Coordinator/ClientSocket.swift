@@ -209,6 +209,23 @@ final class ClientSocket: WebSocketDelegate {
     case "retry_task": retry(try request.reader.taskID(), id)
     case "drain_worker": drain(try worker(request.reader), id)
     case "watch": try startWatching(request.reader, id)
+    case "list_tests":
+      let filter = try TestRequests.filter(request.reader)
+      runtime.tests(matching: filter) { [self] result in
+        answer(id, result) { tests in ["tests": .array(tests.map { .object($0.presentation) })] }
+      }
+    case "record_durations": control(.recordDurations(try TestRequests.durations(request.reader)), id)
+    case "quarantine_test":
+      let reason = try request.reader.optionalString("reason", maxBytes: TestRequests.maxReasonBytes)
+      control(.quarantine(try TestRequests.name(request.reader), reason: reason ?? "by hand"), id)
+    case "release_test": control(.release(try TestRequests.name(request.reader)), id)
+    case "record_run": control(.recordRun(try TestRequests.runPart(request.reader)), id)
+    case "get_run":
+      let (run, number) = try TestRequests.runPartName(request.reader)
+      runtime.runPart(run, number) { [self] result in
+        if case .success(nil) = result { return fail(id, "not_found", "there is no part \(number) of a run \(run)") }
+        answer(id, result) { part in ["plan": part.map { .object($0.plan) } ?? .null] }
+      }
     default: fail(id, "bad_request", "unknown request type \(request.kind)")
     }
   }
@@ -216,7 +233,7 @@ final class ClientSocket: WebSocketDelegate {
   private static func access(of request: String) -> Access {
     switch request {
     case FileWords.put, "submit", "cancel_task", "pause_task", "resume_task", "checkpoint_task", "retry_task",
-      "drain_worker":
+      "drain_worker", "record_durations", "quarantine_test", "release_test", "record_run":
       .change
     default: .read
     }

@@ -64,6 +64,20 @@ extension CoordinatorRuntime {
     store.counts(run: run) { result in mailbox.post { bound.value(result) } }
   }
 
+  /// What is remembered of tests.
+  public func tests(matching filter: TestFilter, _ answer: @escaping (Result<[TestRecord], StoreError>) -> Void) {
+    let (mailbox, bound) = (loop.mailbox, LoopBound(answer, to: loop))
+    store.tests(matching: filter) { result in mailbox.post { bound.value(result) } }
+  }
+
+  /// A part of a run's plan; `nil` when there is none.
+  public func runPart(
+    _ run: String, _ number: Int, _ answer: @escaping (Result<RunPart?, StoreError>) -> Void
+  ) {
+    let (mailbox, bound) = (loop.mailbox, LoopBound(answer, to: loop))
+    store.runPart(run, number) { result in mailbox.post { bound.value(result) } }
+  }
+
   private func withProgress(_ detail: TaskDetail) -> TaskDetail {
     TaskDetail(
       task: withProgress(detail.task), attempts: detail.attempts, checkpoints: detail.checkpoints,

@@ -85,29 +85,42 @@ public final class CoordinatorRuntime {
         switch result.flatMap({ tasks in counted.withLock { $0 }.map { (tasks, $0) } }) {
         case .failure(let error): store.close {}; ready.value(.failure(.store(error)))
         case .success((let unfinished, let counts)):
-          do {
-            var configuration = settings.core
-            configuration.isTraced = settings.record != nil
-            settings.record?(.coordinatorStarted(unfinished.map(StoredTask.init)))
-            let core = try CoordinatorCore(
-              configuration: configuration, unfinished: unfinished, handlers: settings.handlers(),
-              random: SystemRandomNumberGenerator(), at: loop.now)
-            let runtime = CoordinatorRuntime(settings, core: core, store: store, on: loop)
-            runtime.endedBefore = counts.filter { $0.key.isTerminal }
-            do throws(StoreError) {
-              runtime.files = try FileService(
-                settings.files, beside: settings.store, core, on: loop, log: settings.log)
-            } catch {
-              store.close {}
-              return ready.value(.failure(.store(error)))
+          store.tests(matching: TestFilter(hasFate: true, limit: Quarantine.maxFates)) { result in
+            mailbox.post { (loop: EventLoop) in
+              switch result {
+              case .failure(let error): store.close {}; ready.value(.failure(.store(error)))
+              case .success(let tests): begin(settings, store, unfinished, tests, counts, on: loop, ready.value)
+              }
             }
-            runtime.listen(ready.value)
-          } catch {
-            store.close {}
-            ready.value(.failure(.handlers("\(error)")))
           }
         }
       }
+    }
+  }
+
+  private static func begin(
+    _ settings: CoordinatorSettings, _ store: any TaskStore, _ unfinished: [UnfinishedTask], _ tests: [TestRecord],
+    _ counts: [TaskStatus: Int], on loop: EventLoop, _ ready: @escaping (Result<CoordinatorRuntime, CoordinatorStartError>) -> Void
+  ) {
+    do {
+      var configuration = settings.core
+      configuration.isTraced = settings.record != nil
+      settings.record?(.coordinatorStarted(unfinished.map(StoredTask.init)))
+      let core = try CoordinatorCore(
+        configuration: configuration, unfinished: unfinished, tests: tests, handlers: settings.handlers(),
+        random: SystemRandomNumberGenerator(), at: loop.now)
+      let runtime = CoordinatorRuntime(settings, core: core, store: store, on: loop)
+      runtime.endedBefore = counts.filter { $0.key.isTerminal }
+      do throws(StoreError) {
+        runtime.files = try FileService(settings.files, beside: settings.store, core, on: loop, log: settings.log)
+      } catch {
+        store.close {}
+        return ready(.failure(.store(error)))
+      }
+      runtime.listen(ready)
+    } catch {
+      store.close {}
+      ready(.failure(.handlers("\(error)")))
     }
   }
 

@@ -99,6 +99,7 @@ final class CommandAttempt {
       command.workingDirectory = workingDirectory.path
       command.environment[CommandVariable.workingDirectory] = workingDirectory.path
     }
+    command.environment[JUnitFile.variable] = JUnitFile.path(in: folder)
     send(
       .run(
         .init(
@@ -237,8 +238,9 @@ final class CommandAttempt {
     controlLines?.close()
     for output in outputs { output.close() }
     supervisor?.standardInput?.close()
+    var ending = ending()
+    if ending.outcome != .cancelled { ending.result = JUnitFile.result(in: folder) }
     removeFolder()
-    let ending = ending()
     let reporter = reporter
     guard cause == .leaseEnded else {
       onEnd()

@@ -6,9 +6,11 @@ public import Reactor
 /// Executes commands: each as a child, in a process group of its own, of a small supervising process that ends it when
 /// the worker dies or its lease runs out.
 ///
-/// A command finds `LIFELINE_TASK_ID`, `LIFELINE_ATTEMPT`, `LIFELINE_CONTROL_FD` and `LIFELINE_CHECKPOINT_FILE` in its
-/// environment. The last is always set, but the file exists only when there is a checkpoint to go on from. One with a
-/// working directory of its own also finds `LIFELINE_WORKDIR`. What a command leaves running in the background is ended with it. A command that stands still does not use up its timeout.
+/// A command finds `LIFELINE_TASK_ID`, `LIFELINE_ATTEMPT`, `LIFELINE_CONTROL_FD`, `LIFELINE_CHECKPOINT_FILE` and
+/// `LIFELINE_JUNIT_FILE` in its environment. The checkpoint's is always set, but the file exists only when there is one
+/// to go on from; the last names a file that the command may write, and that its result then carries. One with a working
+/// directory of its own also finds `LIFELINE_WORKDIR`. What a command leaves running in the background is ended with it. A
+/// command that stands still does not use up its timeout.
 public final class CommandExecutor: TaskExecutor {
   public struct Configuration: Sendable {
     /// The path of the `lifeline` program, which is started as `PATH supervise …`. nil: the running program, which then

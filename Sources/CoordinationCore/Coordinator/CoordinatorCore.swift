@@ -78,11 +78,12 @@ public final class CoordinatorCore {
 
   /// - Parameters:
   ///   - unfinished: every task of the store that has not ended, in submission order.
+  ///   - tests: those of the store that something is held against.
   ///   - handlers: a service author's own, beside the standard ones.
   ///   - random: draws session and task identifiers; must not be guessable in production.
   public init(
     configuration: CoordinatorConfiguration = CoordinatorConfiguration(), unfinished: [UnfinishedTask] = [],
-    handlers: [any MessageHandler] = [], random: any RandomNumberGenerator, at now: Instant
+    tests: [TestRecord] = [], handlers: [any MessageHandler] = [], random: any RandomNumberGenerator, at now: Instant
   ) throws(HandlerClash) {
     self.configuration = configuration
     pace = configuration.pace
@@ -92,7 +93,7 @@ public final class CoordinatorCore {
     registry = try HandlerRegistry(Self.standardHandlers + handlers)
     book = TaskBook(
       checkpointsKept: configuration.checkpointsKept, aging: configuration.priorityAging,
-      isPrioritized: configuration.usesPriorities)
+      isPrioritized: configuration.usesPriorities, quarantine: Quarantine(tests))
     for unfinished in unfinished {
       book.restore(unfinished)
       let state = unfinished.task.state
@@ -448,12 +449,45 @@ public final class CoordinatorCore {
 
   private func giveOutTasks() {
     guard !isDraining else { return }
+    var waiting: [LiveTask] = []
     while let (task, worker) = book.dispatcher.next(at: wall) {
-      book.assign(task, to: worker.id, wall: wall)
-      worker.hold(task)
-      promise(.assignment(task.id, attempt: task.state.attempt, worker.id))
+      if book.isSuspect(task), holdsSuspect(worker) {
+        waiting.append(task)
+      } else {
+        give(task, to: worker)
+      }
+      book.dispatcher.offer(worker)
+      guard waiting.count < Self.maxSuspectsWaiting else { break }
+    }
+    var unplaced: [LiveTask] = []
+    for task in waiting {
+      // Out of turn, but the dispatcher may never offer the one worker that could take it.
+      let key = TaskClass.Key(task.specification)
+      let free = workers.values.filter {
+        $0.canTakeTasks && $0.freeSlots >= key.slots && key.suits($0) && !holdsSuspect($0)
+      }
+      guard let worker = free.min(by: { $0.id < $1.id }) else {
+        unplaced.append(task)
+        continue
+      }
+      give(task, to: worker)
       book.dispatcher.offer(worker)
     }
+    for task in unplaced.reversed() { book.putBack(task) }
+  }
+
+  /// Suspects that are looked at in vain, in one turn.
+  private static let maxSuspectsWaiting = 100
+
+  /// Two tests that may have killed a worker are not given to one, or it could not be told which of them does it.
+  private func holdsSuspect(_ worker: WorkerEntry) -> Bool {
+    worker.held.contains { id in book[id].map(book.isSuspect) ?? false }
+  }
+
+  private func give(_ task: LiveTask, to worker: WorkerEntry) {
+    book.assign(task, to: worker.id, wall: wall)
+    worker.hold(task)
+    promise(.assignment(task.id, attempt: task.state.attempt, worker.id))
   }
 
   private func sendAssignment(_ id: TaskID, attempt: Int, to workerID: WorkerID) {
@@ -508,6 +542,28 @@ public final class CoordinatorCore {
       book.handBack(task, reason: reason, wall: wall)
     }
     release(id, from: worker)
+  }
+
+  /// A worker's process died with these tasks, which it is about to lose.
+  func died(_ worker: WorkerEntry, with ids: [TaskID]) {
+    let killers = book.died(worker.id, with: ids, wall: wall)
+    worker.killers += killers
+    for name in killers {
+      let fate = book.quarantine.fates[name]
+      log(
+        fate?.isQuarantined == true ? .error : .warning, "a worker's process died with a test",
+        [
+          "worker": worker.id.text, "suite": name.suite, "test": name.test, "killed": "\(fate?.kills ?? 0)",
+          "quarantined": "\(fate?.isQuarantined ?? false)",
+        ])
+    }
+  }
+
+  /// A worker is back: whether it was dead is known now.
+  func returned(_ worker: WorkerEntry, isSameRun: Bool) {
+    if isSameRun { book.forgive(worker.killers, wall: wall) }
+    worker.killers = []
+    worker.hasDied = !isSameRun && worker.bootID != nil && !worker.isDraining
   }
 
   // MARK: Workers and leases
@@ -611,6 +667,7 @@ public final class CoordinatorCore {
     var spared = 0
     for worker in due {
       if now >= worker.leaseEnds {
+        if !isOutage { presumeDead(worker) }
         log(.warning, "lease ran out", ["worker": worker.id.text, "tasks": "\(worker.held.count)"])
         endSession(of: worker, reason: "the lease of worker \(worker.id) ran out")
       } else {
@@ -621,6 +678,7 @@ public final class CoordinatorCore {
         }
         let reason = "worker \(worker.id) was \(absence.kind) for \((now - absence.since).wholeMilliseconds) ms"
         log(.warning, "worker given up", ["reason": reason, "tasks": "\(worker.held.count)"])
+        presumeDead(worker)
         letGo(of: worker, reason: reason)
       }
       worker.absence = nil
@@ -632,6 +690,13 @@ public final class CoordinatorCore {
     if spared > 0 {
       log(.warning, "most of the fleet is away at once: its tasks wait for it", ["workers": "\(spared)"])
     }
+  }
+
+  /// A silent one hangs, or is cut off. A connection that ended and did not come back in time is a process that died,
+  /// unless most of the fleet went with it; if it was the network after all, that is taken back when it returns.
+  private func presumeDead(_ worker: WorkerEntry) {
+    guard let absence = worker.absence, absence.kind == .closed, !absence.isOutage, !worker.isDraining else { return }
+    died(worker, with: worker.held.sorted())
   }
 
   /// Lets others have a worker's tasks. Its session stays, and so do those attempts that nobody was given meanwhile.
@@ -746,6 +811,17 @@ public final class CoordinatorCore {
     case .drainWorker(let worker): drain(worker, id)
     case .pause(let task): control(id, task, .pauseTask, book.requestPause(true, task))
     case .resume(let task): control(id, task, .resumeTask, book.requestPause(false, task))
+    case .recordDurations(let durations):
+      for each in durations { book.writes.append(.testRan(each.name, each.duration)) }
+      promise(.answer(id, .done))
+    case .quarantine(let name, let reason):
+      book.putInQuarantine(name, reason: reason, wall: wall)
+      promise(.answer(id, .done))
+    case .release(let name):
+      promise(.answer(id, book.release(name, wall: wall) ? .done : .refused("nothing is held against \(name)")))
+    case .recordRun(let part):
+      book.writes.append(.run(part))
+      promise(.answer(id, .done))
     case .checkpoint(let task):
       guard let live = book[task] else { return promise(.answer(id, .notLive(task))) }
       guard live.state.status.isHeld, let worker = live.state.workerID else {

@@ -63,6 +63,24 @@ public enum CoordinatorRequest: Equatable, Sendable {
   case telemetry(WorkerID?)
   /// Asks a worker to leave: it is given nothing more, and does as after SIGTERM.
   case drainWorker(WorkerID)
+  /// Tests that ended well, for which the coordinator cannot tell it by itself: one task ran several of them.
+  case recordDurations([TestDuration])
+  /// Does not run a test any more; whatever of it waits ends.
+  case quarantine(TestName, reason: String)
+  /// Runs a test again, and holds nothing against it.
+  case release(TestName)
+  case recordRun(RunPart)
+}
+
+/// How long a test took.
+public struct TestDuration: Equatable, Sendable {
+  public var name: TestName
+  public var duration: Duration
+
+  public init(_ name: TestName, _ duration: Duration) {
+    self.name = name
+    self.duration = duration
+  }
 }
 
 /// The answer to a request, given once everything it promises is durable.

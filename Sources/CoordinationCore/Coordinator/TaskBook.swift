@@ -96,11 +96,15 @@ struct TaskBook {
   let checkpointsKept: Int
   /// How many tasks that have not ended need each file.
   private(set) var neededFiles: [FileDigest: Int] = [:]
+  private(set) var quarantine: Quarantine
 
   /// - Parameter aging: how long a task is queued before it is overdue; `nil`: it never is.
-  init(checkpointsKept: Int, aging: Duration? = nil, isPrioritized: Bool = true) {
+  init(
+    checkpointsKept: Int, aging: Duration? = nil, isPrioritized: Bool = true, quarantine: Quarantine = Quarantine()
+  ) {
     self.checkpointsKept = checkpointsKept
     dispatcher = Dispatcher(aging: aging, isPrioritized: isPrioritized)
+    self.quarantine = quarantine
   }
 
   subscript(id: TaskID) -> LiveTask? { tasks[id] }
@@ -126,7 +130,11 @@ struct TaskBook {
     statistics.entered(.queued, specification.priority)
     writes.append(.submit(task.record))
     changes.append(task.record)
-    enqueue(task, atFront: false)
+    if let reason = quarantine.reason(specification) {
+      finish(task, .failed, reason: reason, wall: wall)
+    } else {
+      enqueue(task, atFront: false)
+    }
     return true
   }
 
@@ -166,6 +174,8 @@ struct TaskBook {
     task.state.lostAttempts += 1
     if task.state.isCancelRequested {
       finish(task, .cancelled, reason: "cancelled; its worker was lost meanwhile (\(reason))", wall: wall)
+    } else if let reason = quarantine.reason(task.specification) {
+      finish(task, .failed, reason: reason, wall: wall)
     } else if task.state.lostAttempts > task.specification.maxLostAttempts {
       let limit = task.specification.maxLostAttempts
       finish(
@@ -256,6 +266,11 @@ struct TaskBook {
     task.state.result = ending.result
     switch ending.outcome {
     case .completed:
+      if let name = task.specification.testName, let start = task.attempt?.startedAt {
+        quarantine.endedWell(name)
+        let (took, overflow) = wall.milliseconds.subtractingReportingOverflow(start.milliseconds)
+        if !overflow, took >= 0 { writes.append(.testRan(name, .milliseconds(took))) }
+      }
       end(attemptOf: task, .completed, exitCode: ending.exitCode, reason: ending.reason ?? "", wall: wall)
       finish(task, .completed, reason: nil, wall: wall)
     case .cancelled:
@@ -290,6 +305,60 @@ struct TaskBook {
     task.attempt?.endedAt = nil
     note(task, attemptChanged: true)
   }
+
+  // MARK: Tests that kill
+
+  /// Whether its test has killed a worker.
+  func isSuspect(_ task: LiveTask) -> Bool { quarantine.isSuspect(task.specification) }
+
+  /// A worker's process died with these tasks, which it held, and which are about to be lost.
+  /// - Returns: the tests that are held to have killed it.
+  mutating func died(_ worker: WorkerID, with ids: [TaskID], wall: WallTime) -> [TestName] {
+    let names = ids.compactMap { id -> TestName? in
+      // What was never on its way to the worker did it no harm.
+      guard let task = tasks[id], task.state.workerID == worker, task.state.status.isHeld,
+        task.state.status != .assigned || task.assignmentSent == task.state.attempt
+      else { return nil }
+      return task.specification.testName
+    }
+    let guilty = quarantine.died(with: Set(names).sorted(), worker: worker, wall: wall)
+    for (name, fate) in guilty {
+      writes.append(.testFate(name, fate))
+      if fate.isQuarantined { endQueued(name, wall: wall) }
+    }
+    return guilty.map(\.name)
+  }
+
+  /// The worker that these were held to have killed is alive.
+  mutating func forgive(_ names: [TestName], wall: WallTime) {
+    for name in names {
+      if let fate = quarantine.forgive(name, wall: wall) { writes.append(.testFate(name, fate)) }
+    }
+  }
+
+  mutating func putInQuarantine(_ name: TestName, reason: String, wall: WallTime) {
+    writes.append(.testFate(name, quarantine.put(name, reason: reason, wall: wall)))
+    endQueued(name, wall: wall)
+  }
+
+  /// - Returns: whether anything was held against it.
+  mutating func release(_ name: TestName, wall: WallTime) -> Bool {
+    guard quarantine.release(name) else { return false }
+    writes.append(.testFate(name, TestFate(changedAt: wall)))
+    return true
+  }
+
+  /// What waits of a test that is not run any more. What runs may end by itself.
+  private mutating func endQueued(_ name: TestName, wall: WallTime) {
+    let queued = tasks.values.filter { $0.state.status == .queued && $0.specification.testName == name }
+    for task in queued.sorted(by: { $0.id < $1.id }) {
+      guard let reason = quarantine.reason(task.specification) else { return }
+      finish(task, .failed, reason: reason, wall: wall)
+    }
+  }
+
+  /// A task that was taken out of line, and that nobody may have now, is next in line again.
+  mutating func putBack(_ task: LiveTask) { enqueue(task, atFront: true) }
 
   // MARK: What people ask
 

@@ -40,6 +40,10 @@ final class WorkerEntry {
   var session: SessionState?
   /// Names one run of the worker's process; another one means that everything it ran is gone.
   var bootID: String?
+  /// Its process was started anew, and it has not said yet what it still holds.
+  var hasDied = false
+  /// The tests that are held to have killed it: it was given up, and may yet turn out to be alive.
+  var killers: [TestName] = []
   /// Whether the coordinator knows what the worker holds; nothing is given out before.
   var isSynchronised = false
   /// What the worker has said it holds while a state sync is under way.

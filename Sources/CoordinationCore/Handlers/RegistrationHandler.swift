@@ -87,6 +87,7 @@ extension HandlerContext {
       replyNow(.error, ["message": .string(text)])
       return close(SessionCloseCode.workerIDInUse, text)
     }
+    core.returned(worker, isSameRun: isSameRun)
     let resumed =
       isSameRun && sessionID != nil && worker.session?.id.text == sessionID && core.readoptAll(of: worker)
     if resumed, worker.session?.outbox.acknowledge(upTo: handled) != true {

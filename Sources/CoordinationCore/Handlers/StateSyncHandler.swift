@@ -145,7 +145,10 @@ extension HandlerContext {
   /// Everything the worker holds has been reported: what was given to it and not reported is gone.
   public func finishSynchronisation() {
     guard let worker = entry else { return }
-    for id in worker.held.subtracting(worker.reported).sorted() {
+    let gone = worker.held.subtracting(worker.reported).sorted()
+    if worker.hasDied { core.died(worker, with: gone) }
+    worker.hasDied = false
+    for id in gone {
       core.takeBack(id, from: worker, reason: "worker \(workerID) was restarted and no longer has it")
     }
     worker.reported = []

@@ -10,13 +10,18 @@ public enum SpecificationLimits {
   public static let maxSlots = 4_096
   /// Of the whole specification as JSON text: an assignment carries it together with a checkpoint in one message.
   public static let maxBytes = 512 * 1024
+  public static let maxSuiteBytes = 256
+  public static let maxTestBytes = 1_024
+  /// Tests that one task runs.
+  public static let maxTests = maxArguments
   public static let maxTimeout: Duration = .seconds(366 * 24 * 3600)
 }
 
 extension TaskSpecification {
   /// The specification as the wire and the store write it:
   /// `{"name", "command": […] | "kind" + "input": {…}, "env", "cwd", "workdir", "priority", "timeout_s", "retries",
-  /// "max_lost_attempts", "run", "requires", "slots", "inputs": [{"path", "sha256", "size", "mode"}], "outputs": ["pattern"]}`.
+  /// "max_lost_attempts", "run", "requires", "slots", "inputs": [{"path", "sha256", "size", "mode"}], "outputs": ["pattern"],
+  /// "suite", "test" | "tests": […]}`.
   public var json: JSONObject {
     var object = JSONObject()
     object.append("name", .string(name))
@@ -45,6 +50,19 @@ extension TaskSpecification {
     if slots != 1 { object.append("slots", .integer(Int64(slots))) }
     if !inputs.isEmpty { object.append("inputs", .array(inputs.map { .object($0.json) })) }
     if !outputs.isEmpty { object.append("outputs", .array(outputs.map { .string($0.text) })) }
+    for member in testMembers.members { object.append(member.key, member.value) }
+    return object
+  }
+
+  /// `{"suite", "test" | "tests"}`; empty for work that is no test.
+  public var testMembers: JSONObject {
+    guard let suite else { return JSONObject() }
+    var object: JSONObject = ["suite": .string(suite)]
+    if tests.count == 1 {
+      object.append("test", .string(tests[0]))
+    } else if !tests.isEmpty {
+      object.append("tests", .array(tests.map(JSONValue.string)))
+    }
     return object
   }
 
@@ -53,7 +71,7 @@ extension TaskSpecification {
   public init(json object: JSONObject) throws(MessageError) {
     let known: Set<String> = [
       "name", "command", "kind", "input", "env", "cwd", "priority", "timeout_s", "retries", "max_lost_attempts", "run",
-      "task_id", "requires", "slots", "workdir", "inputs", "outputs",
+      "task_id", "requires", "slots", "workdir", "inputs", "outputs", "suite", "test", "tests",
     ]
     for member in object.members where !known.contains(member.key) {
       throw .unknownField(member.key, allowed: known.sorted())
@@ -89,6 +107,7 @@ extension TaskSpecification {
       } ?? Requirements(),
       slots: try reader.optionalInteger("slots", in: 1...SpecificationLimits.maxSlots) ?? 1,
       inputs: try Self.inputs(from: reader), outputs: try Self.outputs(from: reader))
+    (suite, tests) = try Self.tests(from: reader)
     if hasFiles, case .command(let command) = work, command.workingDirectory != nil {
       throw .badValue("cwd", problem: "a command with inputs or outputs runs in a folder of its own")
     }
@@ -114,6 +133,29 @@ extension TaskSpecification {
       patterns.append(try GlobPattern(text))
     }
     return patterns
+  }
+
+  private static func tests(from reader: FieldReader) throws(MessageError) -> (String?, [String]) {
+    let suite = try reader.optionalString("suite", maxBytes: SpecificationLimits.maxSuiteBytes)
+    let test = try reader.optionalString("test", maxBytes: SpecificationLimits.maxTestBytes)
+    let several = try reader.optionalArray("tests", maxCount: SpecificationLimits.maxTests)
+    guard suite != nil || (test == nil && several == nil) else { throw .missingField("suite") }
+    if let suite, suite.isEmpty { throw .badValue("suite", problem: "it is empty") }
+    guard test == nil || several == nil else {
+      throw .badValue("tests", problem: "a task has either a test or several tests, not both")
+    }
+    if let test {
+      guard !test.isEmpty else { throw .badValue("test", problem: "it is empty") }
+      return (suite, [test])
+    }
+    var tests: [String] = []
+    for (index, value) in (several ?? []).enumerated() {
+      let test = try FieldReader(["tests[\(index)]": value])
+        .string("tests[\(index)]", maxBytes: SpecificationLimits.maxTestBytes)
+      guard !test.isEmpty else { throw .badValue("tests[\(index)]", problem: "it is empty") }
+      tests.append(test)
+    }
+    return (suite, tests)
   }
 
   private static func work(from reader: FieldReader) throws(MessageError) -> Work {

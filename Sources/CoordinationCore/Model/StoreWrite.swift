@@ -13,6 +13,12 @@ public enum StoreWrite: Equatable, Sendable {
   case appendOutput(TaskID, attempt: Int, OutputStream, offset: Int, bytes: [UInt8], limit: Int)
   /// All that an attempt has written, in place of what is known of it.
   case output(TaskID, attempt: Int, AttemptOutput)
+  /// A test ended well after so long; a mean is kept of it.
+  case testRan(TestName, Duration)
+  /// What is held against a test, in place of what was; nothing any more with a fate that is clear.
+  case testFate(TestName, TestFate)
+  /// A part of a run's plan, in place of what it was.
+  case run(RunPart)
 }
 
 /// A task, and the newest checkpoint that its next attempt would start from.

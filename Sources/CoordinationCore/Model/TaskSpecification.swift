@@ -70,6 +70,16 @@ public struct TaskSpecification: Equatable, Sendable {
   public var inputs: [TaskInput]
   /// Which of the files in its working folder are kept when a command has ended.
   public var outputs: [GlobPattern]
+  /// What its tests belong to, over all runs; `nil` for work that is no test.
+  public var suite: String?
+  /// The tests that it runs; empty without a suite.
+  public var tests: [String] = []
+
+  /// The test that it is, where it is one and no more: what becomes of it is then remembered.
+  public var testName: TestName? {
+    guard let suite, tests.count == 1, let test = tests.first else { return nil }
+    return TestName(suite: suite, test: test)
+  }
 
   public static let defaultMaxLostAttempts = 10
 

@@ -183,6 +183,7 @@ extension StoredChange {
       ["change": "checkpoint", "task": .string(id.text), "key": key.json]
     case .output(let key):
       ["change": "output", "task": .string(key.taskID.text), "attempt": .integer(Int64(key.attempt))]
+    case .other(let what): ["change": "other", "what": .string(what)]
     }
   }
 
@@ -201,6 +202,7 @@ extension StoredChange {
       guard let key = try reader.checkpoint("key") else { throw .missingField("key") }
       self = .checkpoint(try reader.task(), key)
     case "output": self = .output(try reader.attempt())
+    case "other": self = .other(try reader.text("what"))
     case let name: throw .badValue("change", problem: "\(name) is not known")
     }
   }

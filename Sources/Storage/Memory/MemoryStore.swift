@@ -1,5 +1,6 @@
 import Locking
 public import CoordinationCore
+import Primitives
 
 /// A store that forgets everything with its process: for tests, benchmarks and throw-away coordinators.
 ///
@@ -9,6 +10,8 @@ public final class MemoryStore: TaskStore, @unchecked Sendable {
   // Guarded by `lock`, all of them.
   private var order: [MemoryTask] = []
   private var tasks: [TaskID: MemoryTask] = [:]
+  private var tests: [TestName: TestRecord] = [:]
+  private var runs: [String: [Int: RunPart]] = [:]
   private var refused = 0
   private var isClosed = false
 
@@ -50,6 +53,22 @@ public final class MemoryStore: TaskStore, @unchecked Sendable {
         }
         return counts
       })
+  }
+
+  public func tests(
+    matching filter: TestFilter, _ completion: @escaping @Sendable (Result<[TestRecord], StoreError>) -> Void
+  ) {
+    completion(
+      locked {
+        let found = tests.values.filter { filter.matches($0) }.sorted { $0.name < $1.name }
+        return Array(found.prefix(max(filter.limit, 1)))
+      })
+  }
+
+  public func runPart(
+    _ run: String, _ number: Int, _ completion: @escaping @Sendable (Result<RunPart?, StoreError>) -> Void
+  ) {
+    completion(locked { runs[run]?[number] })
   }
 
   public func close(_ completion: @escaping @Sendable () -> Void) {
@@ -96,6 +115,17 @@ public final class MemoryStore: TaskStore, @unchecked Sendable {
     case .output(let id, let attempt, let output):
       guard let task = tasks[id] else { return false }
       task.replaceOutput(of: attempt, with: output)
+    case .testRan(let name, let duration):
+      var test = tests[name] ?? TestRecord(name)
+      let mean = TestRecord.blend(test.duration?.inMilliseconds, with: duration.inMilliseconds)
+      test.duration = .milliseconds(mean)
+      test.runs += 1
+      tests[name] = test
+    case .testFate(let name, let fate):
+      var test = tests[name] ?? TestRecord(name)
+      test.fate = fate.isClear ? nil : fate
+      tests[name] = test.fate == nil && test.runs == 0 ? nil : test
+    case .run(let part): runs[part.run, default: [:]][part.number] = part
     }
     return true
   }
@@ -119,6 +149,21 @@ public final class MemoryStore: TaskStore, @unchecked Sendable {
     }
     return page
   }
+}
+
+extension TestFilter {
+  func matches(_ test: TestRecord) -> Bool {
+    if let suite, test.name.suite != suite { return false }
+    if hasFate, test.fate == nil { return false }
+    return after.map { $0 < test.name } ?? true
+  }
+}
+
+extension Duration {
+  /// As durations are kept: whole microseconds, so that every engine gives back the same.
+  var inMilliseconds: Double { inSeconds * 1_000 }
+
+  static func milliseconds(_ mean: Double) -> Duration { .microseconds(Int64((mean * 1_000).rounded())) }
 }
 
 extension TaskFilter {

@@ -7,6 +7,8 @@ final class SQLiteEngine {
   private let attempts: AttemptRows
   private let checkpoints: CheckpointRows
   private let output: OutputRows
+  private let tests: TestRows
+  private let runs: RunRows
   private let begin: SQLiteStatement
   private let commit: SQLiteStatement
   private let rollback: SQLiteStatement
@@ -19,6 +21,8 @@ final class SQLiteEngine {
     attempts = try AttemptRows(connection)
     checkpoints = try CheckpointRows(connection)
     output = try OutputRows(connection)
+    tests = try TestRows(connection)
+    runs = try RunRows(connection)
     begin = try connection.prepare("BEGIN IMMEDIATE")
     commit = try connection.prepare("COMMIT")
     rollback = try connection.prepare("ROLLBACK")
@@ -65,6 +69,9 @@ final class SQLiteEngine {
     case .output(let id, let attempt, let new):
       guard let place = try tasks.place(of: id) else { return false }
       try output.replace(attempt, with: new, place)
+    case .testRan(let name, let duration): try tests.ran(name, duration)
+    case .testFate(let name, let fate): try tests.put(name, fate)
+    case .run(let part): try runs.put(part)
     }
     return true
   }
@@ -88,6 +95,10 @@ final class SQLiteEngine {
       task: try tasks.record(at: place), attempts: try attempts.all(id, place),
       checkpoints: try checkpoints.all(id, place), output: try output.all(place))
   }
+
+  func tests(_ filter: TestFilter) throws(StoreError) -> [TestRecord] { try tests.page(filter) }
+
+  func runPart(_ run: String, _ number: Int) throws(StoreError) -> RunPart? { try runs.part(run, number) }
 
   func counts(run: String?) throws(StoreError) -> [TaskStatus: Int] { try tasks.counts(run: run) }
 }

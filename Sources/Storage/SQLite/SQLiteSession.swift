@@ -39,6 +39,10 @@ final class SQLiteSession {
           answer(completion) { () throws(StoreError) in try engine.detail(id) }
         case .counts(let run, let completion):
           answer(completion) { () throws(StoreError) in try engine.counts(run: run) }
+        case .tests(let filter, let completion):
+          answer(completion) { () throws(StoreError) in try engine.tests(filter) }
+        case .runPart(let run, let number, let completion):
+          answer(completion) { () throws(StoreError) in try engine.runPart(run, number) }
         case .perform(let body): body(engine.connection)
         case .close(let completion):
           self.engine = nil

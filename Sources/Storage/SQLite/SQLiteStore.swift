@@ -14,6 +14,8 @@ public final class SQLiteStore: TaskStore {
     case tasks(TaskFilter, Completion<[TaskRecord]>)
     case task(TaskID, Completion<TaskDetail?>)
     case counts(run: String?, Completion<[TaskStatus: Int]>)
+    case tests(TestFilter, Completion<[TestRecord]>)
+    case runPart(String, Int, Completion<RunPart?>)
     /// For tests that need to reach the database.
     case perform(@Sendable (SQLiteConnection) -> Void)
     case close(@Sendable () -> Void)
@@ -79,6 +81,18 @@ public final class SQLiteStore: TaskStore {
     run: String?, _ completion: @escaping @Sendable (Result<[TaskStatus: Int], StoreError>) -> Void
   ) {
     enqueue(.counts(run: run, completion), completion)
+  }
+
+  public func tests(
+    matching filter: TestFilter, _ completion: @escaping @Sendable (Result<[TestRecord], StoreError>) -> Void
+  ) {
+    enqueue(.tests(filter, completion), completion)
+  }
+
+  public func runPart(
+    _ run: String, _ number: Int, _ completion: @escaping @Sendable (Result<RunPart?, StoreError>) -> Void
+  ) {
+    enqueue(.runPart(run, number, completion), completion)
   }
 
   public func close(_ completion: @escaping @Sendable () -> Void) {

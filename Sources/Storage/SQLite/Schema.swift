@@ -4,7 +4,7 @@ enum Schema {
   static let applicationID: Int32 = 0x4C49_4645
 
   /// Migration `n` leads from version `n` to version `n + 1`; a released one is never changed again.
-  static let migrations = [tasksAttemptsCheckpointsOutput]
+  static let migrations = [tasksAttemptsCheckpointsOutput, testsAndRuns]
 
   /// Brings a database to the newest version, each step in one transaction.
   ///
@@ -115,5 +115,27 @@ enum Schema {
       bytes INTEGER NOT NULL,
       PRIMARY KEY (task, attempt)
     ) STRICT, WITHOUT ROWID
+    """
+
+  private static let testsAndRuns = """
+    CREATE TABLE tests (
+      suite TEXT NOT NULL,
+      test TEXT NOT NULL,
+      mean_us INTEGER,
+      runs INTEGER NOT NULL,
+      kills INTEGER NOT NULL,
+      quarantined INTEGER NOT NULL,
+      reason TEXT,
+      changed_at INTEGER NOT NULL,
+      PRIMARY KEY (suite, test)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX tests_with_fate ON tests (suite, test) WHERE kills > 0 OR quarantined > 0;
+
+    CREATE TABLE run_parts (
+      run TEXT NOT NULL,
+      number INTEGER NOT NULL,
+      plan TEXT NOT NULL,
+      PRIMARY KEY (run, number)
+    ) STRICT
     """
 }

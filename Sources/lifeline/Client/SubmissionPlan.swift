@@ -75,27 +75,7 @@ struct SubmissionPlan {
     guard commands.count <= Self.maxTasks else {
       throw invocation.error("\(commands.count) commands; at most \(Self.maxTasks) can be submitted at once")
     }
-    var common = JSONObject()
-    if invocation[Self.retries] > 0 { common["retries"] = .integer(Int64(invocation[Self.retries])) }
-    if let timeout = invocation[Self.timeout] { common["timeout_s"] = .duration(timeout) }
-    if invocation[Self.priority] != TaskPriority.normal.name { common["priority"] = .string(invocation[Self.priority]) }
-    var variables = JSONObject()
-    for variable in invocation[Self.environment] { variables[variable.name] = .string(variable.value) }
-    if !variables.isEmpty { common["env"] = .object(variables) }
-    if let directory = invocation[Self.directory] { common["cwd"] = .string(directory) }
-    if let bytes = invocation[Self.maxDirectoryBytes] {
-      common["workdir"] = ["max_bytes": .integer(Int64(bytes))]
-    } else if invocation[Self.ownDirectory] {
-      common["workdir"] = true
-    }
-    var requirements = Requirements()
-    for text in invocation[Self.requirement] {
-      do throws(MessageError) { try requirements.add(argument: text) } catch {
-        throw invocation.error("--require: \(error)")
-      }
-    }
-    if !requirements.isEmpty { common["requires"] = .object(requirements.json) }
-    if invocation[Self.slots] != 1 { common["slots"] = .integer(Int64(invocation[Self.slots])) }
+    var common = try Self.common(invocation)
     common["run"] = .string(run)
     files = try InputFiles(invocation)
     for member in files.fields.members { common[member.key] = member.value }
@@ -121,6 +101,32 @@ struct SubmissionPlan {
     mayExist = invocation[Self.run] != nil
   }
 
+  /// What the options say about every task.
+  static func common(_ invocation: Invocation) throws(UsageError) -> JSONObject {
+    var common = JSONObject()
+    if invocation[retries] > 0 { common["retries"] = .integer(Int64(invocation[retries])) }
+    if let timeout = invocation[timeout] { common["timeout_s"] = .duration(timeout) }
+    if invocation[priority] != TaskPriority.normal.name { common["priority"] = .string(invocation[priority]) }
+    var variables = JSONObject()
+    for variable in invocation[environment] { variables[variable.name] = .string(variable.value) }
+    if !variables.isEmpty { common["env"] = .object(variables) }
+    if let directory = invocation[directory] { common["cwd"] = .string(directory) }
+    if let bytes = invocation[maxDirectoryBytes] {
+      common["workdir"] = ["max_bytes": .integer(Int64(bytes))]
+    } else if invocation[ownDirectory] {
+      common["workdir"] = true
+    }
+    var requirements = Requirements()
+    for text in invocation[requirement] {
+      do throws(MessageError) { try requirements.add(argument: text) } catch {
+        throw invocation.error("--require: \(error)")
+      }
+    }
+    if !requirements.isEmpty { common["requires"] = .object(requirements.json) }
+    if invocation[slots] != 1 { common["slots"] = .integer(Int64(invocation[slots])) }
+    return common
+  }
+
   /// Calls `body` unless some of the ids stand for other commands already: submitting them would silently do nothing.
   func checkExisting(in session: ClientSession, then body: @escaping () -> Void) {
     let body = { [files] in files.send(in: session, then: body) }
@@ -139,21 +145,26 @@ struct SubmissionPlan {
   }
 
   private static func readCommands(_ invocation: Invocation) throws(UsageError) -> [[String]] {
+    try readLines("commands", invocation).map { ["sh", "-c", $0] }
+  }
+
+  /// The lines of standard input that are not blank.
+  static func readLines(_ what: String, _ invocation: Invocation) throws(UsageError) -> [String] {
     if isatty(STDIN_FILENO) == 1 {
-      Console.standard.remark("Reading commands, one a line; Ctrl-D ends the list.")
+      Console.standard.remark("Reading \(what), one a line; Ctrl-D ends the list.")
     }
     guard let bytes = StandardInput.read(maxBytes: maxInputBytes) else {
       throw invocation.error("standard input cannot be read, or has more than \(maxInputBytes >> 20) MiB")
     }
-    var commands: [[String]] = []
+    var lines: [String] = []
     for (index, line) in bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated() {
       let content = line.last == UInt8(ascii: "\r") ? line.dropLast() : line
       guard content.contains(where: { $0 != UInt8(ascii: " ") && $0 != UInt8(ascii: "\t") }) else { continue }
       guard let text = String(validating: content, as: UTF8.self) else {
         throw invocation.error("line \(index + 1) of standard input is not UTF-8")
       }
-      commands.append(["sh", "-c", text])
+      lines.append(text)
     }
-    return commands
+    return lines
   }
 }

@@ -48,7 +48,11 @@ enum TaskCommand: Subcommand {
     add("Waiting for", text.text("waiting_for"))
     add("Exit code", text.exitCode)
     add("Progress", text.progress)
-    add("Result", text.text("result"))
+    if let junit = task["result"]?.object?["junit"]?.string {
+      add("Result", "a JUnit file of \(junit.utf8.count) bytes (--json shows it)")
+    } else {
+      add("Result", text.text("result"))
+    }
     add("Attempt", text.attempt)
     add("Worker", text.worker)
     add("Run", text.text("run"))
