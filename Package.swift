@@ -177,6 +177,9 @@ let package = Package(
     tests("CertificatesTests", ["Primitives", "Reactor", "Certificates"]),
     tests("AuthenticationTests", ["Primitives", "Cryptography", "Authentication"]),
     tests("ArgumentParsingTests", ["Primitives", "ArgumentParsing"]),
+    tests("CommandDocumentsTests", ["ArgumentParsing", "CommandDocuments"]),
+    tests("TOMLTests", ["TOML"]),
+    tests("ConfigurationTests", ["ArgumentParsing", "TOML", "Configuration"]),
     tests("TerminalTests", ["Primitives", "Terminal"]),
     tests("StructuredLogTests", ["Primitives", "Terminal", "StructuredLog"]),
     tests("TestRunsTests", ["Primitives", "CoordinationCore", "TestRuns"]),
@@ -236,14 +239,14 @@ let package = Package(
 if isFuzzing {
   package.targets += [
     .target(
-      name: "FuzzTargets", dependencies: ["Primitives", "WebSocketCore", "CZlib"], path: "Tests/FuzzTests/Targets",
-      swiftSettings: common),
+      name: "FuzzTargets", dependencies: ["Primitives", "WebSocketCore", "TOML", "CZlib"],
+      path: "Tests/FuzzTests/Targets", swiftSettings: common),
     .executableTarget(
       name: "fuzz", dependencies: ["FuzzTargets"], path: "Tests/Fuzz",
-      exclude: ["README.md", "request.dict", "response.dict", "deflate.dict"],
+      exclude: ["README.md", "request.dict", "response.dict", "deflate.dict", "toml.dict"],
       swiftSettings: common + [.unsafeFlags(["-parse-as-library", "-enable-experimental-feature", "Extern"])],
       linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])]),
   ]
 } else {
-  package.targets.append(tests("FuzzTests", ["Primitives", "WebSocketCore", "CZlib"]))
+  package.targets.append(tests("FuzzTests", ["Primitives", "WebSocketCore", "TOML", "CZlib"]))
 }

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 swift=${SWIFT:-swift}
 seconds=${1:-60}
 targets=("${@:2}")
-[ ${#targets[@]} -gt 0 ] || targets=(frames request response deflate connection)
+[ ${#targets[@]} -gt 0 ] || targets=(frames request response deflate connection toml)
 case $seconds in '' | *[!0-9]*) echo "fuzz: SECONDS is a number, not \"$seconds\"" >&2; exit 2 ;; esac
 
 LIFELINE_FUZZ=1 "$swift" build -c release --scratch-path .build/fuzz --product fuzz >&2

@@ -14,6 +14,8 @@ enum RoffText {
       case "~": result += "\\(ti"
       case "\"": result += "\\(dq"
       case "\n": result += " "
+      // Terminals without it would show nothing.
+      case "…": result += "..."
       case _ where scalar.isASCII: result.unicodeScalars.append(scalar)
       default:
         let digits = String(scalar.value, radix: 16, uppercase: true)

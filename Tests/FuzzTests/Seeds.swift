@@ -9,6 +9,7 @@ enum Seeds {
     case .response: responses
     case .deflate: deflate
     case .connection: connections
+    case .toml: files
     }
   }
 

@@ -56,7 +56,9 @@ final class RunningProgram {
     sigemptyset(&defaults)
     for number in [SIGINT, SIGTERM, SIGPIPE] { sigaddset(&defaults, number) }
     posix_spawnattr_setsigdefault(&attributes, &defaults)
-    let variables = ["PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/nonexistent"].merging(environment) { $1 }
+    // The machine's configuration, if it has one, is no test's.
+    let variables = ["PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/nonexistent", "LIFELINE_CONFIG": "/dev/null"]
+      .merging(environment) { $1 }
     var words: [UnsafeMutablePointer<CChar>?] = (["lifeline"] + arguments).map { strdup($0) } + [nil]
     var assignments: [UnsafeMutablePointer<CChar>?] = variables.map { strdup("\($0)=\($1)") } + [nil]
     defer {

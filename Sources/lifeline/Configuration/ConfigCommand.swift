@@ -19,6 +19,12 @@ enum ConfigCommand: Subcommand {
       "The file is what --config or LIFELINE_CONFIG names; else $XDG_CONFIG_HOME/lifeline/config.toml "
         + "(~/.config/lifeline/config.toml), else /etc/lifeline/config.toml, whichever is there first.",
     ],
+    examples: [
+      Example(
+        "lifeline config example > ~/.config/lifeline/config.toml", "Begin with a file in which all is commented out."),
+      Example("lifeline config check", "See what is wrong in it."),
+      Example("lifeline config show", "See what it changes."),
+    ],
     subcommands: [
       ArgumentParsing.Command(
         "check", "tells everything that is wrong in a configuration file",

@@ -17,6 +17,10 @@ enum DocsCommand: Subcommand {
   static let command = ArgumentParsing.Command(
     "docs", "writes manual pages and shell completion",
     details: ["Both are made of what the commands declare, so they fit this program and no other version of it."],
+    examples: [
+      Example("lifeline docs man --to man", "Write the manual pages."),
+      Example("source <(lifeline docs completion bash)", "Let the Tab key complete command lines of lifeline."),
+    ],
     subcommands: [
       ArgumentParsing.Command(
         "man", "writes a manual page for each command, and one for the configuration file",
@@ -25,8 +29,7 @@ enum DocsCommand: Subcommand {
         ],
         options: [folder],
         examples: [
-          Example("lifeline docs man --to /usr/local/share/man/man1", "Write them where man finds those of section 1."),
-          Example("lifeline docs man --to man && man man/lifeline-run.1", "Read one of them."),
+          Example("lifeline docs man --to man && man man/lifeline-run.1", "Write them all, and read one.")
         ], isConfigurable: false),
       ArgumentParsing.Command(
         "completion", "prints a script that completes command lines of lifeline",

@@ -10,6 +10,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
   case deflate
   /// `ConnectionMachine`, both roles, with sends, closes and time between reads, against `ReferencePeer`.
   case connection
+  /// `TOMLParser`, on anything, and on what it understood.
+  case toml
 
   /// Runs one input; throws what is wrong with the code under test, whatever the bytes are.
   public func run(_ bytes: [UInt8]) throws(Finding) {
@@ -20,6 +22,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case .response: try ResponseTarget.run(&input)
     case .deflate: try DeflateTarget.run(&input)
     case .connection: try ConnectionTarget.run(&input)
+    case .toml: try TOMLTarget.run(&input)
     }
   }
 }
