@@ -27,6 +27,13 @@ finish() {
   exit
 }
 
+installed=$work/installed
+into() (export DESTDIR=$installed PREFIX=/opt/lifeline; Packaging/install.sh "$@")
+check "make install keeps to its folder, and the program runs there" all into \
+  '[ "$("$installed/opt/lifeline/bin/lifeline" --version)" = "$("${GENERATOR:-$PROGRAM}" --version)" ]' \
+  'grep -q "^ExecStart=/opt/lifeline/bin/lifeline " "$installed/opt/lifeline/lib/systemd/system/lifeline-worker.service"'
+check "make uninstall takes away what it put there" all 'into --uninstall' '! find "$installed" -type f | grep .'
+
 epoch=$(git log -1 --format=%ct 2>/dev/null || date +%s)
 build() { # build REVISION FOLDER
   SOURCE_DATE_EPOCH=$epoch DEB_REVISION=$1 "$here/build.sh" "$work/$2"
