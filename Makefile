@@ -114,6 +114,7 @@ uninstall: ## remove what `make install` installed; options, keys and tasks stay
 	@PROGRAM='$(PROGRAM)' Packaging/install.sh --uninstall
 
 units: ## check the systemd units, their exposure included
+	@Scripts/deps.sh systemd
 	@Packaging/systemd/check.sh
 
 deb: program ## build the Debian package into .build/packages

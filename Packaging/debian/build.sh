@@ -44,7 +44,7 @@ gzip -9n "$doc/README.md"
 cat >"$work/changelog" <<END
 lifeline ($version) unstable; urgency=medium
 
-  * Version $version; /usr/share/doc/lifeline/changelog.gz tells what is new in it.
+  * Version $version; changelog.gz beside this file tells what is new.
 
  -- $maintainer  $(date -R -d "@$SOURCE_DATE_EPOCH")
 END
@@ -72,13 +72,13 @@ Recommends: ca-certificates
 Section: admin
 Priority: optional
 Description: commands over a fleet of workers, none of them lost
- A coordinator keeps tasks in a durable store, workers on any number of machines
- run them, and everything else talks to the coordinator. Networks may be cut,
- workers killed and the coordinator restarted: each task still ends exactly once,
- continued from its last checkpoint.
+ A coordinator keeps tasks in a durable store, workers on any number of
+ machines run them, and everything else talks to the coordinator. Networks may
+ be cut, workers killed and the coordinator restarted: each task still ends
+ exactly once, continued from its last checkpoint.
  .
  This package has the one program that is coordinator, worker and client, and
- services for the first two. No service is started or enabled by installing it.
+ services for the first two. Installing it starts and enables none of them.
 END
 } >"$stage/DEBIAN/control"
 (cd "$stage" && find etc -type f -printf '/%p\n' | sort) >"$stage/DEBIAN/conffiles"

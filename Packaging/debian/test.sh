@@ -27,6 +27,13 @@ finish() {
   exit
 }
 
+installed=$work/installed
+into() (export DESTDIR=$installed PREFIX=/opt/lifeline; Packaging/install.sh "$@")
+check "make install keeps to its folder, and the program runs there" all into \
+  '[ "$("$installed/opt/lifeline/bin/lifeline" --version)" = "$("${GENERATOR:-$PROGRAM}" --version)" ]' \
+  'grep -q "^ExecStart=/opt/lifeline/bin/lifeline " "$installed/opt/lifeline/lib/systemd/system/lifeline-worker.service"'
+check "make uninstall takes away what it put there" all 'into --uninstall' '! find "$installed" -type f | grep .'
+
 epoch=$(git log -1 --format=%ct 2>/dev/null || date +%s)
 build() { # build REVISION FOLDER
   SOURCE_DATE_EPOCH=$epoch DEB_REVISION=$1 "$here/build.sh" "$work/$2"
@@ -62,6 +69,8 @@ else
 fi
 [ -x "$root/usr/bin/apt-get" ] || finish
 cp -L /etc/resolv.conf "$root/etc/resolv.conf"
+# Which the installer of any system writes.
+printf '127.0.0.1 localhost\n::1 localhost\n' >"$root/etc/hosts"
 mkdir "$root/packages"
 cp "$package" "$root/packages/first.deb"
 cp "$work"/later/*.deb "$root/packages/later.deb"
@@ -94,7 +103,7 @@ take "its use" "$work/use"
 # Once more, as services of a systemd that is the first process of a container.
 if command -v systemd-nspawn >/dev/null; then
   check "systemd comes into the clean system" within sh -c \
-    'apt-get install -y -q --no-install-recommends systemd systemd-sysv dbus sqlite3 procps /packages/first.deb'
+    'apt-get install -y -q --no-install-recommends systemd systemd-sysv dbus sqlite3 /packages/first.deb'
   cp "$here/boot.sh" "$root/packages/"
   cat >"$root/etc/systemd/system/lifeline-test.service" <<'END'
 [Unit]
@@ -108,7 +117,7 @@ ExecStart=/bin/bash /packages/boot.sh
 StandardOutput=truncate:/packages/boot
 StandardError=inherit
 END
-  timeout 900 systemd-nspawn --quiet --register=no --keep-unit --directory "$root" --boot \
+  timeout 900 systemd-nspawn --quiet --register=no --keep-unit --private-network --directory "$root" --boot \
     systemd.unit=multi-user.target systemd.wants=lifeline-test.service >"$work/console" 2>&1 </dev/null
   [ -s "$root/packages/boot" ] || cp "$work/console" "$root/packages/boot"
   take "its services" "$root/packages/boot"
