@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import ssl
+import sys
 import time
 import unittest
 from typing import Any, Dict, List, Set, Tuple
@@ -15,6 +16,7 @@ from typing import Any, Dict, List, Set, Tuple
 from lifeline_client import (
     BlockingTaskContext,
     Client,
+    ClosedError,
     ConnectionState,
     NotAdmittedError,
     RequestError,
@@ -24,7 +26,7 @@ from lifeline_client import (
 )
 from lifeline_client.sync import Client as BlockingClient
 
-from .fleet import PATIENCE, FleetTestCase, Process, happens, soon
+from .fleet import HERE, PATIENCE, SOURCES, FleetTestCase, Process, happens, soon
 
 
 async def do_nothing(task: Task, context: TaskContext) -> Any:
@@ -469,7 +471,9 @@ class FleetTests(FleetTestCase):
         proxies = [
             await self.proxy("--seed", str(seed % 1000 + index), "--disruption-interval", "1.5") for index in range(3)
         ]
-        python = {f"py-{index}": await self.worker_process(proxies[index].url, f"py-{index}", journal) for index in range(2)}
+        python = {
+            f"py-{index}": await self.worker_process(proxies[index].url, f"py-{index}", journal) for index in range(2)
+        }
         for index in range(2):
             await self.swift_worker(
                 proxies[2].url, f"swift-{index}", "--slots", "2", "--reconnect-delay", "0.1",
@@ -504,9 +508,7 @@ class FleetTests(FleetTestCase):
                 for task, wanted in zip(ended, tasks):
                     if wanted["kind"] == "demo_task":
                         self.assertEqual(task["result"], {"iterations": wanted["input"]["iterations"]})  # type: ignore[index]
-                listed = json.loads(
-                    await self.lifeline("tasks", "--coordinator", self.url, "--run", "mixed", "--json")
-                )
+                listed = json.loads(await self.lifeline("tasks", "--coordinator", self.url, "--run", "mixed", "--json"))
                 shown = listed if isinstance(listed, list) else listed["tasks"]
                 self.assertEqual(sorted(task["task_id"] for task in shown), sorted(ids))
                 self.assertEqual({task["status"] for task in shown}, {"completed"})
@@ -514,6 +516,23 @@ class FleetTests(FleetTestCase):
                     attempts = (await client.get(task_id))["attempts"]
                     outcomes = [attempt["outcome"] for attempt in attempts]
                     self.assertEqual(outcomes.count("completed"), 1, f"{task_id}: {outcomes}")
+
+
+class ExampleTests(FleetTestCase):
+    async def test_the_examples_do_what_they_say(self) -> None:
+        await self.coordinator()
+        folder = os.path.join(os.path.dirname(HERE), "examples")
+        # Their outbox files are where such files usually are: in a folder of this test's.
+        environment = {"PYTHONPATH": SOURCES, "XDG_STATE_HOME": self.folder}
+        for name in ("count.py", "threads.py"):
+            await self.start(sys.executable, os.path.join(folder, name), self.url, env=environment)
+        submitting = await self.start(sys.executable, os.path.join(folder, "submit.py"), self.url, env=environment)
+        self.assertEqual(await submitting.ended(), 0)
+        self.assertEqual(sum("completed, {'counted_to': 10}" in line for line in submitting.lines), 3)
+        async with self.client() as client:
+            [task] = await self.wait(client, await client.submit([{"kind": "primes", "input": {"below": 5000}}]))
+            self.assertEqual(task["result"], {"found": 669})
+        self.assertEqual(sorted(os.listdir(self.path("lifeline")))[0], "counter.outbox.sqlite")
 
 
 class KeyTests(FleetTestCase):
@@ -683,7 +702,7 @@ class ClientTests(FleetTestCase):
                     self.assertEqual(event.kind, "established")
                     break
                 self.assertRaises(RequestError, client.pause, task_id)
-            self.assertRaises(Exception, client.count)
+            self.assertRaises(ClosedError, client.count)
 
         await asyncio.get_running_loop().run_in_executor(None, program)
 

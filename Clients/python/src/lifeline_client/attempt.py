@@ -10,7 +10,7 @@ import traceback
 from typing import Any, Awaitable, Callable, Dict, Optional, Protocol, Union
 
 from .context import BlockingTaskContext, Task, TaskContext
-from .core import Assignment, AttemptKey, Ending, StopReason
+from .effects import Assignment, AttemptKey, Ending, StopReason
 from .errors import TaskStopped, UnsuitableValueError
 from .output import BoundedOutput
 from .protocol import MAX_OUTPUT_BYTES

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, AsyncIterator, Dict, Iterable, List, Mapping, Optional, Sequence, Type, Union
 
 from .auth import APIKey, split_address
-from .connection import Connection, ConnectFailure, ConnectionLost, open_connection
+from .connection import ConnectFailure, Connection, ConnectionLost, open_connection
 from .errors import (
     ClosedError,
     LifelineError,
