@@ -1,4 +1,4 @@
-"""A worker with an ordinary function: it runs in a thread of its own, and its context waits where a coroutine awaits."""
+"""A worker with an ordinary function: it runs in a thread of its own; its context waits where a coroutine awaits."""
 
 import logging
 import sys

@@ -335,6 +335,9 @@ class _Running:
                 self._timer.cancel()
             for attempt in list(self._attempts.values()):
                 attempt.stopped_flag.set()
+            # Threads that wait here must not do so for ever.
+            for future in [*self._saving.values(), *self._waiting_for_room]:
+                future.cancel()
             for task in [*self._background, *([self._link] if self._link is not None else [])]:
                 task.cancel()
             await self.loop.run_in_executor(None, self._close_outbox)
@@ -452,7 +455,11 @@ class _Running:
                 timeout=min(10.0, configuration.heartbeat_timeout),
                 max_size=4 * MAX_MESSAGE_BYTES,
             )
-        except ConnectFailure as error:
+        except Exception as error:
+            if not isinstance(error, ConnectFailure):
+                # A fault of this package, or one of websockets that it does not know; trying again may help.
+                _logger.exception("the attempt to connect has failed")
+                error = ConnectFailure(repr(error))
             if self._link is link:
                 hint = error.retry_after
                 if hint is None and error.is_refusal:
@@ -465,7 +472,10 @@ class _Running:
             self.core.connected(self._now(), connection.secret)
             self._after_event()
             await self._carry(connection)
-        except ConnectionLost as error:
+        except Exception as error:
+            if not isinstance(error, ConnectionLost):
+                _logger.exception("the connection has failed")
+                error = ConnectionLost(repr(error))
             if self._link is link:
                 self._link = None
                 self.core.disconnected(self._now(), str(error), error.retry_after)
