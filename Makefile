@@ -22,9 +22,9 @@ SWIFT_PROBLEM = $(shell SWIFT='$(SWIFT)' Scripts/swift-problem.sh)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help swift deps deps-chromium build release demo trials test conformance conformance-full fuzz simulate mutants \
-  test-asan test-tsan bench bench-peers bench-failover bench-api docs lint format clean program install uninstall units \
-  deb deb-test
+.PHONY: help swift deps deps-chromium build release demo trials test test-python conformance conformance-full fuzz \
+  simulate mutants test-asan test-tsan bench bench-peers bench-failover bench-api docs lint format clean program \
+  install uninstall units deb deb-test
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ test-asan: swift deps ## run the Reactor and WebSocket tests under AddressSaniti
 
 test-tsan: swift deps ## run them under ThreadSanitizer
 	@Scripts/sanitized-tests.sh thread
+
+test-python: swift deps ## test the Python client and worker (Clients/python) against the real coordinator
+	@SWIFT='$(SWIFT)' Scripts/python-tests.sh
 
 simulate: release ## run SEEDS=2000 simulated fleets under faults, everything checked after each step
 	@.build/release/lifeline simulate --seeds $(SEEDS)

@@ -200,7 +200,9 @@ class FleetTestCase(unittest.IsolatedAsyncioTestCase):
         options.setdefault("max_reconnect_delay", 1.0)
         return Worker(url or self.url, **options)
 
-    async def worker_process(self, url: str, name: str, *arguments: str, env: Optional[Dict[str, str]] = None) -> Process:
+    async def worker_process(
+        self, url: str, name: str, *arguments: str, env: Optional[Dict[str, str]] = None
+    ) -> Process:
         """``worker_program.py`` as a process of its own."""
         return await self.start(
             sys.executable,

@@ -6,9 +6,11 @@ import logging
 import math
 import random
 import unittest
-from typing import Any, Dict, List, Optional, Type, TypeVar
+from typing import Any, Dict, List, Optional, Tuple, Type, TypeVar
 
-from lifeline_client.core import (
+from lifeline_client.configuration import WorkerConfiguration
+from lifeline_client.core import WorkerCore
+from lifeline_client.effects import (
     Assignment,
     AttemptKey,
     Close,
@@ -28,11 +30,9 @@ from lifeline_client.core import (
     StopAttempt,
     Stopped,
     StopReason,
-    WorkerConfiguration,
-    WorkerCore,
-    read_parcel_key,
 )
 from lifeline_client.errors import UnsuitableValueError
+from lifeline_client.messages import read_parcel_key
 from lifeline_client.output import BoundedOutput
 from lifeline_client.pacing import Backoff, FailureDetector, RoundTrips
 from lifeline_client.protocol import Message, MessageCodes, hkdf, open_envelope, seal
@@ -328,9 +328,7 @@ class CoreTests(unittest.TestCase):
         peer.connect()
         self.assertEqual([effect.key for effect in peer.all(Forget)], ["a/1/3", "nonsense", "c/1/result"])
         self.assertEqual([message.kind for message in peer.numbered()], ["checkpoint", "state_sync", "task_result"])
-        self.assertEqual(
-            peer.numbered()[1].fields["tasks"], [{"task_id": "b", "attempt": 2, "status": "finished"}]
-        )
+        self.assertEqual(peer.numbered()[1].fields["tasks"], [{"task_id": "b", "attempt": 2, "status": "finished"}])
 
     def test_a_message_that_came_before_is_dropped_and_acknowledged(self) -> None:
         peer = Peer()
@@ -536,14 +534,15 @@ class CoreTests(unittest.TestCase):
         self.assertEqual(len(peer.all(Stopped)), 1)
 
     def test_heartbeats_are_as_often_as_asked_for_and_thrice_within_a_lease(self) -> None:
-        for more, interval in (
+        cases: List[Tuple[Dict[str, Any], float]] = [
             ({}, 5.0),
             ({"heartbeat_interval_s": 1.0}, 1.0),
             ({"heartbeat_interval_s": 7.0}, 5.0),
             ({"heartbeat_interval_s": 7.0, "paced": True}, 7.0),
             ({"heartbeat_interval_s": 60.0, "paced": True}, 7.5),
             ({"lease_s": 6.0}, 2.0),
-        ):
+        ]
+        for more, interval in cases:
             peer = Peer()
             peer.connect(**more)
             self.assertEqual(peer.core._interval, interval, more)

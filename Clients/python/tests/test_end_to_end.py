@@ -8,6 +8,8 @@ import os
 import random
 import signal
 import ssl
+import sys
+import textwrap
 import time
 import unittest
 from typing import Any, Dict, List, Set, Tuple
@@ -15,6 +17,7 @@ from typing import Any, Dict, List, Set, Tuple
 from lifeline_client import (
     BlockingTaskContext,
     Client,
+    ClosedError,
     ConnectionState,
     NotAdmittedError,
     RequestError,
@@ -24,7 +27,7 @@ from lifeline_client import (
 )
 from lifeline_client.sync import Client as BlockingClient
 
-from .fleet import PATIENCE, FleetTestCase, Process, happens, soon
+from .fleet import HERE, PATIENCE, SOURCES, FleetTestCase, Process, happens, soon
 
 
 async def do_nothing(task: Task, context: TaskContext) -> Any:
@@ -284,8 +287,8 @@ class FaultTests(FleetTestCase):
         proxy = await self.proxy()
         journal = self.path("journal")
         worker = await self.worker_process(proxy.url, "mortal", journal)
-        await worker.line("registered: session")
         async with self.client() as client:
+            [first] = await self.wait(client, await client.submit([{"kind": "instant"}]))
             # Whatever the worker says from here on never arrives; it hears of the task all the same.
             await proxy.order("up drop")
             [task_id] = await client.submit([{"kind": "instant"}])
@@ -293,14 +296,14 @@ class FaultTests(FleetTestCase):
             await worker.kill()
             await proxy.order("cut")
             await proxy.order("heal")
-            self.assertNotEqual((await client.list())[0]["status"], "completed")
+            self.assertNotEqual((await client.get(task_id))["status"], "completed")
             again = await self.worker_process(proxy.url, "mortal", journal)
             [task] = await self.wait(client, [task_id])
             self.assertEqual((task["status"], task["attempt"], task["result"]), ("completed", 1, {"id": task_id}))
             again.signal(signal.SIGTERM)
             self.assertEqual(await again.ended(), 0)
             with open(journal, encoding="utf-8") as lines:
-                self.assertEqual(lines.read().splitlines(), [f"ran {task_id} 1"])
+                self.assertEqual(lines.read().splitlines(), [f"ran {first['task_id']} 1", f"ran {task_id} 1"])
             # Its outbox is empty: a third start has nothing to say.
             third = await self.worker_process(proxy.url, "mortal", journal)
             await third.line("registered: session")
@@ -334,6 +337,68 @@ class FaultTests(FleetTestCase):
             self.assertEqual([(task["status"], task["attempt"]) for task in tasks], [("completed", 1)] * 2)
             self.assertEqual(sorted(runs), sorted(ids))
             self.assertEqual(worker.state, ConnectionState.CONNECTED)
+
+    async def test_a_coordinator_that_says_when_to_come_back_is_heeded(self) -> None:
+        coordinator = await self.coordinator("--closed-grace", "30s", "--max-connections", "2")
+        worker, refused = self.make_worker(), self.make_worker(worker_id="refused")
+        begun, may_end = asyncio.Event(), asyncio.Event()
+
+        @worker.task("long")
+        async def long(task: Task, context: TaskContext) -> Any:
+            begun.set()
+            await may_end.wait()
+            return "done"
+
+        refused.add("other", do_nothing)
+        with self.assertLogs("lifeline_client.worker", "INFO") as logs:
+            self.serve(worker)
+            async with self.client(patience=PATIENCE) as client:
+                [task_id] = await client.submit([{"kind": "long"}])
+                await happens(begun)
+                # There is room for two: this one is told to come back, in ten seconds or later.
+                self.serve(refused)
+                await self.said(logs.output, "worker refused: connection failed: refused with status 503")
+                await self.said(logs.output, "worker refused: reconnecting in")
+                line = next(line for line in logs.output if "worker refused: reconnecting in" in line)
+                self.assertGreaterEqual(float(line.split("reconnecting in ")[1].split()[0]), 10)
+                coordinator.signal(signal.SIGTERM)
+                await self.said(logs.output, "worker py: disconnected: closed with 1012 retry after")
+                await coordinator.ended()
+                may_end.set()
+                await self.coordinator()
+                [task] = await self.wait(client, [task_id])
+                self.assertEqual((task["status"], task["attempt"]), ("completed", 1))
+
+    async def test_a_second_worker_of_the_same_name_stays_out(self) -> None:
+        await self.coordinator()
+        first = self.make_worker(worker_id="same", outbox=self.path("first"))
+        second = self.make_worker(worker_id="same", outbox=self.path("second"))
+        for worker in (first, second):
+
+            @worker.task("who")
+            async def who(task: Task, context: TaskContext, worker: Any = worker) -> Any:
+                return "first" if worker is first else "second"
+
+        with self.assertLogs("lifeline_client.worker", "INFO") as logs:
+            self.serve(first)
+            await self.said(logs.output, "registered: session")
+            self.serve(second)
+            await self.said(logs.output, "closed with 4004")
+        async with self.client() as client:
+            tasks = await self.wait(client, await client.submit([{"kind": "who"} for _ in range(20)]))
+            self.assertEqual({task["result"] for task in tasks}, {"first"})
+
+    async def said(self, lines: List[str], words: str) -> None:
+        """Waits until this was logged."""
+
+        async def look() -> None:
+            while not any(words in line for line in lines):
+                await asyncio.sleep(0.01)
+
+        try:
+            await soon(look())
+        except asyncio.TimeoutError:
+            self.fail(f"{words!r} was not logged: {lines}")
 
     async def test_an_attempt_that_was_superseded_is_fenced_and_stopped(self) -> None:
         await self.coordinator("--heartbeat-interval", "300ms", "--heartbeat-timeout", "2s", "--closed-grace", "100ms")
@@ -469,7 +534,12 @@ class FleetTests(FleetTestCase):
         proxies = [
             await self.proxy("--seed", str(seed % 1000 + index), "--disruption-interval", "1.5") for index in range(3)
         ]
-        python = {f"py-{index}": await self.worker_process(proxies[index].url, f"py-{index}", journal) for index in range(2)}
+
+        async def begin(name: str) -> Process:
+            url, quick = proxies[int(name[-1])].url, {"HEARTBEAT_TIMEOUT": "3"}
+            return await self.worker_process(url, name, journal, env=quick)
+
+        python = {f"py-{index}": await begin(f"py-{index}") for index in range(2)}
         for index in range(2):
             await self.swift_worker(
                 proxies[2].url, f"swift-{index}", "--slots", "2", "--reconnect-delay", "0.1",
@@ -493,7 +563,7 @@ class FleetTests(FleetTestCase):
                     else:
                         name = generator.choice(sorted(python))
                         await python[name].kill()
-                        python[name] = await self.worker_process(proxies[int(name[-1])].url, name, journal)
+                        python[name] = await begin(name)
                 for proxy in proxies:
                     await proxy.order("heal")
                 ended = await asyncio.wait_for(ending, PATIENCE)
@@ -504,9 +574,7 @@ class FleetTests(FleetTestCase):
                 for task, wanted in zip(ended, tasks):
                     if wanted["kind"] == "demo_task":
                         self.assertEqual(task["result"], {"iterations": wanted["input"]["iterations"]})  # type: ignore[index]
-                listed = json.loads(
-                    await self.lifeline("tasks", "--coordinator", self.url, "--run", "mixed", "--json")
-                )
+                listed = json.loads(await self.lifeline("tasks", "--coordinator", self.url, "--run", "mixed", "--json"))
                 shown = listed if isinstance(listed, list) else listed["tasks"]
                 self.assertEqual(sorted(task["task_id"] for task in shown), sorted(ids))
                 self.assertEqual({task["status"] for task in shown}, {"completed"})
@@ -514,6 +582,37 @@ class FleetTests(FleetTestCase):
                     attempts = (await client.get(task_id))["attempts"]
                     outcomes = [attempt["outcome"] for attempt in attempts]
                     self.assertEqual(outcomes.count("completed"), 1, f"{task_id}: {outcomes}")
+
+
+class ExampleTests(FleetTestCase):
+    async def test_the_examples_do_what_they_say(self) -> None:
+        await self.coordinator()
+        folder = os.path.join(os.path.dirname(HERE), "examples")
+        # Their outbox files are where such files usually are: in a folder of this test's.
+        environment = {"PYTHONPATH": SOURCES, "XDG_STATE_HOME": self.folder}
+        for name in ("count.py", "threads.py"):
+            await self.start(sys.executable, os.path.join(folder, name), self.url, env=environment)
+        submitting = await self.start(sys.executable, os.path.join(folder, "submit.py"), self.url, env=environment)
+        self.assertEqual(await submitting.ended(), 0)
+        self.assertEqual(sum("completed, {'counted_to': 10}" in line for line in submitting.lines), 3)
+        async with self.client() as client:
+            [task] = await self.wait(client, await client.submit([{"kind": "primes", "input": {"below": 5000}}]))
+            self.assertEqual(task["result"], {"found": 669})
+        self.assertEqual(sorted(os.listdir(self.path("lifeline")))[0], "counter.outbox.sqlite")
+
+    async def test_the_readmes_worker_works(self) -> None:
+        await self.coordinator()
+        with open(os.path.join(os.path.dirname(HERE), "README.md"), encoding="utf-8") as file:
+            text = file.read()
+        start = text.index("    from lifeline_client import Worker")
+        program = textwrap.dedent(text[start : text.index("worker.run()", start)] + "worker.run()\n")
+        program = program.replace("ws://127.0.0.1:8765", self.url)
+        self.assertLessEqual(len(program.split("\n")), 14)
+        environment = {"PYTHONPATH": SOURCES, "XDG_STATE_HOME": self.folder}
+        await self.start(sys.executable, "-c", program, env=environment)
+        async with self.client() as client:
+            [task] = await self.wait(client, await client.submit([{"kind": "count"}]))
+            self.assertEqual((task["result"], task["progress"]), ({"counted_to": 100}, 1.0))
 
 
 class KeyTests(FleetTestCase):
@@ -683,7 +782,7 @@ class ClientTests(FleetTestCase):
                     self.assertEqual(event.kind, "established")
                     break
                 self.assertRaises(RequestError, client.pause, task_id)
-            self.assertRaises(Exception, client.count)
+            self.assertRaises(ClosedError, client.count)
 
         await asyncio.get_running_loop().run_in_executor(None, program)
 

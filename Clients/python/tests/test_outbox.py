@@ -116,7 +116,7 @@ class ConfigurationTests(unittest.IsolatedAsyncioTestCase):
             ("ws://h:1", {"api_key": "short"}),
         ):
             with self.assertRaises(ConfigurationError):
-                Worker(address, **options)  # type: ignore[arg-type]
+                Worker(address, **options)
         worker = Worker("ws://127.0.0.1:9", durable=False)
         with self.assertRaisesRegex(ConfigurationError, "no task function"):
             await worker.serve()

@@ -151,7 +151,9 @@ class EnvelopeTests(unittest.TestCase):
         seed = random.randrange(2**32)
         generator = random.Random(seed)
         for _ in range(2000):
-            body = bytes(generator.choice(b'{}[]",:\\u0019a\xc3\xa9\xff nulltrue-.e') for _ in range(generator.randrange(3, 60)))
+            body = bytes(
+                generator.choice(b'{}[]",:\\u0019a\xc3\xa9\xff nulltrue-.e') for _ in range(generator.randrange(3, 60))
+            )
             data = seal(body + b"}", None, 0) if generator.random() < 0.8 else body
             try:
                 open_envelope(data)
@@ -170,8 +172,10 @@ class ValueTests(unittest.TestCase):
             with self.subTest(repr(value)[:30]):
                 self.assertRaises(UnsuitableValueError, encode_carried, value, "checkpoint", 1000)
         self.assertRaises(UnsuitableValueError, encode_carried, "x" * 1000, "checkpoint", 1000)
-        self.assertEqual(encode_carried([2**63 - 1, "é", None, True, 0.5], "checkpoint", 100).decode(),
-                         '[9223372036854775807,"é",null,true,0.5]')
+        self.assertEqual(
+            encode_carried([2**63 - 1, "é", None, True, 0.5], "checkpoint", 100).decode(),
+            '[9223372036854775807,"é",null,true,0.5]',
+        )
 
     def test_a_value_that_holds_itself_is_refused(self) -> None:
         value: list = []  # type: ignore[type-arg]
@@ -216,7 +220,12 @@ class ValueTests(unittest.TestCase):
         self.assertEqual(close_hint(1012, "retry after 2.5 s; the coordinator is restarting"), 2.5)
         self.assertEqual(close_hint(1013, "retry after 30 s"), 30.0)
         self.assertEqual(close_hint(1001, "retry after 9999999 s"), 3600.0)
-        for code, reason in ((1000, "retry after 1 s"), (1012, "retry after 1 sec"), (1012, ""), (1013, "retry after x s")):
+        for code, reason in (
+            (1000, "retry after 1 s"),
+            (1012, "retry after 1 sec"),
+            (1012, ""),
+            (1013, "retry after x s"),
+        ):
             self.assertIsNone(close_hint(code, reason))
         self.assertEqual(retry_after("7"), 7.0)
         for text in (None, "", "-1", "1.5", "Wed, 21 Oct 2026 07:28:00 GMT", "99999999999"):

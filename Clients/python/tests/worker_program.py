@@ -27,7 +27,7 @@ worker = Worker(
     reconnect_delay=0.1,
     max_reconnect_delay=0.5,
     heartbeat_interval=0.5,
-    heartbeat_timeout=3,
+    heartbeat_timeout=float(os.environ.get("HEARTBEAT_TIMEOUT", 10)),
     drain_timeout=drain_timeout,
 )
 

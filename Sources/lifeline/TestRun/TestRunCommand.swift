@@ -129,12 +129,24 @@ final class TestRunPreparation {
               "\(plan.name(index)): \(error)" + (plan.tasks[index].count > 1 ? "; use more --shards" : ""))
           }
         }
-        record(plan.parts[...], of: plan) { [self] in hand(over: plan, durations) }
+        request.files.send(in: session) { [self] in
+          record(plan.parts[...], of: plan) { [self] in hand(over: plan, durations) }
+        }
       }
     }
   }
 
-  private static func option(_ member: String) -> String { member == "timeout_s" ? "timeout" : member }
+  /// The option that says a specification's member.
+  private static func option(_ member: String) -> String {
+    switch member {
+    case "timeout_s": "timeout"
+    case "requires": "require"
+    case "slots": "task-slots"
+    case "inputs": "input"
+    case "outputs": "output"
+    default: member
+    }
+  }
 
   /// A run that somebody named must be a new one: its tasks' ids would stand for other tests.
   private func refuseExisting(then body: @escaping () -> Void) {

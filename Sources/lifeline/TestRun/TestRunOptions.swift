@@ -41,6 +41,7 @@ struct TestRunRequest {
   /// What the options say about every task, and which of them stand on the command line.
   let common: JSONObject
   let given: Set<String>
+  let files: InputFiles
   let run: String
   let isRunNamed: Bool
   let shards: Int
@@ -72,12 +73,15 @@ struct TestRunRequest {
     }
     self.template = template.hasMarker ? template : nil
     suite = try Self.suite(invocation, template)
-    common = try SubmissionPlan.common(invocation)
+    files = try InputFiles(invocation)
+    var common = try SubmissionPlan.common(invocation)
+    for member in files.fields.members { common[member.key] = member.value }
+    self.common = common
     let options: [any DeclaredOption] = [
       SubmissionPlan.retries, SubmissionPlan.timeout, SubmissionPlan.priority, SubmissionPlan.environment,
-      SubmissionPlan.directory,
+      SubmissionPlan.directory, SubmissionPlan.requirement, SubmissionPlan.slots, SubmissionPlan.ownDirectory,
     ]
-    given = Set(options.filter(invocation.isGivenByWord).map(\.definition.name))
+    given = Set((options + InputFiles.options).filter(invocation.isGivenByWord).map(\.definition.name))
     isRunNamed = invocation[SubmissionPlan.run] != nil
     run = resume ?? invocation[SubmissionPlan.run] ?? "run-\(Surroundings.randomText(8))"
     do { _ = try TaskID("\(run)-\(Self.maxTests).1000") } catch { throw invocation.error("the run's id: \(error)") }

@@ -1,7 +1,7 @@
 """A worker and a client for Lifeline, which keeps a fleet of workers attached to its coordinator and loses no work.
 
-``Worker`` executes tasks by functions, ``Client`` submits, watches and controls them, and ``lifeline_client.sync`` has a
-client for programs without an event loop. Everything is logged under ``lifeline_client``.
+``Worker`` executes tasks by functions, ``Client`` submits, watches and controls them, and ``lifeline_client.sync`` has
+a client for programs without an event loop. Everything is logged under ``lifeline_client``.
 """
 
 import logging
@@ -9,7 +9,7 @@ import logging
 from .auth import APIKey
 from .client import Client, Event, Logs
 from .context import BlockingTaskContext, Task, TaskContext
-from .core import ConnectionState
+from .effects import ConnectionState
 from .errors import (
     ClosedError,
     ConfigurationError,

@@ -10,7 +10,7 @@ import traceback
 from typing import Any, Awaitable, Callable, Dict, Optional, Protocol, Union
 
 from .context import BlockingTaskContext, Task, TaskContext
-from .core import Assignment, AttemptKey, Ending, StopReason
+from .effects import Assignment, AttemptKey, Ending, StopReason
 from .errors import TaskStopped, UnsuitableValueError
 from .output import BoundedOutput
 from .protocol import MAX_OUTPUT_BYTES
@@ -213,7 +213,7 @@ class Attempt:
             result = await self._function(self.task, TaskContext(self))  # type: ignore[arg-type]
             ending = Ending("completed", result=result)
         except asyncio.CancelledError:
-            ending = Ending("cancelled", "the task cancelled itself")
+            ending = Ending("failed", "the task cancelled itself")
         except Exception as error:
             ending = self._failure(error)
         self._ended(ending)
@@ -223,7 +223,7 @@ class Attempt:
             result = self._function(self.task, BlockingTaskContext(self, self._loop))  # type: ignore[arg-type]
             ending = Ending("completed", result=result)
         except TaskStopped:
-            ending = Ending("cancelled", "the task cancelled itself")
+            ending = Ending("failed", "the task cancelled itself")
         except BaseException as error:
             ending = self._failure(error)
         try:

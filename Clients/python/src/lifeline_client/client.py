@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, AsyncIterator, Dict, Iterable, List, Mapping, Optional, Sequence, Type, Union
 
 from .auth import APIKey, split_address
-from .connection import Connection, ConnectFailure, ConnectionLost, open_connection
+from .connection import ConnectFailure, Connection, ConnectionLost, open_connection
 from .errors import (
     ClosedError,
     LifelineError,
@@ -147,13 +147,14 @@ class Client:
         #: Since when no coordinator has answered; ``None`` while one does.
         self._outage_began: Optional[float] = None
         self._worker: Optional["asyncio.Task[None]"] = None
-        self._to_send = asyncio.Event()
+        #: Made on the loop that the client is used on.
+        self._to_send: asyncio.Event
         self._failure: Optional[LifelineError] = None
 
     async def __aenter__(self) -> "Client":
         self._to_send = asyncio.Event()
         self._outage_began = asyncio.get_running_loop().time()
-        self._worker = asyncio.get_running_loop().create_task(self._run())
+        self._worker = asyncio.get_running_loop().create_task(self._run_until_closed())
         return self
 
     async def __aexit__(
@@ -396,6 +397,14 @@ class Client:
         self._pending.clear()
         if self._watch is not None:
             self._watch.tell(error)
+
+    async def _run_until_closed(self) -> None:
+        try:
+            await self._run()
+        except Exception as error:
+            # A fault of this package. Whoever waits for an answer must not wait for ever.
+            _logger.exception("the client has failed")
+            self._fail(LifelineError(f"the client has failed: {error!r}"))
 
     async def _run(self) -> None:
         """Connects for as long as the client is open."""

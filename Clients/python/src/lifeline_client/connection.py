@@ -168,9 +168,7 @@ async def open_connection(
     except (asyncio.TimeoutError, TimeoutError):
         raise ConnectFailure(f"no answer within {timeout:g} s") from None
     except tls.SSLCertVerificationError as error:
-        raise ConnectFailure(
-            f"the certificate is not accepted: {error.verify_message}", is_refusal=True
-        ) from None
+        raise ConnectFailure(f"the certificate is not accepted: {error.verify_message}", is_refusal=True) from None
     except (OSError, WebSocketException, EOFError) as error:
         raise ConnectFailure(str(error) or type(error).__name__) from None
     headers = socket.response.headers if _IS_NEW else socket.response_headers

@@ -11,6 +11,8 @@ heartbeat was *sent*; the coordinator counts from when it arrived, so ours alway
 The shell calls a method for what happened, with the time; performs ``take_effects()`` in order; and asks
 ``next_message()`` for what to write whenever the connection takes more, so that a slow connection holds everything
 back by itself. A message gets its number when it leaves.
+
+Long, and one piece, because connection, session, lease and attempts decide about each other at every event.
 """
 
 from __future__ import annotations
@@ -19,19 +21,40 @@ import enum
 import logging
 import math
 from collections import deque
-from dataclasses import dataclass, field
-from typing import Any, Deque, Dict, List, NamedTuple, Optional, Tuple, Union
+from dataclasses import dataclass
+from typing import Any, Deque, Dict, List, Optional, Tuple, Union
 
-from .errors import ProtocolError, UnsuitableValueError
+from .configuration import Counters, WorkerConfiguration
+from .effects import (
+    Assignment,
+    AttemptKey,
+    Close,
+    Connect,
+    ConnectionState,
+    Effect,
+    Ending,
+    Forget,
+    Log,
+    PauseAttempt,
+    Persist,
+    ReadTelemetry,
+    RequestCheckpoint,
+    ResumeAttempt,
+    StartAttempt,
+    StateChanged,
+    StopAttempt,
+    Stopped,
+    StopReason,
+)
+from .errors import ProtocolError
+from .handover import Handover
+from .messages import about, bounded, ending_fields, parcel_key, read_key, read_parcel_key
 from .pacing import Backoff, FailureDetector, RoundTrips
 from .protocol import (
     CLOSE_BROKEN_SESSION,
     CLOSE_SILENT,
-    MAX_ATTEMPT,
     MAX_CHECKPOINT_BYTES,
-    MAX_OUTPUT_BYTES,
     MAX_REASON_BYTES,
-    MAX_RESULT_BYTES,
     JsonObject,
     Message,
     MessageCodes,
@@ -46,216 +69,6 @@ from .protocol import (
     text_field,
 )
 from .session import Arrival, Outbox, Session
-
-# MARK: What the core is told and tells
-
-
-class AttemptKey(NamedTuple):
-    """One attempt of one task."""
-
-    task_id: str
-    #: From 1; the fencing token.
-    attempt: int
-
-    def __str__(self) -> str:
-        return f"{self.task_id}/{self.attempt}"
-
-
-class StopReason(str, enum.Enum):
-    """Why an attempt is to be stopped."""
-
-    CANCELLED = "cancelled on request"
-    SUPERSEDED = "the coordinator gave the task to someone else"
-    LEASE_EXPIRED = "the lease ran out"
-    STOPPING = "the worker is stopping"
-    #: Politely: the attempt may save a last checkpoint. It is handed back for others to go on.
-    DRAINING = "the worker is draining"
-
-
-class ConnectionState(str, enum.Enum):
-    CONNECTING = "connecting"
-    #: Registered with the coordinator.
-    CONNECTED = "connected"
-    #: Waiting to try again.
-    DISCONNECTED = "disconnected"
-    #: No attempt to connect is left.
-    FAILED = "failed"
-    SHUTDOWN = "shutdown"
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """One attempt, as the coordinator hands it to a worker."""
-
-    key: AttemptKey
-    specification: JsonObject
-    #: The newest checkpoint's data, where there is one.
-    checkpoint: Any = None
-    has_checkpoint: bool = False
-
-
-@dataclass
-class Ending:
-    """How an attempt ended."""
-
-    #: ``completed``, ``failed`` or ``cancelled``.
-    outcome: str
-    reason: Optional[str] = None
-    result: Any = None
-    stdout: bytes = b""
-    stderr: bytes = b""
-    dropped_bytes: int = 0
-
-
-@dataclass(frozen=True)
-class Connect:
-    pass
-
-
-@dataclass(frozen=True)
-class Close:
-    """End the connection; nothing more of it is reported. ``flush``: after what ``next_message`` still has."""
-
-    code: int
-    reason: str
-    flush: bool = False
-
-
-@dataclass(frozen=True)
-class Persist:
-    key: str
-    body: bytes
-
-
-@dataclass(frozen=True)
-class Forget:
-    key: str
-
-
-@dataclass(frozen=True)
-class StartAttempt:
-    assignment: Assignment
-
-
-@dataclass(frozen=True)
-class PauseAttempt:
-    key: AttemptKey
-
-
-@dataclass(frozen=True)
-class ResumeAttempt:
-    key: AttemptKey
-
-
-@dataclass(frozen=True)
-class StopAttempt:
-    """``politely``: it may say a last word first; else it must end at once."""
-
-    key: AttemptKey
-    reason: StopReason
-    politely: bool
-
-
-@dataclass(frozen=True)
-class RequestCheckpoint:
-    key: AttemptKey
-
-
-@dataclass(frozen=True)
-class ReadTelemetry:
-    pass
-
-
-@dataclass(frozen=True)
-class StateChanged:
-    state: ConnectionState
-
-
-@dataclass(frozen=True)
-class Log:
-    level: int
-    message: str
-
-
-@dataclass(frozen=True)
-class Stopped:
-    """Everything has ended."""
-
-
-Effect = Union[
-    Connect,
-    Close,
-    Persist,
-    Forget,
-    StartAttempt,
-    PauseAttempt,
-    ResumeAttempt,
-    StopAttempt,
-    RequestCheckpoint,
-    ReadTelemetry,
-    StateChanged,
-    Log,
-    Stopped,
-]
-
-
-@dataclass
-class WorkerConfiguration:
-    """What a worker can be told. Times are in seconds."""
-
-    worker_id: str
-    #: Names this run of the process; another run must have another.
-    boot_id: str
-    slots: int
-    kinds: Tuple[str, ...]
-    #: What tasks may require of a worker.
-    labels: Dict[str, str] = field(default_factory=dict)
-    heartbeat_interval: float = 5.0
-    #: A coordinator not heard of for this long is taken for gone, at the latest.
-    heartbeat_timeout: float = 15.0
-    #: The upper bound of the first reconnection's random delay.
-    reconnect_delay: float = 1.0
-    max_reconnect_delay: float = 60.0
-    #: Attempts to connect in a row before giving up; 0: without end.
-    max_reconnect_attempts: int = 0
-    #: How long a draining worker lets what runs go on before it is handed back; ``None``: to its end.
-    drain_timeout: Optional[float] = None
-    #: How often to send telemetry; 0: only when asked.
-    telemetry_interval: float = 300.0
-    #: What may wait for the coordinator's acknowledgement.
-    outbox_messages: int = 4096
-    outbox_bytes: int = 16 << 20
-    #: Checkpoints, results and reports that may wait before producers are held back.
-    max_waiting: int = 1000
-
-
-@dataclass
-class Counters:
-    """What a worker has done since it started."""
-
-    attempts: int = 0
-    successes: int = 0
-    failures: int = 0
-    disconnections: int = 0
-    time_connected: float = 0.0
-    started: int = 0
-    completed: int = 0
-    failed: int = 0
-    cancelled: int = 0
-    checkpoints: int = 0
-    checkpoint_bytes: int = 0
-    messages_sent: int = 0
-    messages_received: int = 0
-    messages_dropped: int = 0
-    messages_refused: int = 0
-    bytes_sent: int = 0
-    bytes_received: int = 0
-    replayed: int = 0
-    duplicates: int = 0
-    longest_heartbeat_delay: float = 0.0
-
-
-# MARK: Inside
 
 
 class _Link(enum.Enum):
@@ -304,80 +117,8 @@ class _Ending(enum.Enum):
     STOPPING = "stopping"
 
 
-@dataclass
-class _Handover:
-    """What a draining worker does about attempts that still run.
-
-    ::
-
-        drain ── timeout ──▶ checkpoints are asked for ── 1 s ──▶ asked to end ── 2 s ──▶ ended ── 1 s ──▶ leave
-    """
-
-    CHECKPOINT_GRACE = 1.0
-    STOP_GRACE = 2.0
-    DELIVERY_GRACE = 1.0
-
-    steps: List[Tuple[str, float]] = field(default_factory=list)
-    taken: int = 0
-    #: Whether the worker still hopes to deliver what it owes, even over a new connection.
-    may_deliver: bool = False
-    has_asked_for_checkpoints: bool = False
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the worker leaves whatever is left."""
-        return bool(self.steps) and self.taken == len(self.steps) and not self.may_deliver
-
-    @property
-    def deadline(self) -> float:
-        return self.steps[self.taken][1] if self.taken < len(self.steps) else math.inf
-
-    def begin(self, now: float, timeout: Optional[float]) -> None:
-        if timeout is None or self.steps:
-            return
-        self.may_deliver = True
-        asking = now + max(0.0, timeout)
-        stopping = asking + self.CHECKPOINT_GRACE
-        ending = stopping + self.STOP_GRACE
-        self.steps = [("ask", asking), ("stop", stopping), ("end", ending), ("leave", ending + self.DELIVERY_GRACE)]
-
-    def next(self, now: float) -> Optional[str]:
-        if now < self.deadline:
-            return None
-        step = self.steps[self.taken][0]
-        self.taken += 1
-        if step == "ask":
-            self.has_asked_for_checkpoints = True
-        if step == "leave":
-            self.may_deliver = False
-        return step
-
-    def abandon(self) -> None:
-        self.may_deliver = False
-        self.steps = []
-        self.taken = 0
-
-
-def parcel_key(key: AttemptKey, checkpoint: Optional[int] = None) -> str:
-    """The name of a result or a checkpoint in the outbox file: ``TASK/ATTEMPT/result`` or ``TASK/ATTEMPT/NUMBER``."""
-    return f"{key}/{'result' if checkpoint is None else checkpoint}"
-
-
-def read_parcel_key(text: str) -> Optional[Tuple[AttemptKey, bool]]:
-    """The attempt that a name is about, and whether it is its result; ``None`` when it is no such name."""
-    parts = text.rsplit("/", 2)
-    if len(parts) != 3 or not parts[0] or not parts[1].isdigit():
-        return None
-    if parts[2] != "result" and not parts[2].isdigit():
-        return None
-    return AttemptKey(parts[0], int(parts[1])), parts[2] == "result"
-
-
 class WorkerCore:
-    """The worker's protocol logic as one state machine.
-
-    One piece, because connection, session, lease and attempts decide about each other at every event.
-    """
+    """The worker's protocol logic as one state machine."""
 
     MAX_PLAIN_MESSAGES = 4096
     MAX_PLAIN_BYTES = 1 << 20
@@ -411,7 +152,7 @@ class WorkerCore:
         self._lease_ends = math.inf
         self._ending = _Ending.NONE
         self._said_goodbye = False
-        self._handover = _Handover()
+        self._handover = Handover()
         self._backoff = backoff or Backoff(
             configuration.reconnect_delay,
             configuration.max_reconnect_delay,
@@ -630,7 +371,7 @@ class WorkerCore:
     def attempt_progressed(self, now: float, key: AttemptKey, progress: float) -> None:
         self._turn(now)
         if self._is_running(key):
-            message = _about("task_state", key, {"state": {"progress": min(1.0, max(0.0, progress))}})
+            message = about("task_state", key, {"state": {"progress": min(1.0, max(0.0, progress))}})
             self._send_plain(message, only_newest=key.task_id)
 
     def attempt_wrote(self, now: float, key: AttemptKey, stream: str, offset: int, data: bytes) -> None:
@@ -638,7 +379,7 @@ class WorkerCore:
         if self._link is _Link.REGISTERED and key in self._held:
             fields: JsonObject = {"stream": stream, "offset": offset}
             put_bytes(fields, "data", data)
-            self._send_plain(_about("task_output", key, fields))
+            self._send_plain(about("task_output", key, fields))
 
     def attempt_checkpointed(self, now: float, key: AttemptKey, data: Any) -> Optional[str]:
         """Returns under which name the checkpoint is being persisted; ``None`` when the attempt may not write any more.
@@ -657,7 +398,7 @@ class WorkerCore:
         self.counters.checkpoint_bytes += size
         held.checkpoints += 1
         name = parcel_key(key, held.checkpoints)
-        self._persist(name, _about("checkpoint", key, {"number": held.checkpoints, "data": data}))
+        self._persist(name, about("checkpoint", key, {"number": held.checkpoints, "data": data}))
         # That was all it was still waited for.
         if self._handover.has_asked_for_checkpoints:
             self._stop_running(key, StopReason.DRAINING)
@@ -668,7 +409,7 @@ class WorkerCore:
         held = self._held.get(key)
         if held is None or held.phase is _Phase.FINISHED:
             return
-        ending = _bounded(ending)
+        ending = bounded(ending)
         if ending.outcome == "completed":
             self.counters.completed += 1
         elif ending.outcome == "failed":
@@ -682,9 +423,7 @@ class WorkerCore:
         elif reason is StopReason.DRAINING and ending.outcome != "completed":
             # By way of the disk, so that it follows the checkpoint that the next attempt is to start from.
             held.phase = _Phase.FINISHED
-            self._persist(
-                parcel_key(key), _about("task_cancelled", key, {"reason": reason.value, "draining": True})
-            )
+            self._persist(parcel_key(key), about("task_cancelled", key, {"reason": reason.value, "draining": True}))
         elif reason is not None and reason is not StopReason.CANCELLED and ending.outcome != "completed":
             del self._held[key]
             self._report("task_cancelled", key, {"reason": reason.value})
@@ -692,7 +431,7 @@ class WorkerCore:
             # It may have ended by itself before a cancellation reached it: what happened is what is reported.
             kind = "task_cancelled" if ending.outcome == "cancelled" else "task_result"
             held.phase = _Phase.FINISHED
-            self._persist(parcel_key(key), _about(kind, key, _ending_fields(ending)))
+            self._persist(parcel_key(key), about(kind, key, ending_fields(ending)))
         self._end_turn()
 
     # MARK: Wishes of whoever runs the worker
@@ -984,9 +723,7 @@ class WorkerCore:
             for parcel in undelivered + list(self._returned)
             if not parcel.body.startswith(b'{"type":"state_sync"')
         )
-        self.session = Session(
-            session_id, Outbox(self.configuration.outbox_messages, self.configuration.outbox_bytes)
-        )
+        self.session = Session(session_id, Outbox(self.configuration.outbox_messages, self.configuration.outbox_bytes))
         # A checkpoint of an attempt that ended with an earlier run of this process counts only until the coordinator
         # takes that attempt back, which the sync makes it do: so it goes first.
         orphans = [item for item in self._returned if self._is_orphan(item)]
@@ -1021,7 +758,7 @@ class WorkerCore:
         for value in verdicts if isinstance(verdicts, list) else []:
             if not isinstance(value, dict):
                 raise ProtocolError("the field verdicts must hold objects")
-            key = _read_key(value)
+            key = read_key(value)
             verdict = text_field(value, "verdict")
             if verdict in ("cancel", "restart", "done"):
                 self._log(logging.INFO, f"attempt {key} is not ours any more: {verdict}")
@@ -1040,7 +777,7 @@ class WorkerCore:
         self._adapt()
 
     def _adapt(self) -> None:
-        """Heartbeats as often as configured or asked for, and thrice within a lease; less often only for a large fleet."""
+        """Heartbeats as often as configured or asked for, thrice within a lease; less often only for a large fleet."""
         own, asked, timeout = (
             self.configuration.heartbeat_interval,
             self._asked_interval,
@@ -1089,7 +826,7 @@ class WorkerCore:
     # MARK: Attempts
 
     def _assigned(self, message: Message) -> None:
-        key = _read_key(message.fields)
+        key = read_key(message.fields)
         if key in self._held:
             return
         if self.is_draining:
@@ -1123,7 +860,7 @@ class WorkerCore:
         return held is not None and held.phase is _Phase.RUNNING
 
     def _running(self, message: Message) -> Optional[AttemptKey]:
-        key = _read_key(message.fields)
+        key = read_key(message.fields)
         return key if self._is_running(key) else None
 
     def _stop_running(self, key: AttemptKey, reason: StopReason) -> None:
@@ -1137,7 +874,7 @@ class WorkerCore:
 
     def _result_answered(self, message: Message) -> None:
         if message.fields.get("accepted") is False:
-            key = _read_key(message.fields)
+            key = read_key(message.fields)
             reason = message.fields.get("reason", "no reason given")
             self._log(logging.WARNING, f"the coordinator refused the stale attempt {key}: {reason}")
             self._stop_running(key, StopReason.SUPERSEDED)
@@ -1161,7 +898,7 @@ class WorkerCore:
     # MARK: Sending
 
     def _report(self, kind: str, key: AttemptKey, fields: Optional[JsonObject] = None) -> None:
-        self._waiting.append(_Parcel(_about(kind, key, fields or {}).body))
+        self._waiting.append(_Parcel(about(kind, key, fields or {}).body))
 
     def _persist(self, key: str, message: Message) -> None:
         parcel = _Parcel(message.body, key)
@@ -1292,51 +1029,3 @@ class WorkerCore:
                 "longest_heartbeat_delay_s": counters.longest_heartbeat_delay,
             },
         }
-
-
-# MARK: Messages
-
-
-def _about(kind: str, key: AttemptKey, fields: JsonObject) -> Message:
-    members: JsonObject = {"task_id": key.task_id, "attempt": key.attempt}
-    members.update(fields)
-    return Message(kind, members)
-
-
-def _read_key(fields: JsonObject) -> AttemptKey:
-    return AttemptKey(text_field(fields, "task_id"), integer_field(fields, "attempt", 1, MAX_ATTEMPT))
-
-
-def _bounded(ending: Ending) -> Ending:
-    """This ending cut to what one message can carry: one that is too long would be sent and refused for ever."""
-    outcome, reason, result = ending.outcome, ending.reason, ending.result
-    dropped = ending.dropped_bytes
-    if result is not None:
-        try:
-            encode_carried(result, "result", MAX_RESULT_BYTES)
-        except UnsuitableValueError as error:
-            result = None
-            if outcome == "completed":
-                outcome = "failed"
-            reason = str(error)
-    stdout, stderr = ending.stdout[:MAX_OUTPUT_BYTES], ending.stderr[:MAX_OUTPUT_BYTES]
-    dropped += len(ending.stdout) - len(stdout) + len(ending.stderr) - len(stderr)
-    if reason is not None:
-        reason = cut_text(reason, MAX_REASON_BYTES)
-    return Ending(outcome, reason, result, stdout, stderr, dropped)
-
-
-def _ending_fields(ending: Ending) -> JsonObject:
-    fields: JsonObject = {"status": ending.outcome}
-    if ending.reason is not None:
-        fields["reason"] = ending.reason
-    if ending.result is not None:
-        fields["result"] = ending.result
-    if ending.stdout or ending.stderr or ending.dropped_bytes:
-        put_bytes(fields, "stdout", ending.stdout)
-        put_bytes(fields, "stderr", ending.stderr)
-        if ending.dropped_bytes:
-            fields["dropped_bytes"] = ending.dropped_bytes
-    return fields
-
-

@@ -15,8 +15,21 @@ import asyncio
 import ssl as tls
 import threading
 from types import TracebackType
-from typing import Any, AsyncIterator, Coroutine, Dict, Iterable, Iterator, List, Mapping, Optional
-from typing import Sequence, Type, TypeVar, Union
+from typing import (
+    Any,
+    AsyncIterator,
+    Coroutine,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Type,
+    TypeVar,
+    Union,
+)
 
 from . import client as asynchronous
 from .auth import APIKey

@@ -16,8 +16,10 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Set, Tuple, Typ
 
 from .attempt import Attempt, TaskFunction
 from .auth import APIKey, split_address
-from .connection import Connection, ConnectFailure, ConnectionLost, open_connection
-from .core import (
+from .configuration import WorkerConfiguration
+from .connection import ConnectFailure, Connection, ConnectionLost, open_connection
+from .core import WorkerCore
+from .effects import (
     Assignment,
     AttemptKey,
     Close,
@@ -36,13 +38,10 @@ from .core import (
     StateChanged,
     StopAttempt,
     Stopped,
-    WorkerConfiguration,
-    WorkerCore,
-    parcel_key,
 )
 from .errors import ConfigurationError, UnreachableError
 from .outbox import OutboxFile, OutboxWriter
-from .protocol import MAX_MESSAGE_BYTES, SESSION_SUBPROTOCOL, JsonObject, is_identifier, worker_path
+from .protocol import MAX_MESSAGE_BYTES, SESSION_SUBPROTOCOL, is_identifier, worker_path
 
 __all__ = ["Worker"]
 
@@ -174,7 +173,7 @@ class Worker:
         """Lets ``function`` execute tasks of this kind; see ``task``."""
         if not kind or len(kind.encode("utf-8")) > 64 or kind == "command":
             raise ConfigurationError(
-                f"{kind!r} is no kind of work for a function: 1 to 64 bytes, and not command, which lifeline worker runs"
+                f"{kind!r} is no kind of work for a function: it has 1 to 64 bytes, and commands are lifeline worker's"
             )
         if kind in self._functions:
             raise ConfigurationError(f"two functions for tasks of kind {kind}")
@@ -298,8 +297,8 @@ class _Running:
             worker_id = wanted or remembered or _made_up_id()
             if restored and remembered not in (None, worker_id):
                 raise ConfigurationError(
-                    f"the outbox file {path} holds {len(restored)} results and checkpoints of worker {remembered}, which "
-                    f"only it can deliver; start it as {remembered} once, or give {worker_id} another file"
+                    f"the outbox file {path} holds {len(restored)} results and checkpoints of worker {remembered}, "
+                    f"which only it can deliver; start it as {remembered} once, or give {worker_id} another file"
                 )
             if remembered != worker_id:
                 file.remember("worker_id", worker_id)
@@ -336,6 +335,9 @@ class _Running:
                 self._timer.cancel()
             for attempt in list(self._attempts.values()):
                 attempt.stopped_flag.set()
+            # Threads that wait here must not do so for ever.
+            for future in [*self._saving.values(), *self._waiting_for_room]:
+                future.cancel()
             for task in [*self._background, *([self._link] if self._link is not None else [])]:
                 task.cancel()
             await self.loop.run_in_executor(None, self._close_outbox)
@@ -453,7 +455,11 @@ class _Running:
                 timeout=min(10.0, configuration.heartbeat_timeout),
                 max_size=4 * MAX_MESSAGE_BYTES,
             )
-        except ConnectFailure as error:
+        except Exception as error:
+            if not isinstance(error, ConnectFailure):
+                # A fault of this package, or one of websockets that it does not know; trying again may help.
+                _logger.exception("the attempt to connect has failed")
+                error = ConnectFailure(repr(error))
             if self._link is link:
                 hint = error.retry_after
                 if hint is None and error.is_refusal:
@@ -466,7 +472,10 @@ class _Running:
             self.core.connected(self._now(), connection.secret)
             self._after_event()
             await self._carry(connection)
-        except ConnectionLost as error:
+        except Exception as error:
+            if not isinstance(error, ConnectionLost):
+                _logger.exception("the connection has failed")
+                error = ConnectionLost(repr(error))
             if self._link is link:
                 self._link = None
                 self.core.disconnected(self._now(), str(error), error.retry_after)
