@@ -97,7 +97,9 @@ public struct BashCompletion: Sendable {
           words\\ *)
               COMPREPLY=($(compgen -W "$value" -- "$cur"))
               # Words in capitals may be typed in small letters.
-              [[ ${#COMPREPLY[@]} -gt 0 ]] || COMPREPLY=($(compgen -W "$value" -- "${cur^^}"))
+              if [[ ${#COMPREPLY[@]} -eq 0 ]]; then
+                  COMPREPLY=($(compgen -W "$value" -- "$(tr '[:lower:]' '[:upper:]' <<<"$cur")"))
+              fi
               ;;
           listed\\ *) COMPREPLY=($(compgen -W "$(\(function)_listed "${COMP_WORDS[0]}" "$value")" -- "$cur")) ;;
           file | folder)

@@ -132,9 +132,32 @@ extension LifelineTests {
           guard let word = line.split(separator: " ").first, line.hasPrefix("  --"), word != "--" else { continue }
           let option = word.dropFirst(2).replacing("[no-]", with: "")
           guard !["config", "help", "version"].contains(option) else { continue }
-          #expect(example.contains("\n#\(option) = "), "\(command) \(option)")
+          // With a blank where the option takes none of the samples.
+          let isThere = example.contains("\n#\(option) = ") || example.contains("\n# \(option) = ")
+          #expect(isThere, "\(command) \(option)")
         }
       }
+    }
+
+    @Test func `no two options of the program share a variable, and none takes one that means something else`() throws {
+      var owners = [
+        "LIFELINE_CONFIG": "--config", "LIFELINE_TASK_ID": "a command's", "LIFELINE_ATTEMPT": "a command's",
+        "LIFELINE_CONTROL_FD": "a command's", "LIFELINE_CHECKPOINT_FILE": "a command's",
+      ]
+      for name in ["COORDINATOR", "API_KEY", "API_KEY_FILE", "TLS_CA", "TLS_CERTIFICATE", "TLS_KEY"] {
+        owners["LIFELINE_\(name)"] = "every command's"
+      }
+      var table = ""
+      for line in try run(["config", "example"]).lines where line.hasPrefix("[") || line.hasPrefix("#") {
+        if line.hasPrefix("[") { table = String(line.dropFirst().dropLast()) }
+        guard line.hasPrefix("#"), !line.hasPrefix("# "), let key = line.dropFirst().split(separator: " ").first else {
+          continue
+        }
+        let variable = "LIFELINE_\(table)_\(key)".uppercased().replacing("-", with: "_").replacing(".", with: "_")
+        let owner = owners.updateValue("\(table) \(key)", forKey: variable)
+        #expect(owner == nil, "\(variable) of \(table) \(key) is \(owner ?? "") too")
+      }
+      #expect(owners.count > 200)
     }
 
     @Test func `show names what is set, for programs too, and no secret`() throws {

@@ -41,6 +41,9 @@ enum DocsCommand: Subcommand {
         examples: [
           Example("source <(lifeline docs completion bash)", "Use it in this shell."),
           Example(
+            "autoload -U +X bashcompinit && bashcompinit && source <(lifeline docs completion bash)",
+            "Use it in zsh, after compinit."),
+          Example(
             "lifeline docs completion bash > ~/.local/share/bash-completion/completions/lifeline", "Use it from now on."
           ),
         ], isConfigurable: false),
