@@ -91,6 +91,7 @@ final class BrowserPage {
       case "Runtime.consoleAPICalled":
         let kind = parameters["type"]?.string ?? ""
         return ["error", "warning", "assert"].contains(kind) ? "console.\(kind): \(parameters["args"] ?? .null)" : nil
+      case "Inspector.targetCrashed": return "the page has crashed"
       case "Log.entryAdded":
         let entry = parameters["entry"]?.object
         return "\(entry?["text"]?.string ?? "") \(entry?["url"]?.string ?? "")"

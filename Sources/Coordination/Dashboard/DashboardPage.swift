@@ -407,6 +407,7 @@ const LIMITS = {
   spans: 200, // of one worker's strip
   toasts: 4,
   renderEveryMs: 250,
+  lookAgainMs: 3_000, // at a task that is shown and runs
   silenceMs: 12_000, // the coordinator says something each second; after this the line counts as dead
   retryMs: { first: 500, last: 15_000 },
   statistics: 2_000, // updates whose durations are kept
@@ -838,9 +839,9 @@ const live = {
   hear(name, data) {
     switch (name) {
       case 'task_changed':
-        this.touched?.add(data.task.task_id);
-        model.putTask(data.task);
-        detail.taskChanged(data.task);
+        this.touched?.add(data.task_id);
+        model.putTask(data);
+        detail.taskChanged(data);
         break;
       case 'worker_connected':
       case 'worker_disconnected':
@@ -870,6 +871,7 @@ const live = {
       if (task && !touched.has(id) && !model.isPartial) model.forget(task);
     }
     model.fillThroughput();
+    detail.loadAnew();
     schedule();
   },
 
@@ -902,7 +904,9 @@ const live = {
         this.workersAreStale = () => { clearTimeout(timer); setTimeout(resolve, 100); };
         signal.addEventListener('abort', () => { clearTimeout(timer); reject(signal.reason); }, { once: true });
       });
-      const { workers } = await askJSON('workers', { signal });
+      let workers;
+      // One answer that fails to come is no loss of the line; the silence of the events tells that.
+      try { ({ workers } = await askJSON('workers', { signal })); } catch (error) { if (signal.aborted || error.status === 401) throw error; else continue; }
       const began = performance.now();
       model.putWorkers(workers);
       statistics.applied(performance.now() - began);
@@ -1119,7 +1123,7 @@ class VirtualList {
 
   focus(index) {
     const top = index * this.rowHeight;
-    const space = this.height - (this.head.offsetHeight || 0);
+    const space = this.height - this.table.tHead.offsetHeight;
     if (top < this.box.scrollTop) this.box.scrollTop = top;
     else if (top + this.rowHeight > this.box.scrollTop + space) this.box.scrollTop = top + this.rowHeight - space;
     this.setActive(index);
@@ -1553,9 +1557,17 @@ const detail = {
     if (this.log?.ended && ACTIVE.has(task.status)) this.startLog();
   },
 
+  // After a loss of the line: what changed meanwhile was told to nobody.
+  loadAnew() {
+    if (!this.id) return;
+    this.load();
+    if (this.log?.isBroken) this.startLog();
+  },
+
   async load() {
     const id = this.id;
     if (!id) return;
+    this.loadedAt = performance.now();
     try {
       const answer = await askJSON(taskPath(id));
       if (this.id !== id) return;
@@ -1569,6 +1581,8 @@ const detail = {
 
   render() {
     if (!this.id || !this.task) return;
+    // Checkpoints come without an event.
+    if (ACTIVE.has(this.task.status) && live.state === 'live' && performance.now() - this.loadedAt > LIMITS.lookAgainMs) this.load();
     const { task, parts } = this;
     if (this.isStale) {
       this.isStale = false;
@@ -1710,7 +1724,7 @@ const detail = {
       schedule();
     } catch (error) {
       if (log.control.signal.aborted) return;
-      log.ended = true;
+      log.ended = log.isBroken = true;
       say(`broken off: ${error.message}`);
     }
   },
@@ -1789,6 +1803,7 @@ function draw() {
 function renderLink() {
   const link = $('link');
   setAttribute(link, 'data-link', live.state);
+  setAttribute(link, 'title', live.problem ? `Lost last because: ${live.problem}` : null);
   const wait = live.retryAt ? Math.max(0, Math.ceil((live.retryAt - Date.now()) / 1_000)) : 0;
   setText($('link-text'), { live: 'Live', connecting: 'Connecting', lost: wait ? `Connection lost, again in ${wait} s` : 'Connection lost, trying again' }[live.state]);
   const notice = $('notice');

@@ -57,9 +57,17 @@ const detail = {
     if (this.log?.ended && ACTIVE.has(task.status)) this.startLog();
   },
 
+  // After a loss of the line: what changed meanwhile was told to nobody.
+  loadAnew() {
+    if (!this.id) return;
+    this.load();
+    if (this.log?.isBroken) this.startLog();
+  },
+
   async load() {
     const id = this.id;
     if (!id) return;
+    this.loadedAt = performance.now();
     try {
       const answer = await askJSON(taskPath(id));
       if (this.id !== id) return;
@@ -73,6 +81,8 @@ const detail = {
 
   render() {
     if (!this.id || !this.task) return;
+    // Checkpoints come without an event.
+    if (ACTIVE.has(this.task.status) && live.state === 'live' && performance.now() - this.loadedAt > LIMITS.lookAgainMs) this.load();
     const { task, parts } = this;
     if (this.isStale) {
       this.isStale = false;
@@ -214,7 +224,7 @@ const detail = {
       schedule();
     } catch (error) {
       if (log.control.signal.aborted) return;
-      log.ended = true;
+      log.ended = log.isBroken = true;
       say(`broken off: ${error.message}`);
     }
   },
