@@ -8,6 +8,8 @@ final class BrowserPage {
   private let browser: Chromium
   private let link: DevToolsLink
   private let session: String
+  /// What it shows, which must not end before it.
+  var fleet: DashboardFleet?
 
   init(_ browser: Chromium, _ link: DevToolsLink, session: String) {
     (self.browser, self.link, self.session) = (browser, link, session)

@@ -23,19 +23,30 @@ extension InChromium {
       try page.wait(for: "all tasks", "lifelineStatistics.summary.tasks === \(tasks)")
       try fleet.start(["fleet", "--workers", "\(workers)", "--slots", "2"])
       try page.wait(for: "all workers", "lifelineStatistics.summary.workers === \(workers)")
+      // In the processor's time, which other programs of the machine do not stretch.
+      try page.call("Performance.enable", ["timeDomain": "threadTicks"])
+      func busySeconds() throws -> Double {
+        let metrics = (try page.call("Performance.getMetrics")["metrics"]?.array ?? []).compactMap(\.object)
+        return metrics.first { $0["name"]?.string == "TaskDuration" }?["value"]?.number ?? 0
+      }
       _ = try page.evaluate("lifelineStatistics.reset()")
+      let before = try busySeconds()
       // The first of them show what happened while the workers came.
       try page.wait(for: "\(updates) updates", "lifelineStatistics.summary.updates >= \(updates)")
       let statistics = try #require(try page.evaluate("lifelineStatistics.summary").object)
-      func milliseconds(_ name: String) -> String {
-        let tenths = Int(((statistics[name]?.number ?? -1) * 10).rounded())
+      let count = statistics["updates"]?.integer ?? 0
+      let busy = (try busySeconds() - before) * 1_000 / Double(max(1, count))
+      func milliseconds(_ name: String) -> String { milliseconds(statistics[name]?.number ?? -1) }
+      func milliseconds(_ value: Double) -> String {
+        let tenths = Int((value * 10).rounded())
         return "\(tenths / 10).\(tenths % 10) ms"
       }
       print(
         """
-        dashboard: \(workers) workers, \(tasks) tasks, \(statistics["updates"]?.integer ?? 0) updates; \
+        dashboard: \(workers) workers, \(tasks) tasks, \(count) updates; \
         an update with its layout and paint took \(milliseconds("medianMs")) (median), \(milliseconds("worstMs")) (worst), \
-        of which script \(milliseconds("medianScriptMs")) and \(milliseconds("worstScriptMs"))
+        of which script \(milliseconds("medianScriptMs")) and \(milliseconds("worstScriptMs")); \
+        everything that the page did cost \(milliseconds(busy)) of a processor for each
         """)
       let rows = try page.evaluate("document.querySelectorAll('.list tbody tr').length").integer ?? 0
       #expect(rows > 20 && rows < 120, "\(rows) rows exist")

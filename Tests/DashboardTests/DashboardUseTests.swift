@@ -33,6 +33,7 @@ extension InChromium {
       -> BrowserPage
     {
       let page = try browser.page(width: width, height: height)
+      page.fleet = fleet
       try page.prefer(theme: "light")
       try page.open(fleet.page)
       try page.wait(for: "connection", isLive)
@@ -231,6 +232,7 @@ extension InChromium {
       let fleet = try DashboardFleet(["--keys", keys.file("keys")])
       _ = try fleet.submit("sleep 600", run: "kept", name: "kept", options: ["--api-key", submitting])
       let page = try Chromium().page()
+      page.fleet = fleet
       try page.open(fleet.page)
       try page.wait(for: "the question", "document.querySelector('#key').open")
       #expect(try page.evaluate("document.activeElement.id") == "key-input")

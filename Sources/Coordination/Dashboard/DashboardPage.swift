@@ -407,6 +407,7 @@ const LIMITS = {
   spans: 200, // of one worker's strip
   toasts: 4,
   renderEveryMs: 250,
+  checkpointBytes: 4_000, // shown as it is
   lookAgainMs: 3_000, // at a task that is shown and runs
   silenceMs: 12_000, // the coordinator says something each second; after this the line counts as dead
   retryMs: { first: 500, last: 15_000 },
@@ -538,6 +539,7 @@ const model = {
   seconds: [], // {at, ended, failed}, one a second
   roundTrips: [], // {at, median, high}
   reconnections: [], // {at, count}: the coordinator's total
+  onAway() {}, // hears of each worker that goes
   isPartial: false, // more tasks exist than are kept
   changed: new Set(), // ids of tasks that the list has not taken notice of
   tasksAnew: true, workersVersion: 0,
@@ -595,6 +597,7 @@ const model = {
     const merged = { ...known, ...worker, spans: known?.spans ?? [] };
     merged.rtt = merged.rtt_s == null ? null : merged.rtt_s * 1_000;
     this.workers.set(worker.worker_id, merged);
+    if (known?.state === 'connected' && (merged.state === 'disconnected' || merged.state === 'lost')) this.onAway(worker.worker_id);
     const since = milliseconds(merged.connected_at);
     const last = merged.spans.at(-1);
     if (merged.state === 'connected' && since && last?.state === 'connected' && since > last.from + 1_500) {
@@ -846,7 +849,6 @@ const live = {
       case 'worker_connected':
       case 'worker_disconnected':
       case 'worker_changed':
-        if (name === 'worker_disconnected' && model.workers.get(data.worker_id)?.state === 'connected') awayNews.add(data.worker_id);
         if (data.state) model.putWorker(data); else this.workersAreStale?.();
         break;
       case 'overview': model.putOverview(data); break;
@@ -1149,6 +1151,8 @@ const awayNews = {
     }, 2_000);
   },
 };
+
+model.onAway = id => awayNews.add(id);
 
 function toast(strong, text, failed = false) {
   const close = () => node.remove();
@@ -1507,7 +1511,7 @@ const detail = {
     if (this.id === id) return;
     if (!this.id) this.opener = opener;
     this.stopLog();
-    Object.assign(this, { id, task: null, parts: null, stream: 'stdout', follows: true });
+    Object.assign(this, { id, task: null, parts: null, stream: 'stdout', follows: true, data: new Map() });
     const title = el('h2', { id: 'detail-title', tabindex: -1 }, model.tasks.get(id)?.name || id);
     const parts = this.parts = {
       title, buttons: el('div', { class: 'buttons' }), facts: el('dl', { class: 'facts' }), attempts: el('section', { 'aria-label': 'Attempts' }),
@@ -1571,11 +1575,24 @@ const detail = {
     try {
       const answer = await askJSON(taskPath(id));
       if (this.id !== id) return;
-      this.task = answer.task ?? answer;
+      this.task = answer;
       this.isStale = true;
       schedule(true);
+      this.loadCheckpoints(id, answer.checkpoints);
     } catch (error) {
       if (this.id === id && !this.task) this.parts.facts.replaceChildren(el('dd', { class: 'wide problem' }, `Could not be loaded: ${error.message}.`));
+    }
+  },
+
+  // What small ones hold is shown; a checkpoint never changes, so each is asked for once.
+  async loadCheckpoints(id, checkpoints) {
+    for (const { id: name, bytes } of [...checkpoints].reverse()) {
+      if (this.id !== id) return;
+      if (bytes > LIMITS.checkpointBytes || this.data.has(name)) continue;
+      this.data.set(name, '');
+      try { this.data.set(name, (await (await ask(taskPath(id, `/checkpoints/${encodeURIComponent(name)}`))).text()).trim()); } catch { this.data.delete(name); return; }
+      this.isStale = true;
+      schedule();
     }
   },
 
@@ -1677,15 +1694,15 @@ const detail = {
     const checkpoints = task.checkpoints ?? [];
     const rows = [...checkpoints].reverse().map(checkpoint => el('tr', {},
       el('td', {}, `${checkpoint.attempt}.${checkpoint.number}`), el('td', {}, clockTime.format(milliseconds(checkpoint.created_at))),
-      el('td', {}, el('code', { tabindex: 0 }, JSON.stringify(checkpoint.data).slice(0, 4_000)))));
+      el('td', { class: 'number' }, `${number(checkpoint.bytes)} B`), el('td', {}, el('code', {}, this.data.get(checkpoint.id) ?? ''))));
     this.parts.checkpoints.replaceChildren(
       el('h3', {}, 'Checkpoints', el('small', {}, checkpoints.length ? 'the newest first' : 'none')),
-      ...(rows.length ? [this.history('Checkpoints', ['No.', 'Taken', 'Data'], rows)] : []));
+      ...(rows.length ? [this.history('Checkpoints', ['No.', 'Taken', 'Size', 'Data'], rows)] : []));
   },
 
   history(label, names, rows) {
     return el('div', { class: 'scroller' }, el('table', { class: 'history', 'aria-label': label },
-      el('thead', {}, el('tr', {}, ...names.map(name => el('th', { scope: 'col', class: name === 'Began' || name === 'Took' ? 'number' : null }, name)))),
+      el('thead', {}, el('tr', {}, ...names.map(name => el('th', { scope: 'col', class: ['Began', 'Took', 'Size'].includes(name) ? 'number' : null }, name)))),
       el('tbody', {}, ...rows)));
   },
 

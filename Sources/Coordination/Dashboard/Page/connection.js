@@ -145,7 +145,6 @@ const live = {
       case 'worker_connected':
       case 'worker_disconnected':
       case 'worker_changed':
-        if (name === 'worker_disconnected' && model.workers.get(data.worker_id)?.state === 'connected') awayNews.add(data.worker_id);
         if (data.state) model.putWorker(data); else this.workersAreStale?.();
         break;
       case 'overview': model.putOverview(data); break;
