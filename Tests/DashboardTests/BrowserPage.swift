@@ -60,7 +60,8 @@ final class BrowserPage {
 
   /// Waits until an expression is true; its value. What throws meanwhile counts as not yet.
   @discardableResult
-  func wait(for what: String, _ expression: String) throws -> JSONValue {
+  func wait(for what: String, rounds: Int = 1, _ expression: String) throws -> JSONValue {
+    // Within the bound of one call to Chromium; what may take longer is asked for again.
     let limit = 40_000
     let script = """
       new Promise(resolve => {
@@ -74,10 +75,15 @@ final class BrowserPage {
         })();
       })
       """
-    let value = try evaluate(script)
+    var value = try evaluate(script)
+    var round = 1
+    while value == .null, round < rounds {
+      value = try evaluate(script)
+      round += 1
+    }
     guard value != .null else {
       let body = try evaluate("document.body.innerText.slice(0, 4000)").string ?? ""
-      throw TimedOut("no \(what) within \(limit) ms; the page says:\n\(body)\nproblems: \(problems)")
+      throw TimedOut("no \(what) within \(limit * rounds) ms; the page says:\n\(body)\nproblems: \(problems)")
     }
     return value
   }

@@ -18,11 +18,11 @@ extension InChromium {
       let workers = Self.setting("LIFELINE_DASHBOARD_WORKERS", 150)
       let tasks = Self.setting("LIFELINE_DASHBOARD_TASKS", 1_500)
       let updates = Self.setting("LIFELINE_DASHBOARD_UPDATES", 12)
-      let fleet = try DashboardFleet(["--demo-tasks", "\(tasks)"])
+      let fleet = try DashboardFleet(["--demo-tasks", "\(tasks)"], heartbeats: ("5s", "60s"))
       let page = try DashboardUseTests.opened(fleet, in: Chromium(), width: 1_920, height: 1_080)
-      try page.wait(for: "all tasks", "lifelineStatistics.summary.tasks === \(tasks)")
+      try page.wait(for: "all tasks", rounds: 5, "lifelineStatistics.summary.tasks === \(tasks)")
       try fleet.start(["fleet", "--workers", "\(workers)", "--slots", "2"])
-      try page.wait(for: "all workers", "lifelineStatistics.summary.workers === \(workers)")
+      try page.wait(for: "all workers", rounds: 5, "lifelineStatistics.summary.workers === \(workers)")
       // In the processor's time, which other programs of the machine do not stretch.
       try page.call("Performance.enable", ["timeDomain": "threadTicks"])
       func busySeconds() throws -> Double {
@@ -32,7 +32,7 @@ extension InChromium {
       _ = try page.evaluate("lifelineStatistics.reset()")
       let before = try busySeconds()
       // The first of them show what happened while the workers came.
-      try page.wait(for: "\(updates) updates", "lifelineStatistics.summary.updates >= \(updates)")
+      try page.wait(for: "\(updates) updates", rounds: 5, "lifelineStatistics.summary.updates >= \(updates)")
       let statistics = try #require(try page.evaluate("lifelineStatistics.summary").object)
       let count = statistics["updates"]?.integer ?? 0
       let busy = (try busySeconds() - before) * 1_000 / Double(max(1, count))

@@ -136,7 +136,7 @@ const model = {
     const before = this.overview;
     if (at) this.clockOffset = at - Date.now();
     this.overview = overview;
-    this.windowMs = LIMITS.windowsMs.find(length => length >= overview.uptime_s * 1_000) ?? LIMITS.windowsMs.at(-1);
+    this.windowMs = LIMITS.windowsMs.find(length => length >= overview.uptime_s * 800) ?? LIMITS.windowsMs.at(-1);
     const { totals } = overview;
     if (!totals) return;
     // Totals begin anew with a coordinator; nothing can be said about the second in which they did.
