@@ -35,8 +35,8 @@ swift:
 deps: ## install the C libraries' Debian packages that are missing
 	@Scripts/deps.sh
 
-deps-chromium: ## install Chromium, in which the dashboard's tests run
-	@Scripts/deps.sh chromium
+deps-chromium: ## install Chromium and a font, in which the dashboard's tests run
+	@Scripts/deps.sh chromium fonts-inter
 
 build: swift deps ## build everything for debugging
 	$(SWIFT) build $(BUILD_FLAGS)

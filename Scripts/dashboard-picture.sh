@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 picture=$(realpath -m "${1:-Docs/dashboard.png}")
-LIFELINE_DASHBOARD_PICTURE=$picture "${SWIFT:-swift}" test --disable-xctest --filter 'DashboardTests.DashboardPictureTests'
+LIFELINE_DASHBOARD_PICTURE=$picture "${SWIFT:-swift}" test --disable-xctest --filter '/DashboardPictureTests/'
 if [ ! "$picture" -nt "$0" ]; then
   echo "dashboard-picture: no picture was taken; is Chromium there? make deps-chromium installs it" >&2
   exit 1

@@ -8,6 +8,8 @@ final class BrowserPage {
   private let browser: Chromium
   private let link: DevToolsLink
   private let session: String
+  /// What it shows, which must not end before it.
+  var fleet: DashboardFleet?
 
   init(_ browser: Chromium, _ link: DevToolsLink, session: String) {
     (self.browser, self.link, self.session) = (browser, link, session)
@@ -58,7 +60,8 @@ final class BrowserPage {
 
   /// Waits until an expression is true; its value. What throws meanwhile counts as not yet.
   @discardableResult
-  func wait(for what: String, _ expression: String) throws -> JSONValue {
+  func wait(for what: String, rounds: Int = 1, _ expression: String) throws -> JSONValue {
+    // Within the bound of one call to Chromium; what may take longer is asked for again.
     let limit = 40_000
     let script = """
       new Promise(resolve => {
@@ -72,10 +75,15 @@ final class BrowserPage {
         })();
       })
       """
-    let value = try evaluate(script)
+    var value = try evaluate(script)
+    var round = 1
+    while value == .null, round < rounds {
+      value = try evaluate(script)
+      round += 1
+    }
     guard value != .null else {
       let body = try evaluate("document.body.innerText.slice(0, 4000)").string ?? ""
-      throw TimedOut("no \(what) within \(limit) ms; the page says:\n\(body)\nproblems: \(problems)")
+      throw TimedOut("no \(what) within \(limit * rounds) ms; the page says:\n\(body)\nproblems: \(problems)")
     }
     return value
   }
@@ -91,6 +99,7 @@ final class BrowserPage {
       case "Runtime.consoleAPICalled":
         let kind = parameters["type"]?.string ?? ""
         return ["error", "warning", "assert"].contains(kind) ? "console.\(kind): \(parameters["args"] ?? .null)" : nil
+      case "Inspector.targetCrashed": return "the page has crashed"
       case "Log.entryAdded":
         let entry = parameters["entry"]?.object
         return "\(entry?["text"]?.string ?? "") \(entry?["url"]?.string ?? "")"

@@ -29,6 +29,7 @@ final class Chromium {
         // Chromium's own sandbox refuses to work for root, as in a container; the page is our own.
         "--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0",
         "--user-data-dir=\(profile.path)", "--no-first-run", "--hide-scrollbars", "--disable-breakpad",
+
         "--disable-background-networking", "--disable-dev-shm-usage", "--font-render-hinting=none", "about:blank",
       ],
       environment: [

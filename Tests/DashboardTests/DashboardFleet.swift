@@ -7,6 +7,7 @@ import TestSupport
 /// A coordinator and workers as processes, for a page to look at. Nothing of it outlives the object.
 final class DashboardFleet {
   static let program = TestProcess.built("lifeline")
+  private static let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin"
 
   let directory = TemporaryDirectory()
   private(set) var coordinator: TestProcess
@@ -15,7 +16,9 @@ final class DashboardFleet {
   private var others: [TestProcess] = []
   private var gates: [String: Int32] = [:]
 
-  init(_ options: [String] = []) throws {
+  /// - Parameter heartbeats: how often, and for how long none may come; frequent ones are too much for a large fleet.
+  init(_ options: [String] = [], heartbeats: (every: String, timeout: String) = ("500ms", "5s")) throws {
+    let options = ["--heartbeat-interval", heartbeats.every, "--heartbeat-timeout", heartbeats.timeout] + options
     self.options = options
     (coordinator, port) = try Self.start(directory, port: 0, options)
   }
@@ -43,7 +46,6 @@ final class DashboardFleet {
       program,
       [
         "coordinator", "--host", "127.0.0.1", "--port", "\(port)", "--store", directory.file("tasks.db"),
-        "--heartbeat-interval", "500ms", "--heartbeat-timeout", "5s",
       ] + options)
     let line = try process.output.first("address", limit: .seconds(60)) { $0.hasPrefix("listening on ws://127.0.0.1:") }
     guard let port = line.split(separator: ":").last.flatMap({ UInt16($0) }) else {
@@ -66,6 +68,14 @@ final class DashboardFleet {
       ] + (key.map { ["--api-key", $0] } ?? []))
   }
 
+  /// A program that the workers' commands find by its name.
+  func program(_ name: String, _ text: String) throws {
+    let path = directory.file(name)
+    guard let file = fopen(path, "w"), fputs(text, file) >= 0, fclose(file) == 0, chmod(path, 0o700) == 0 else {
+      throw TimedOut("\(path) cannot be written: errno \(errno)")
+    }
+  }
+
   /// Starts any command of ours, which ends with the fleet at the latest.
   @discardableResult
   func start(_ arguments: [String], input: String? = nil) throws -> TestProcess {
@@ -73,6 +83,7 @@ final class DashboardFleet {
       Self.program, arguments,
       environment: [
         "DASHBOARD_FLEET": directory.path, "LIFELINE_COORDINATOR": url, "TMPDIR": directory.path,
+        "PATH": "\(directory.path):\(Self.path)",
       ], input: input)
     others.append(process)
     return process

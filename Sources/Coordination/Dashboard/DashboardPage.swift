@@ -407,6 +407,8 @@ const LIMITS = {
   spans: 200, // of one worker's strip
   toasts: 4,
   renderEveryMs: 250,
+  checkpointBytes: 4_000, // shown as it is
+  lookAgainMs: 3_000, // at a task that is shown and runs
   silenceMs: 12_000, // the coordinator says something each second; after this the line counts as dead
   retryMs: { first: 500, last: 15_000 },
   statistics: 2_000, // updates whose durations are kept
@@ -537,6 +539,7 @@ const model = {
   seconds: [], // {at, ended, failed}, one a second
   roundTrips: [], // {at, median, high}
   reconnections: [], // {at, count}: the coordinator's total
+  onAway() {}, // hears of each worker that goes
   isPartial: false, // more tasks exist than are kept
   changed: new Set(), // ids of tasks that the list has not taken notice of
   tasksAnew: true, workersVersion: 0,
@@ -594,6 +597,7 @@ const model = {
     const merged = { ...known, ...worker, spans: known?.spans ?? [] };
     merged.rtt = merged.rtt_s == null ? null : merged.rtt_s * 1_000;
     this.workers.set(worker.worker_id, merged);
+    if (known?.state === 'connected' && (merged.state === 'disconnected' || merged.state === 'lost')) this.onAway(worker.worker_id);
     const since = milliseconds(merged.connected_at);
     const last = merged.spans.at(-1);
     if (merged.state === 'connected' && since && last?.state === 'connected' && since > last.from + 1_500) {
@@ -655,7 +659,7 @@ const model = {
     const before = this.overview;
     if (at) this.clockOffset = at - Date.now();
     this.overview = overview;
-    this.windowMs = LIMITS.windowsMs.find(length => length >= overview.uptime_s * 1_000) ?? LIMITS.windowsMs.at(-1);
+    this.windowMs = LIMITS.windowsMs.find(length => length >= overview.uptime_s * 800) ?? LIMITS.windowsMs.at(-1);
     const { totals } = overview;
     if (!totals) return;
     // Totals begin anew with a coordinator; nothing can be said about the second in which they did.
@@ -838,14 +842,13 @@ const live = {
   hear(name, data) {
     switch (name) {
       case 'task_changed':
-        this.touched?.add(data.task.task_id);
-        model.putTask(data.task);
-        detail.taskChanged(data.task);
+        this.touched?.add(data.task_id);
+        model.putTask(data);
+        detail.taskChanged(data);
         break;
       case 'worker_connected':
       case 'worker_disconnected':
       case 'worker_changed':
-        if (name === 'worker_disconnected' && model.workers.get(data.worker_id)?.state === 'connected') awayNews.add(data.worker_id);
         if (data.state) model.putWorker(data); else this.workersAreStale?.();
         break;
       case 'overview': model.putOverview(data); break;
@@ -870,6 +873,7 @@ const live = {
       if (task && !touched.has(id) && !model.isPartial) model.forget(task);
     }
     model.fillThroughput();
+    detail.loadAnew();
     schedule();
   },
 
@@ -902,7 +906,9 @@ const live = {
         this.workersAreStale = () => { clearTimeout(timer); setTimeout(resolve, 100); };
         signal.addEventListener('abort', () => { clearTimeout(timer); reject(signal.reason); }, { once: true });
       });
-      const { workers } = await askJSON('workers', { signal });
+      let workers;
+      // One answer that fails to come is no loss of the line; the silence of the events tells that.
+      try { ({ workers } = await askJSON('workers', { signal })); } catch (error) { if (signal.aborted || error.status === 401) throw error; else continue; }
       const began = performance.now();
       model.putWorkers(workers);
       statistics.applied(performance.now() - began);
@@ -993,7 +999,20 @@ function binned(series, value) {
     counts[bin] += 1;
   }
   // The newest bin is not full yet; it would jump about.
-  return sums.map((sum, bin) => (counts[bin] ? [bin / (bins - 1), sum / counts[bin]] : null)).slice(0, -1);
+  const points = sums.map((sum, bin) => (counts[bin] ? [bin / (bins - 1), sum / counts[bin]] : null)).slice(0, -1);
+  // Bins may be narrower than the time between two samples: only what is missing for longer is a gap.
+  let known = -1;
+  points.forEach((point, bin) => {
+    if (!point) return;
+    if (known >= 0 && (bin - known) * binMs <= 8_000) {
+      for (let between = known + 1; between < bin; between += 1) {
+        const share = (between - known) / (bin - known);
+        points[between] = [between / (bins - 1), points[known][1] * (1 - share) + point[1] * share];
+      }
+    }
+    known = bin;
+  });
+  return points;
 }
 // A table of any length of which only the rows in sight exist. One row is in the order of the Tab key; arrows move on.
 
@@ -1119,7 +1138,7 @@ class VirtualList {
 
   focus(index) {
     const top = index * this.rowHeight;
-    const space = this.height - (this.head.offsetHeight || 0);
+    const space = this.height - this.table.tHead.offsetHeight;
     if (top < this.box.scrollTop) this.box.scrollTop = top;
     else if (top + this.rowHeight > this.box.scrollTop + space) this.box.scrollTop = top + this.rowHeight - space;
     this.setActive(index);
@@ -1145,6 +1164,8 @@ const awayNews = {
     }, 2_000);
   },
 };
+
+model.onAway = id => awayNews.add(id);
 
 function toast(strong, text, failed = false) {
   const close = () => node.remove();
@@ -1503,7 +1524,7 @@ const detail = {
     if (this.id === id) return;
     if (!this.id) this.opener = opener;
     this.stopLog();
-    Object.assign(this, { id, task: null, parts: null, stream: 'stdout', follows: true });
+    Object.assign(this, { id, task: null, parts: null, stream: 'stdout', follows: true, data: new Map() });
     const title = el('h2', { id: 'detail-title', tabindex: -1 }, model.tasks.get(id)?.name || id);
     const parts = this.parts = {
       title, buttons: el('div', { class: 'buttons' }), facts: el('dl', { class: 'facts' }), attempts: el('section', { 'aria-label': 'Attempts' }),
@@ -1553,22 +1574,45 @@ const detail = {
     if (this.log?.ended && ACTIVE.has(task.status)) this.startLog();
   },
 
+  // After a loss of the line: what changed meanwhile was told to nobody.
+  loadAnew() {
+    if (!this.id) return;
+    this.load();
+    if (this.log?.isBroken) this.startLog();
+  },
+
   async load() {
     const id = this.id;
     if (!id) return;
+    this.loadedAt = performance.now();
     try {
       const answer = await askJSON(taskPath(id));
       if (this.id !== id) return;
-      this.task = answer.task ?? answer;
+      this.task = answer;
       this.isStale = true;
       schedule(true);
+      this.loadCheckpoints(id, answer.checkpoints);
     } catch (error) {
       if (this.id === id && !this.task) this.parts.facts.replaceChildren(el('dd', { class: 'wide problem' }, `Could not be loaded: ${error.message}.`));
     }
   },
 
+  // What small ones hold is shown; a checkpoint never changes, so each is asked for once.
+  async loadCheckpoints(id, checkpoints) {
+    for (const { id: name, bytes } of [...checkpoints].reverse()) {
+      if (this.id !== id) return;
+      if (bytes > LIMITS.checkpointBytes || this.data.has(name)) continue;
+      this.data.set(name, '');
+      try { this.data.set(name, (await (await ask(taskPath(id, `/checkpoints/${encodeURIComponent(name)}`))).text()).trim()); } catch { this.data.delete(name); return; }
+      this.isStale = true;
+      schedule();
+    }
+  },
+
   render() {
     if (!this.id || !this.task) return;
+    // Checkpoints come without an event.
+    if (ACTIVE.has(this.task.status) && live.state === 'live' && performance.now() - this.loadedAt > LIMITS.lookAgainMs) this.load();
     const { task, parts } = this;
     if (this.isStale) {
       this.isStale = false;
@@ -1663,15 +1707,15 @@ const detail = {
     const checkpoints = task.checkpoints ?? [];
     const rows = [...checkpoints].reverse().map(checkpoint => el('tr', {},
       el('td', {}, `${checkpoint.attempt}.${checkpoint.number}`), el('td', {}, clockTime.format(milliseconds(checkpoint.created_at))),
-      el('td', {}, el('code', { tabindex: 0 }, JSON.stringify(checkpoint.data).slice(0, 4_000)))));
+      el('td', { class: 'number' }, `${number(checkpoint.bytes)} B`), el('td', {}, el('code', {}, this.data.get(checkpoint.id) ?? ''))));
     this.parts.checkpoints.replaceChildren(
       el('h3', {}, 'Checkpoints', el('small', {}, checkpoints.length ? 'the newest first' : 'none')),
-      ...(rows.length ? [this.history('Checkpoints', ['No.', 'Taken', 'Data'], rows)] : []));
+      ...(rows.length ? [this.history('Checkpoints', ['No.', 'Taken', 'Size', 'Data'], rows)] : []));
   },
 
   history(label, names, rows) {
     return el('div', { class: 'scroller' }, el('table', { class: 'history', 'aria-label': label },
-      el('thead', {}, el('tr', {}, ...names.map(name => el('th', { scope: 'col', class: name === 'Began' || name === 'Took' ? 'number' : null }, name)))),
+      el('thead', {}, el('tr', {}, ...names.map(name => el('th', { scope: 'col', class: ['Began', 'Took', 'Size'].includes(name) ? 'number' : null }, name)))),
       el('tbody', {}, ...rows)));
   },
 
@@ -1710,7 +1754,7 @@ const detail = {
       schedule();
     } catch (error) {
       if (log.control.signal.aborted) return;
-      log.ended = true;
+      log.ended = log.isBroken = true;
       say(`broken off: ${error.message}`);
     }
   },
@@ -1789,6 +1833,7 @@ function draw() {
 function renderLink() {
   const link = $('link');
   setAttribute(link, 'data-link', live.state);
+  setAttribute(link, 'title', live.problem ? `Lost last because: ${live.problem}` : null);
   const wait = live.retryAt ? Math.max(0, Math.ceil((live.retryAt - Date.now()) / 1_000)) : 0;
   setText($('link-text'), { live: 'Live', connecting: 'Connecting', lost: wait ? `Connection lost, again in ${wait} s` : 'Connection lost, trying again' }[live.state]);
   const notice = $('notice');

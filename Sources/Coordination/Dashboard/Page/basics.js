@@ -9,6 +9,8 @@ const LIMITS = {
   spans: 200, // of one worker's strip
   toasts: 4,
   renderEveryMs: 250,
+  checkpointBytes: 4_000, // shown as it is
+  lookAgainMs: 3_000, // at a task that is shown and runs
   silenceMs: 12_000, // the coordinator says something each second; after this the line counts as dead
   retryMs: { first: 500, last: 15_000 },
   statistics: 2_000, // updates whose durations are kept

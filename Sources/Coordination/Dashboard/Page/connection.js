@@ -138,14 +138,13 @@ const live = {
   hear(name, data) {
     switch (name) {
       case 'task_changed':
-        this.touched?.add(data.task.task_id);
-        model.putTask(data.task);
-        detail.taskChanged(data.task);
+        this.touched?.add(data.task_id);
+        model.putTask(data);
+        detail.taskChanged(data);
         break;
       case 'worker_connected':
       case 'worker_disconnected':
       case 'worker_changed':
-        if (name === 'worker_disconnected' && model.workers.get(data.worker_id)?.state === 'connected') awayNews.add(data.worker_id);
         if (data.state) model.putWorker(data); else this.workersAreStale?.();
         break;
       case 'overview': model.putOverview(data); break;
@@ -170,6 +169,7 @@ const live = {
       if (task && !touched.has(id) && !model.isPartial) model.forget(task);
     }
     model.fillThroughput();
+    detail.loadAnew();
     schedule();
   },
 
@@ -202,7 +202,9 @@ const live = {
         this.workersAreStale = () => { clearTimeout(timer); setTimeout(resolve, 100); };
         signal.addEventListener('abort', () => { clearTimeout(timer); reject(signal.reason); }, { once: true });
       });
-      const { workers } = await askJSON('workers', { signal });
+      let workers;
+      // One answer that fails to come is no loss of the line; the silence of the events tells that.
+      try { ({ workers } = await askJSON('workers', { signal })); } catch (error) { if (signal.aborted || error.status === 401) throw error; else continue; }
       const began = performance.now();
       model.putWorkers(workers);
       statistics.applied(performance.now() - began);

@@ -7,7 +7,7 @@ const detail = {
     if (this.id === id) return;
     if (!this.id) this.opener = opener;
     this.stopLog();
-    Object.assign(this, { id, task: null, parts: null, stream: 'stdout', follows: true });
+    Object.assign(this, { id, task: null, parts: null, stream: 'stdout', follows: true, data: new Map() });
     const title = el('h2', { id: 'detail-title', tabindex: -1 }, model.tasks.get(id)?.name || id);
     const parts = this.parts = {
       title, buttons: el('div', { class: 'buttons' }), facts: el('dl', { class: 'facts' }), attempts: el('section', { 'aria-label': 'Attempts' }),
@@ -57,22 +57,45 @@ const detail = {
     if (this.log?.ended && ACTIVE.has(task.status)) this.startLog();
   },
 
+  // After a loss of the line: what changed meanwhile was told to nobody.
+  loadAnew() {
+    if (!this.id) return;
+    this.load();
+    if (this.log?.isBroken) this.startLog();
+  },
+
   async load() {
     const id = this.id;
     if (!id) return;
+    this.loadedAt = performance.now();
     try {
       const answer = await askJSON(taskPath(id));
       if (this.id !== id) return;
-      this.task = answer.task ?? answer;
+      this.task = answer;
       this.isStale = true;
       schedule(true);
+      this.loadCheckpoints(id, answer.checkpoints);
     } catch (error) {
       if (this.id === id && !this.task) this.parts.facts.replaceChildren(el('dd', { class: 'wide problem' }, `Could not be loaded: ${error.message}.`));
     }
   },
 
+  // What small ones hold is shown; a checkpoint never changes, so each is asked for once.
+  async loadCheckpoints(id, checkpoints) {
+    for (const { id: name, bytes } of [...checkpoints].reverse()) {
+      if (this.id !== id) return;
+      if (bytes > LIMITS.checkpointBytes || this.data.has(name)) continue;
+      this.data.set(name, '');
+      try { this.data.set(name, (await (await ask(taskPath(id, `/checkpoints/${encodeURIComponent(name)}`))).text()).trim()); } catch { this.data.delete(name); return; }
+      this.isStale = true;
+      schedule();
+    }
+  },
+
   render() {
     if (!this.id || !this.task) return;
+    // Checkpoints come without an event.
+    if (ACTIVE.has(this.task.status) && live.state === 'live' && performance.now() - this.loadedAt > LIMITS.lookAgainMs) this.load();
     const { task, parts } = this;
     if (this.isStale) {
       this.isStale = false;
@@ -167,15 +190,15 @@ const detail = {
     const checkpoints = task.checkpoints ?? [];
     const rows = [...checkpoints].reverse().map(checkpoint => el('tr', {},
       el('td', {}, `${checkpoint.attempt}.${checkpoint.number}`), el('td', {}, clockTime.format(milliseconds(checkpoint.created_at))),
-      el('td', {}, el('code', { tabindex: 0 }, JSON.stringify(checkpoint.data).slice(0, 4_000)))));
+      el('td', { class: 'number' }, `${number(checkpoint.bytes)} B`), el('td', {}, el('code', {}, this.data.get(checkpoint.id) ?? ''))));
     this.parts.checkpoints.replaceChildren(
       el('h3', {}, 'Checkpoints', el('small', {}, checkpoints.length ? 'the newest first' : 'none')),
-      ...(rows.length ? [this.history('Checkpoints', ['No.', 'Taken', 'Data'], rows)] : []));
+      ...(rows.length ? [this.history('Checkpoints', ['No.', 'Taken', 'Size', 'Data'], rows)] : []));
   },
 
   history(label, names, rows) {
     return el('div', { class: 'scroller' }, el('table', { class: 'history', 'aria-label': label },
-      el('thead', {}, el('tr', {}, ...names.map(name => el('th', { scope: 'col', class: name === 'Began' || name === 'Took' ? 'number' : null }, name)))),
+      el('thead', {}, el('tr', {}, ...names.map(name => el('th', { scope: 'col', class: ['Began', 'Took', 'Size'].includes(name) ? 'number' : null }, name)))),
       el('tbody', {}, ...rows)));
   },
 
@@ -214,7 +237,7 @@ const detail = {
       schedule();
     } catch (error) {
       if (log.control.signal.aborted) return;
-      log.ended = true;
+      log.ended = log.isBroken = true;
       say(`broken off: ${error.message}`);
     }
   },

@@ -122,7 +122,7 @@ class VirtualList {
 
   focus(index) {
     const top = index * this.rowHeight;
-    const space = this.height - (this.head.offsetHeight || 0);
+    const space = this.height - this.table.tHead.offsetHeight;
     if (top < this.box.scrollTop) this.box.scrollTop = top;
     else if (top + this.rowHeight > this.box.scrollTop + space) this.box.scrollTop = top + this.rowHeight - space;
     this.setActive(index);

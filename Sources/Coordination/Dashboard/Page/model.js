@@ -16,6 +16,7 @@ const model = {
   seconds: [], // {at, ended, failed}, one a second
   roundTrips: [], // {at, median, high}
   reconnections: [], // {at, count}: the coordinator's total
+  onAway() {}, // hears of each worker that goes
   isPartial: false, // more tasks exist than are kept
   changed: new Set(), // ids of tasks that the list has not taken notice of
   tasksAnew: true, workersVersion: 0,
@@ -73,6 +74,7 @@ const model = {
     const merged = { ...known, ...worker, spans: known?.spans ?? [] };
     merged.rtt = merged.rtt_s == null ? null : merged.rtt_s * 1_000;
     this.workers.set(worker.worker_id, merged);
+    if (known?.state === 'connected' && (merged.state === 'disconnected' || merged.state === 'lost')) this.onAway(worker.worker_id);
     const since = milliseconds(merged.connected_at);
     const last = merged.spans.at(-1);
     if (merged.state === 'connected' && since && last?.state === 'connected' && since > last.from + 1_500) {
@@ -134,7 +136,7 @@ const model = {
     const before = this.overview;
     if (at) this.clockOffset = at - Date.now();
     this.overview = overview;
-    this.windowMs = LIMITS.windowsMs.find(length => length >= overview.uptime_s * 1_000) ?? LIMITS.windowsMs.at(-1);
+    this.windowMs = LIMITS.windowsMs.find(length => length >= overview.uptime_s * 800) ?? LIMITS.windowsMs.at(-1);
     const { totals } = overview;
     if (!totals) return;
     // Totals begin anew with a coordinator; nothing can be said about the second in which they did.

@@ -57,6 +57,7 @@ function draw() {
 function renderLink() {
   const link = $('link');
   setAttribute(link, 'data-link', live.state);
+  setAttribute(link, 'title', live.problem ? `Lost last because: ${live.problem}` : null);
   const wait = live.retryAt ? Math.max(0, Math.ceil((live.retryAt - Date.now()) / 1_000)) : 0;
   setText($('link-text'), { live: 'Live', connecting: 'Connecting', lost: wait ? `Connection lost, again in ${wait} s` : 'Connection lost, trying again' }[live.state]);
   const notice = $('notice');

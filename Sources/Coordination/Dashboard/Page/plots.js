@@ -81,5 +81,18 @@ function binned(series, value) {
     counts[bin] += 1;
   }
   // The newest bin is not full yet; it would jump about.
-  return sums.map((sum, bin) => (counts[bin] ? [bin / (bins - 1), sum / counts[bin]] : null)).slice(0, -1);
+  const points = sums.map((sum, bin) => (counts[bin] ? [bin / (bins - 1), sum / counts[bin]] : null)).slice(0, -1);
+  // Bins may be narrower than the time between two samples: only what is missing for longer is a gap.
+  let known = -1;
+  points.forEach((point, bin) => {
+    if (!point) return;
+    if (known >= 0 && (bin - known) * binMs <= 8_000) {
+      for (let between = known + 1; between < bin; between += 1) {
+        const share = (between - known) / (bin - known);
+        points[between] = [between / (bins - 1), points[known][1] * (1 - share) + point[1] * share];
+      }
+    }
+    known = bin;
+  });
+  return points;
 }

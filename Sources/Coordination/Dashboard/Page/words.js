@@ -17,6 +17,8 @@ const awayNews = {
   },
 };
 
+model.onAway = id => awayNews.add(id);
+
 function toast(strong, text, failed = false) {
   const close = () => node.remove();
   const node = el('div', { class: failed ? 'toast failed' : 'toast', role: failed ? 'alert' : 'status' },
