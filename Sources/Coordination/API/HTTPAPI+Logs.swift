@@ -35,8 +35,8 @@ extension HTTPAPI {
     }
   }
 
-  /// A task has ended: its store has all that it wrote.
-  func finishFollowers(of id: TaskID) {
+  /// An attempt has ended: the store has all that it wrote, before the next one writes anything.
+  func catchUpFollowers(of id: TaskID) {
     for follower in followers[id] ?? [] { catchUp(follower) }
   }
 

@@ -43,7 +43,8 @@ final class HTTPAPI {
     switch notice {
     case .taskChanged(let task):
       cache.forget(task.id)
-      if task.state.status.isTerminal, followers[task.id] != nil { finishFollowers(of: task.id) }
+      // An attempt has ended, and perhaps the task.
+      if task.state.status.isTerminal || task.state.status == .queued { catchUpFollowers(of: task.id) }
     case .checkpointStored(let task, _): cache.forget(task)
     case .outputAppended(let task, let attempt, let stream, let offset, let bytes):
       for follower in followers[task] ?? [] { follower.wrote(attempt: attempt, stream, offset: offset, bytes) }

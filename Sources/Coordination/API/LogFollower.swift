@@ -31,11 +31,16 @@ final class LogFollower {
     set { stream.onClose = newValue }
   }
 
-  /// What the store has by now.
+  /// What the store has by now: the rest of the attempt that was followed, and then the newest one's.
   func caughtUp(with detail: TaskDetail) {
+    if attempt > 0, attempt < detail.task.state.attempt { send(detail.output[attempt]) }
     begin(detail.task.state.attempt)
-    // Of this attempt and no other: what an earlier one wrote was sent then, or is gone.
-    let output = detail.output[attempt] ?? AttemptOutput()
+    // Of this attempt and no other, or what an earlier one wrote would be counted as its.
+    send(detail.output[attempt])
+  }
+
+  private func send(_ output: AttemptOutput?) {
+    guard let output else { return }
     for stream in OutputStream.allCases where streams.contains(stream) {
       send(stream, offset: 0, stream == .stdout ? output.stdout : output.stderr)
     }

@@ -7,7 +7,9 @@ struct SubmissionBody: Equatable {
   var tasks: [TaskSubmission]
   /// Whether the body was `{"tasks": […]}`, whatever their number; the answer has the same form.
   var isList: Bool
+}
 
+extension SubmissionBody {
   /// - Parameter isKeyed: whether the tasks get their names from an idempotency key.
   init(_ request: APIRequest, isKeyed: Bool) throws(APIProblem) {
     try Self.checkMediaType(request)

@@ -1,6 +1,7 @@
 import CoordinationCore
 import Primitives
 import Testing
+import WebSocketCore
 
 @testable import Coordination
 

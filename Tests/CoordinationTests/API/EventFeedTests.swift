@@ -30,7 +30,7 @@ import Testing
     /// The next event that `matches`; those before it are passed over.
     func next(_ matches: (Event) -> Bool) throws -> Event {
       while true {
-        while let end = text.range(of: "\n\n") {
+        while let end = text.firstRange(of: "\n\n") {
           let block = text[..<end.lowerBound]
           text = String(text[end.upperBound...])
           var event = Event(name: "", data: [:])
