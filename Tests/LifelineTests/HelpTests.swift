@@ -4,7 +4,7 @@ extension LifelineTests {
   @Suite struct HelpTests {
     static let commands = [
       "coordinator", "worker", "run", "submit", "tasks", "task", "workers", "logs", "cancel", "pause", "resume",
-      "checkpoint", "fleet", "certs", "keys", "queue",
+      "checkpoint", "fleet", "certs", "keys", "queue", "quarantine",
     ]
 
     private func run(_ arguments: [String], _ environment: [String: String] = [:]) throws -> RunningProgram.Outcome {
