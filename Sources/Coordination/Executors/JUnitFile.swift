@@ -19,7 +19,10 @@ enum JUnitFile {
     let path = path(in: folder)
     // Without O_NONBLOCK a command that put a pipe there would hold its worker for ever.
     let descriptor = unsafe open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC)
-    guard descriptor >= 0 else { return errno == ENOENT ? nil : problem("it cannot be opened (errno \(errno))") }
+    guard descriptor >= 0 else {
+      if errno == ENOENT { return nil }
+      return problem("it cannot be opened (errno \(errno))")
+    }
     defer { close(descriptor) }
     var status = stat()
     // SAFETY: fstat fills the local it is given.

@@ -15,7 +15,8 @@ struct SubmissionPlan {
   }
 
   static let name = Option(
-    "name", optional: .string, as: "NAME", whenMissing: "the command", "What the task is called; several are numbered.")
+    "name", optional: .string, as: "NAME", whenMissing: "the command",
+    "What the task is called; several are numbered. Tests have it as their suite.")
   static let run = Option(
     "run", optional: .string, as: "ID", whenMissing: "a new one",
     "What the tasks have in common; their ids are ID-0001 and so on. Those that exist already are not submitted again.")

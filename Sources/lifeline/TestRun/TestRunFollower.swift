@@ -36,6 +36,8 @@ final class TestRunFollower {
   private var toSubmit: [Int] = []
   private var tasks: [Followed]
   private var ended = 0
+  /// Those that an earlier client submitted, and that count as they are.
+  private var takenOver = 0
   private var isListing = false
   private var mustListAgain = false
   /// Before the first list is through, a task may have been submitted by an earlier client.
@@ -70,7 +72,9 @@ final class TestRunFollower {
       case .established:
         if hasBeenEstablished || !knowsWhatExists { list() } else { submit(Array(plan.tasks.indices)) }
         hasBeenEstablished = true
-      case .taskChanged(let task): if knowsWhatExists { apply(task) }
+      case .taskChanged(let task):
+        // Before it is known what exists it may be about an older round; afterwards everything is listed once more.
+        if knowsWhatExists { apply(task) } else { mustListAgain = true }
       case .output: break
       case .failed(let error): session.fail(error)
       }
@@ -141,15 +145,17 @@ final class TestRunFollower {
       }
     } end: { [self] in
       guard !session.isFinished else { return }
-      isListing = false
+      // Until all of it was looked at, nothing that it says can be the last word.
+      defer {
+        isListing = false
+        if mustListAgain { list() } else { finishIfDone() }
+      }
       if knowsWhatExists {
         for index in newest.keys.sorted() { if let task = newest[index]?.task { apply(task) } }
         submitMissing(isExpected)
       } else {
         takeOver(newest)
       }
-      if mustListAgain { return list() }
-      finishIfDone()
     }
   }
 
@@ -171,11 +177,12 @@ final class TestRunFollower {
         report.isTakenOver = false
       }
     }
+    takenOver = tasks.count - missing.count
     let underWay = tasks.count - ended - missing.count
     Console.standard.remark(
       "Run \(plan.run) goes on: of \(tasks.count) tasks \(ended) have ended, \(underWay) are under way, and "
         + "\(missing.count) are submitted")
-    if endReason == nil { submit(missing) }
+    if endReason == nil { submit(missing) } else { cancelEverything() }
   }
 
   /// A coordinator that was started on another store does not know the run; its tasks are as good as never submitted.
@@ -323,8 +330,7 @@ final class TestRunFollower {
   private func finishIfDone() {
     guard !isFinishing, knowsWhatExists || endReason != nil, !isListing, submitter?.isDone ?? (endReason != nil)
     else { return }
-    let known = tasks.count - toSubmit.count + (submitter?.submitted ?? 0)
-    guard ended >= (submitter == nil ? 0 : endReason == nil ? tasks.count : known) else { return }
+    guard ended >= (endReason == nil ? tasks.count : takenOver + (submitter?.submitted ?? 0)) else { return }
     guard outputs.isDone else { return }
     isFinishing = true
     refresh.cancel()
