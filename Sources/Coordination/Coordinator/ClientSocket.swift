@@ -174,13 +174,17 @@ final class ClientSocket: WebSocketDelegate {
     case "list_tasks":
       let filter = try filter(request.reader)
       runtime.tasks(matching: filter) { [self] result in
-        answer(id, result) { tasks in ["tasks": .array(tasks.map { .object($0.presentation) })] }
+        answer(id, result) { [runtime] tasks in
+          ["tasks": .array(tasks.map { .object(runtime.presentation(of: $0)) })]
+        }
       }
     case "get_task":
       let task = try request.reader.taskID()
       runtime.task(task) { [self] result in
         if case .success(nil) = result { return fail(id, "not_found", "there is no task \(task)") }
-        answer(id, result) { detail in ["task": detail.map { JSONValue.object($0.presentation) } ?? .null] }
+        answer(id, result) { [runtime] detail in
+          ["task": detail.map { JSONValue.object(runtime.presentation(of: $0)) } ?? .null]
+        }
       }
     case "count_tasks":
       let run = try request.reader.optionalString("run", maxBytes: 128)

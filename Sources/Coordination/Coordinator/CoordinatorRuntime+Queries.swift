@@ -58,6 +58,21 @@ extension CoordinatorRuntime {
     }
   }
 
+  /// A task as clients see it. One that no connected worker can do says what it waits for.
+  func presentation(of task: TaskRecord) -> JSONObject {
+    var object = task.presentation
+    if task.state.status == .queued, let obstacle = core.obstacle(for: task.id) {
+      object["waiting_for"] = .string(obstacle)
+    }
+    return object
+  }
+
+  func presentation(of detail: TaskDetail) -> JSONObject {
+    var object = detail.presentation
+    object["waiting_for"] = presentation(of: detail.task)["waiting_for"]
+    return object
+  }
+
   /// How many tasks have each status.
   public func counts(run: String?, _ answer: @escaping (Result<[TaskStatus: Int], StoreError>) -> Void) {
     let (mailbox, bound) = (loop.mailbox, LoopBound(answer, to: loop))
