@@ -187,10 +187,10 @@ let package = Package(
     tests("ReactorTests", ["Primitives", "Reactor", "Certificates"]),
     tests("WebSocketCoreTests", ["Primitives", "WebSocketCore"]),
     tests("WebSocketTests", ["Primitives", "Reactor", "WebSocket", "WebSocketCore", "Certificates"]),
-    tests("CoordinationCoreTests", ["Primitives", "Authentication", "CoordinationCore", "Simulation"]),
+    tests("CoordinationCoreTests", ["Primitives", "Cryptography", "Authentication", "CoordinationCore", "Simulation"]),
     tests("SimulationTests", ["Primitives", "CoordinationCore", "History", "Simulation"]),
     tests("HistoryTests", ["Primitives", "CoordinationCore", "History"]),
-    tests("StorageTests", ["Primitives", "CoordinationCore", "Storage", "CSQLite"]),
+    tests("StorageTests", ["Primitives", "Cryptography", "CoordinationCore", "Storage", "CSQLite"]),
     tests(
       "CoordinationTests",
       [
@@ -209,7 +209,7 @@ let package = Package(
       "EndToEndTests",
       [
         "Primitives", "Cryptography", "Authentication", "Reactor", "WebSocket", "WebSocketCore", "CoordinationCore",
-        "Coordination", "Storage", "TestRuns", "lifeline",
+        "Coordination", "Storage", "TestRuns", "FaultProxy", "lifeline",
       ]),
     tests(
       "DashboardTests",

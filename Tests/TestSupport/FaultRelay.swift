@@ -30,6 +30,17 @@ public final class FaultRelay: Sendable {
   /// Bytes relayed towards the coordinator so far, over all connections.
   public var bytesUp: Int { onLoop { $0.bytesUp } }
 
+  /// Bytes relayed from it.
+  public var bytesDown: Int { onLoop { $0.statistics.bytes[.down] ?? 0 } }
+
+  /// Bytes that were changed on the way, in either direction.
+  public var corruptedBytes: Int { onLoop { $0.statistics.corruptedBytes.values.reduce(0, +) } }
+
+  /// From now on one byte in so many is changed on the way, on average; `nil`: none.
+  public func setCorruption(oneIn count: Int?, _ direction: FaultProxy.Direction) {
+    onLoop { $0.faults[direction].corruptsOneIn = count }
+  }
+
   /// Resets every connection now.
   public func cut() { onLoop { $0.cut() } }
 

@@ -27,7 +27,8 @@ final class FileCourier {
   private static let maxWritingBytes = 8 << 20
 
   private let loop: EventLoop
-  private let disk: any FileCourierDisk
+  /// Its owner.
+  private weak var disk: (any FileCourierDisk)?
   private var transfers = FileTransfers()
   private var line: Line?
   /// Of the connection: what belongs to an earlier one is dropped.
@@ -78,7 +79,7 @@ final class FileCourier {
     guard case .put(let file, let offset, let count) = ask, count > 0 else {
       return line(FileFrames.Frame(FileWords.words(ask)), answered)
     }
-    disk.read(file, offset: offset, count: count) { [weak self] result in
+    disk?.read(file, offset: offset, count: count) { [weak self] result in
       guard let self, self.generation == generation else { return }
       switch result {
       case .success(let piece): line(FileFrames.Frame(FileWords.words(ask), piece), answered)
@@ -125,13 +126,13 @@ final class FileCourier {
       case .write(let file, let offset):
         writing += piece.count
         onProgress?(file, piece.count)
-        disk.write(file, offset: offset, piece) { [self] result in
+        disk?.write(file, offset: offset, piece) { [self] result in
           writing -= piece.count
           if case .failure(let problem) = result { fail(file, .incoming, problem.description) }
           pump()
         }
       case .verify(let file):
-        disk.verify(file) { [self] isSound in
+        disk?.verify(file) { [self] isSound in
           guard transfers.isIncoming(file.digest) else { return }
           perform(transfers.finished(file.digest, isSound: isSound))
           if isSound { tell(file.digest, .incoming, .success(())) }

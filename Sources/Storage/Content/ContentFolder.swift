@@ -343,11 +343,11 @@ final class ContentFolder {
   /// A fresh folder on the same file system. What an earlier process left of them is removed at the start.
   func makeWorkFolder() throws(ContentError) -> String {
     if workFolders == 0 {
-      FileRemoval.removeTree("\(path)/work")
-      _ = try disk(path) { () throws(FileError) in try Self.makeFolder("\(path)/work") }
+      FileRemoval.removeTree("\(path)/attempts")
+      _ = try disk(path) { () throws(FileError) in try Self.makeFolder("\(path)/attempts") }
     }
     workFolders += 1
-    let place = "\(path)/work/\(workFolders)"
+    let place = "\(path)/attempts/\(workFolders)"
     _ = try disk(place) { () throws(FileError) in try Self.makeFolder(place) }
     return place
   }

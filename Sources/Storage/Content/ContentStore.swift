@@ -15,7 +15,7 @@ public final class ContentStore: Sendable {
   }
 
   /// Pieces that wait for the disk, in bytes; beyond them nothing is taken.
-  static let maxPendingBytes = 64 << 20
+  static let maxPendingBytes = 256 << 20
 
   public let path: String
   public let limits: ContentLimits

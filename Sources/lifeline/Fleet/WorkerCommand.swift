@@ -136,6 +136,7 @@ enum WorkerCommand: Subcommand {
       try StateDirectory.create(directory)
       settings.record = try HistoryOption.recorder(invocation)
       settings.outboxPath = "\(directory)/\(name).outbox"
+      if let cache = invocation[cacheDirectory] { try StateDirectory.create(cache) }
       settings.files.path = invocation[cacheDirectory] ?? "\(directory)/cache"
       settings.files.maxBytes = invocation[cacheMaxBytes]
       return try WorkerProcess(settings, commands, outboxIsForOnce: !hasName).run()
