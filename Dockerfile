@@ -17,11 +17,11 @@ RUN make deb
 FROM ${DEBIAN_IMAGE}
 COPY --from=build /source/.build/packages /tmp/packages
 # The package would make its users itself, under numbers that depend on what is there; files that are mounted from outside
-# need numbers that stay.
-RUN groupadd --system --gid 8765 lifeline \
-  && useradd --system --uid 8765 --gid 8765 --home-dir /var/lib/lifeline --shell /usr/sbin/nologin lifeline \
-  && groupadd --system --gid 8766 lifeline-worker \
-  && useradd --system --uid 8766 --gid 8766 --home-dir /var/lib/lifeline-worker --shell /usr/sbin/nologin lifeline-worker \
+# need numbers that stay, among those of system users.
+RUN groupadd --system --gid 876 lifeline \
+  && useradd --system --uid 876 --gid 876 --home-dir /var/lib/lifeline --shell /usr/sbin/nologin lifeline \
+  && groupadd --system --gid 877 lifeline-worker \
+  && useradd --system --uid 877 --gid 877 --home-dir /var/lib/lifeline-worker --shell /usr/sbin/nologin lifeline-worker \
   && apt-get update \
   && apt-get install -y --no-install-recommends ca-certificates /tmp/packages/lifeline_*.deb \
   && rm -rf /tmp/packages /var/lib/apt/lists/*
@@ -35,4 +35,4 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=6s --start-period=60s CMD ["lifeline", "health"]
 ENTRYPOINT ["lifeline"]
 # Without TLS and keys this refuses to start, and says what is missing: whoever reaches a coordinator can run commands.
-CMD ["coordinator", "--host", "0.0.0.0", "--store", "/var/lib/lifeline/lifeline.db"]
+CMD ["coordinator", "--host", "0.0.0.0"]

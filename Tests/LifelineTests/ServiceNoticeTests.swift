@@ -27,7 +27,8 @@ extension LifelineTests {
       let program = try coordinator(socket)
       let ready = try socket.wait(for: "READY")
       let url = try url(program)
-      let outcome = try RunningProgram(["tasks", "--coordinator", url, "--patience", "0"]).end()
+      // One attempt only.
+      let outcome = try RunningProgram(["health", "--ready", "--coordinator", url]).end()
       #expect(outcome.status == 0, "\(outcome.errors)")
       #expect(socket.notices[ready]["STATUS"] == "\(url): 0 workers, 0 tasks run, 0 wait")
       #expect(ready == 0)
