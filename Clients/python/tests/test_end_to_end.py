@@ -501,7 +501,8 @@ class FleetTests(FleetTestCase):
                 detail = await client.get(task_id)
                 resumed = detail["attempts"][1]["resumed_from"]
                 self.assertEqual(resumed["attempt"], 1)
-                self.assertGreaterEqual(resumed["number"], 3)
+                # The third iteration was heard of, and its checkpoint may still have been on its way to a disk.
+                self.assertGreaterEqual(resumed["number"], 2)
                 # Every iteration was done once, whichever worker did it.
                 self.assertEqual(detail["checkpoints"][-1]["data"], {"iteration": 12})
                 self.assertEqual(detail["checkpoints"][-1]["number"], 12 - resumed["number"])
