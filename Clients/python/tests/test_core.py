@@ -340,6 +340,10 @@ class CoreTests(unittest.TestCase):
         self.assertEqual(len(peer.all(StartAttempt)), 1)
         self.assertEqual([(message.kind, message.acknowledgement) for message in peer.sent][:1], [("ack", 1)])
         self.assertEqual(peer.core.counters.duplicates, 1)
+        peer.say_reliably("pause_task", {"task_id": "t", "attempt": 1})
+        peer.sequence -= 1
+        peer.say_reliably("pause_task", {"task_id": "t", "attempt": 1})
+        self.assertEqual(len(peer.all(PauseAttempt)), 1)
 
     def test_changed_bytes_gaps_and_wrong_acknowledgements_end_the_connection(self) -> None:
         good = seal(Message("telemetry_request").body, 1, 0)
