@@ -569,6 +569,14 @@ class CoreTests(unittest.TestCase):
         self.assertEqual(peer.all(Close), [Close(1000, "the worker is stopping", flush=True)])
         self.assertEqual(len(peer.all(Stopped)), 1)
 
+    def test_a_worker_leaves_when_its_coordinator_asks_for_that(self) -> None:
+        peer = Peer()
+        peer.connect()
+        peer.say("ack", ack=1)
+        peer.say_reliably("drain")
+        self.assertEqual(peer.kinds()[-2:], ["heartbeat", "goodbye"])
+        self.assertEqual(len(peer.all(Stopped)), 1)
+
     def test_what_still_runs_at_the_end_of_the_drain_is_handed_back_behind_its_checkpoint(self) -> None:
         peer = Peer(drain_timeout=3.0)
         peer.connect()
