@@ -221,6 +221,31 @@ class WorkTests(FleetTestCase):
             self.assertEqual(known["telemetry"]["queue_status"]["slots"], 3)
             self.assertEqual(known["telemetry"]["connection_stats"]["state"], "connected")
 
+    async def test_a_task_is_tried_again_and_a_worker_drained_on_request(self) -> None:
+        await self.coordinator()
+        worker = self.make_worker()
+
+        @worker.task("once")
+        async def once(task: Task, context: TaskContext) -> Any:
+            return task.id
+
+        serving = self.serve(worker)
+        async with self.client() as client:
+            [task_id] = await client.submit([{"kind": "once"}])
+            await self.wait(client, [task_id])
+            try:
+                again = await client.retry(task_id)
+            except RequestError as error:
+                if error.code == "bad_request":
+                    self.skipTest("this coordinator knows neither request")
+                raise
+            self.assertNotEqual(again, task_id)
+            [task] = await self.wait(client, [again])
+            self.assertEqual((task["status"], task["result"]), ("completed", again))
+            await client.drain("py")
+            await soon(serving)
+            self.assertEqual(worker.state, ConnectionState.SHUTDOWN)
+
 
 class FaultTests(FleetTestCase):
     async def test_a_task_goes_on_under_its_attempt_through_cuts_and_nothing_happens_twice(self) -> None:
