@@ -254,6 +254,7 @@ class FaultTests(FleetTestCase):
         worker = self.make_worker(proxy.url)
         runs: List[Tuple[str, int]] = []
         reached: "asyncio.Queue[int]" = asyncio.Queue()
+        may_end = asyncio.Event()
 
         @worker.task("count")
         async def count(task: Task, context: TaskContext) -> Any:
@@ -262,17 +263,26 @@ class FaultTests(FleetTestCase):
                 await context.save(number + 1)
                 reached.put_nowait(number + 1)
                 await asyncio.sleep(0.01)
+                if number == 30:
+                    await may_end.wait()
             return {"counted_to": 40}
+
+        async def registered(times: int) -> None:
+            while worker._running is None or worker._running.core.counters.successes < times:
+                await asyncio.sleep(0.01)
 
         self.serve(worker)
         async with self.client() as client:
             [task_id] = await client.submit([{"kind": "count"}])
-            for stop in (5, 15, 25):
+            for cut, stop in enumerate((5, 15, 25)):
+                await soon(registered(cut + 1))
                 while await soon(reached.get()) < stop:
                     pass
                 # In the middle of what is on its way, both ways.
                 await proxy.order("cut up after=100")
                 await proxy.order("cut")
+            await soon(registered(4))
+            may_end.set()
             [task] = await self.wait(client, [task_id])
             self.assertEqual((task["status"], task["attempt"], task["result"]), ("completed", 1, {"counted_to": 40}))
             self.assertEqual(runs, [(task_id, 1)])
