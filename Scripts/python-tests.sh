@@ -1,7 +1,8 @@
 #!/bin/bash
 # Tests Clients/python against the real coordinator: Scripts/python-tests.sh [TEST…]   (names as unittest has them)
-# With the newest `websockets`, and, unless tests are named, the connection once more with 10.4, the oldest supported.
-# Closes with "N passed, N failed". Exit status: 0 all passed, 1 some did not, 77 skipped for want of Python or websockets.
+# With the newest `websockets`, and, unless tests are named, the connection once more with 10.4, the oldest supported, and
+# the types with mypy. `lifeline` is built, unless LIFELINE names one. Closes with "N passed, N failed".
+# Exit status: 0 all passed, 1 some did not, 77 skipped for want of Python or websockets.
 set -u
 cd "$(dirname "$0")/.."
 swift=${SWIFT:-swift}
@@ -37,40 +38,62 @@ if ! environment newest 'websockets>=13'; then
   "$newest" -c 'import websockets' 2>/dev/null || skip "websockets cannot be installed"
 fi
 
-"$swift" build --product lifeline >&2 || exit 1
-LIFELINE=$("$swift" build --show-bin-path)/lifeline || exit 1
+if [ -z "${LIFELINE:-}" ]; then
+  "$swift" build --product lifeline >&2 || exit 1
+  LIFELINE=$("$swift" build --show-bin-path)/lifeline || exit 1
+fi
 export LIFELINE
 passed=0
 failed=0
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
+parts=0
 
-# part TITLE PYTHON TEST…
+# part TITLE PYTHON TEST…: begins to run these tests. Parts run beside each other, for most of them mostly wait.
 part() {
   local title=$1 program=$2
   shift 2
-  printf -- '--- %s: websockets %s\n' "$title" "$("$program" -c 'import importlib.metadata as m; print(m.version("websockets"))')"
-  (cd Clients/python && PYTHONPATH=src PYTHONDONTWRITEBYTECODE=1 "$program" -W error::ResourceWarning -m unittest -v "$@") 2>&1 | tee "$log"
-  local status=${PIPESTATUS[0]} ran broken
-  ran=$(sed -n 's/^Ran \([0-9]*\) tests\{0,1\} in .*/\1/p' "$log" | tail -1)
-  ran=${ran:-0}
-  broken=$(sed -n 's/^FAILED (\(.*\))$/\1/p' "$log" | tail -1 | grep -oE '(failures|errors)=[0-9]+' | cut -d= -f2 | paste -sd+ - | sed 's/^$/0/')
-  broken=$((${broken:-0}))
-  # A run that ended before it could count, or ran nothing, has failed.
-  if [ "$status" -ne 0 ] && [ "$broken" -eq 0 ] || [ "$ran" -eq 0 ]; then broken=1; fi
-  # A test may fail in several parts.
-  [ "$broken" -le "$ran" ] || ran=$broken
-  passed=$((passed + ran - broken))
-  failed=$((failed + broken))
+  parts=$((parts + 1))
+  printf -- '--- %s: websockets %s\n' "$title" \
+    "$("$program" -c 'import importlib.metadata as m; print(m.version("websockets"))')" >"$logs/$parts"
+  (
+    cd Clients/python || exit
+    PYTHONPATH=src PYTHONDONTWRITEBYTECODE=1 exec "$program" -W error::ResourceWarning -m unittest -v "$@"
+  ) >>"$logs/$parts" 2>&1 &
+  processes[parts]=$!
+}
+
+# finish: waits for all parts, shows what they said, and counts.
+finish() {
+  local index status ran broken
+  for index in $(seq 1 "$parts"); do
+    status=0
+    wait "${processes[index]}" || status=$?
+    cat "$logs/$index"
+    ran=$(sed -n 's/^Ran \([0-9]*\) tests\{0,1\} in .*/\1/p' "$logs/$index" | tail -1)
+    ran=${ran:-0}
+    broken=$(sed -n 's/^FAILED (\(.*\))$/\1/p' "$logs/$index" | tail -1 | grep -oE '(failures|errors)=[0-9]+' | cut -d= -f2 |
+      paste -sd+ -)
+    broken=$((${broken:-0}))
+    # A run that ended before it could count, or ran nothing, has failed; a test may fail in several places.
+    if { [ "$status" -ne 0 ] && [ "$broken" -eq 0 ]; } || [ "$ran" -eq 0 ]; then broken=1; fi
+    [ "$broken" -le "$ran" ] || ran=$broken
+    passed=$((passed + ran - broken))
+    failed=$((failed + broken))
+  done
 }
 
 if [ $# -gt 0 ]; then
   part "Tests" "$newest" "$@"
+  finish
 else
-  part "All" "$newest" tests.test_protocol tests.test_core tests.test_outbox tests.test_end_to_end
+  e2e=tests.test_end_to_end
+  part "Cores and faults" "$newest" tests.test_protocol tests.test_core tests.test_outbox $e2e.FaultTests
+  part "Fleets, keys and clients" "$newest" $e2e.WorkTests $e2e.FleetTests $e2e.ExampleTests $e2e.KeyTests $e2e.ClientTests
+  finish
+  parts=0
   if environment oldest 'websockets==10.4'; then
-    part "Connections" "$folder/oldest/bin/python" tests.test_end_to_end.WorkTests tests.test_end_to_end.KeyTests \
-      tests.test_end_to_end.ClientTests
+    part "Connections" "$folder/oldest/bin/python" $e2e.WorkTests $e2e.KeyTests $e2e.ClientTests
   else
     echo "--- Connections: SKIPPED, websockets 10.4 cannot be installed"
   fi
@@ -84,6 +107,7 @@ else
   else
     echo "--- Types: SKIPPED, mypy cannot be installed"
   fi
+  finish
 fi
 
 printf '%d passed, %d failed\n' "$passed" "$failed"

@@ -340,6 +340,10 @@ class CoreTests(unittest.TestCase):
         self.assertEqual(len(peer.all(StartAttempt)), 1)
         self.assertEqual([(message.kind, message.acknowledgement) for message in peer.sent][:1], [("ack", 1)])
         self.assertEqual(peer.core.counters.duplicates, 1)
+        peer.say_reliably("pause_task", {"task_id": "t", "attempt": 1})
+        peer.sequence -= 1
+        peer.say_reliably("pause_task", {"task_id": "t", "attempt": 1})
+        self.assertEqual(len(peer.all(PauseAttempt)), 1)
 
     def test_changed_bytes_gaps_and_wrong_acknowledgements_end_the_connection(self) -> None:
         good = seal(Message("telemetry_request").body, 1, 0)
@@ -563,6 +567,14 @@ class CoreTests(unittest.TestCase):
         peer.say("ack", ack=4)
         self.assertEqual(peer.sent[-1].kind, "goodbye")
         self.assertEqual(peer.all(Close), [Close(1000, "the worker is stopping", flush=True)])
+        self.assertEqual(len(peer.all(Stopped)), 1)
+
+    def test_a_worker_leaves_when_its_coordinator_asks_for_that(self) -> None:
+        peer = Peer()
+        peer.connect()
+        peer.say("ack", ack=1)
+        peer.say_reliably("drain")
+        self.assertEqual(peer.kinds()[-2:], ["heartbeat", "goodbye"])
         self.assertEqual(len(peer.all(Stopped)), 1)
 
     def test_what_still_runs_at_the_end_of_the_drain_is_handed_back_behind_its_checkpoint(self) -> None:

@@ -31,6 +31,7 @@ from .protocol import (
     decode_json,
     encode_json,
     take_bytes,
+    text_field,
 )
 
 __all__ = ["Client", "Event", "Logs", "ENDED"]
@@ -263,6 +264,15 @@ class Client:
     async def checkpoint(self, task_id: str) -> None:
         """Asks a running task for a checkpoint; those that offered one save it."""
         await self.request("checkpoint_task", {"task_id": task_id})
+
+    async def retry(self, task_id: str) -> str:
+        """Submits a task that has ended once more, and returns the id of the new one: ``ID.2``, then ``ID.3``."""
+        reply = await self.request("retry_task", {"task_id": task_id})
+        return text_field(reply, "task_id")
+
+    async def drain(self, worker_id: str) -> None:
+        """Asks a worker to leave, as it does after SIGTERM."""
+        await self.request("drain_worker", {"worker_id": worker_id})
 
     async def logs(self, task_id: str) -> Logs:
         """What a task wrote, so far or at all."""

@@ -444,12 +444,7 @@ class WorkerCore:
     def drain(self, now: float) -> None:
         """Take no more tasks, and stop once those that run have ended, or were handed back, and all is acknowledged."""
         self._turn(now)
-        if self._ending is not _Ending.NONE:
-            return
-        self._ending = _Ending.DRAINING
-        self._handover.begin(self._now, self.configuration.drain_timeout)
-        # At once, or the coordinator would go on handing over tasks that are handed back.
-        self._beat()
+        self._begin_to_drain()
         self._end_turn()
 
     def stop(self, now: float) -> None:
@@ -678,6 +673,9 @@ class WorkerCore:
                     self._report("task_state", key, {"state": {"status": "running"}})
         elif kind == "telemetry_request":
             self._effects.append(ReadTelemetry())
+        elif kind == "drain":
+            self._log(logging.INFO, "the coordinator asks this worker to leave")
+            self._begin_to_drain()
         elif kind == "error":
             self._log(logging.WARNING, f"the coordinator reports an error: {message.fields.get('message', '?')}")
         elif kind not in ("welcome", "ack"):
@@ -930,6 +928,14 @@ class WorkerCore:
         self._effects.append(Log(level, message))
 
     # MARK: Ending
+
+    def _begin_to_drain(self) -> None:
+        if self._ending is not _Ending.NONE:
+            return
+        self._ending = _Ending.DRAINING
+        self._handover.begin(self._now, self.configuration.drain_timeout)
+        # At once, or the coordinator would go on handing over tasks that are handed back.
+        self._beat()
 
     def _hand_over(self, step: str) -> None:
         if step == "ask" and self._has_unstopped:

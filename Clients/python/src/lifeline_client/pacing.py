@@ -101,11 +101,14 @@ class FailureDetector:
         gap = min(expected_gap, maximum)
         # Two made-up gaps; real ones push them out.
         self._gaps: Deque[float] = deque((gap * 0.75, gap * 1.25), maxlen=window)
+        #: The silence that φ calls suspect; ``None`` until it is asked for again.
+        self._learnt: Optional[float] = None
 
     def heard(self, now: float) -> None:
         """Something arrived. A gap across an outage is cut, or it would blind the detector for a whole window."""
         self._gaps.append(min(max(now - self._last, 0.0), self.maximum))
         self._last = max(now, self._last)
+        self._learnt = None
 
     def resumed(self, now: float) -> None:
         """The peer is back after a disconnection; the gap is not learnt."""
@@ -114,7 +117,8 @@ class FailureDetector:
     @property
     def suspect_at(self) -> float:
         """When the peer becomes suspect if nothing more arrives."""
-        mean = sum(self._gaps) / len(self._gaps)
-        deviation = math.sqrt(sum((gap - mean) ** 2 for gap in self._gaps) / len(self._gaps))
-        learnt = mean + self._DEVIATIONS * max(deviation, 0.05)
-        return self._last + min(max(learnt, self.minimum), self.maximum)
+        if self._learnt is None:
+            mean = sum(self._gaps) / len(self._gaps)
+            deviation = math.sqrt(sum((gap - mean) ** 2 for gap in self._gaps) / len(self._gaps))
+            self._learnt = mean + self._DEVIATIONS * max(deviation, 0.05)
+        return self._last + min(max(self._learnt, self.minimum), self.maximum)

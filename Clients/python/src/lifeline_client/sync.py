@@ -137,6 +137,14 @@ class Client:
         """Asks a running task for a checkpoint."""
         self._call(self._client.checkpoint(task_id))
 
+    def retry(self, task_id: str) -> str:
+        """Submits a task that has ended once more, and returns the id of the new one."""
+        return self._call(self._client.retry(task_id))
+
+    def drain(self, worker_id: str) -> None:
+        """Asks a worker to leave."""
+        self._call(self._client.drain(worker_id))
+
     def logs(self, task_id: str) -> Logs:
         """What a task wrote."""
         return self._call(self._client.logs(task_id))
