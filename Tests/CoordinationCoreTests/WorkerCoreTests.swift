@@ -326,6 +326,23 @@ struct WorkerCoreTests {
   }
 
   @Test
+  func `what a session said of the attempts held is not said again in the next one`() {
+    let bench = bench()
+    let key = bench.assign("t")
+    bench.handle(.attemptStarted(key))
+    bench.handle(.disconnected("cut"))
+    _ = bench.messages()
+    bench.register(session: "another")
+    let messages = bench.messages()
+    #expect(messages.count { $0["type"] == "state_sync" } == 1)
+    #expect(
+      messages.first { $0["type"] == "state_sync" }?["tasks"]
+        == [["task_id": "t", "attempt": 1, "status": "running"]])
+    // What else was not acknowledged is.
+    #expect(messages.contains { $0["type"] == "task_state" })
+  }
+
+  @Test
   func `an older checkpoint is forgotten only once the newer one is on the disk`() {
     let bench = bench()
     let key = bench.assign("t")

@@ -49,6 +49,8 @@ public final class WorkerCore {
   /// Of this connection, if both ends have a key.
   private var authenticator: MessageAuthenticator?
   private var session: SessionState?
+  /// The numbers of the session's sync: behind the first, up to the last.
+  private var syncEnds: (before: UInt64, last: UInt64) = (0, 0)
   private var held: [AttemptKey: Held] = [:]
   /// Being written to the worker's disk.
   private var persisting: [String: Parcel] = [:]
@@ -455,6 +457,7 @@ public final class WorkerCore {
         "task_id": .string(key.taskID.text), "attempt": .integer(Int64(key.attempt)), "status": .string(status),
       ]
     }
+    let before = session?.outbox.lastSequence ?? 0
     var start = 0
     repeat {
       let end = min(start + syncBatch, tasks.count)
@@ -463,9 +466,15 @@ public final class WorkerCore {
       number(Parcel(message))
       start = end
     } while start < tasks.count
+    syncEnds = (before, session?.outbox.lastSequence ?? before)
   }
 
-  private var undelivered: [Parcel] { session?.outbox.entries.map(Parcel.init) ?? [] }
+  /// Without the session's sync: the next session has its own, behind which this one would say that what was given out
+  /// meanwhile is not held.
+  private var undelivered: [Parcel] {
+    let entries = session?.outbox.entries.filter { $0.sequence <= syncEnds.before || $0.sequence > syncEnds.last }
+    return entries?.map(Parcel.init) ?? []
+  }
 
   /// A checkpoint of an attempt that ended with an earlier run of this process counts only until the coordinator takes
   /// that attempt back, which the sync makes it do: so it goes first.
