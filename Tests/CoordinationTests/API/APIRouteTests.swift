@@ -35,7 +35,7 @@ import Testing
 
   @Test(arguments: [
     "/api/v1", "/api/v1/", "/api/v1/task", "/api/v1/tasks/", "/api/v1//tasks", "/api/v1/tasks/a/",
-    "/api/v1/tasks//cancel",
+    "/api/v1/tasks//result",
     "/api/v1/tasks/a/cancel/b", "/api/v1/tasks/%ZZ", "/api/v1/tasks/%ff", "/api/v1/Tasks", "/api/v2/tasks",
     "/api/v1x/tasks",
     "/tasks", "", "/",
