@@ -70,7 +70,7 @@ extension EndToEnd {
 
     @Test func `a command finds of the worker's environment only what passes`() throws {
       let fleet = try Fleet()
-      let variables = ["SECRET_TOKEN": "1", "CUDA_HOME": "2", "LIFELINE_API_KEY_FILE": ""]
+      let variables = ["SECRET_TOKEN": "1", "CUDA_HOME": "2"]
       let worker = try TestProcess(
         Fleet.program,
         [
@@ -83,7 +83,7 @@ extension EndToEnd {
       let found = Set(try fleet.ended(id).text("stdout").split(separator: "\n").map(String.init))
       #expect(found.isSuperset(of: ["CUDA_HOME=2", "MINE=3", "TMPDIR=\(fleet.directory.path)"]))
       #expect(found.contains { $0.hasPrefix("PATH=") })
-      #expect(!found.contains { $0.hasPrefix("SECRET_TOKEN") || $0.hasPrefix("LIFELINE_API_KEY") })
+      #expect(!found.contains { $0.hasPrefix("SECRET_TOKEN") })
     }
   }
 }
