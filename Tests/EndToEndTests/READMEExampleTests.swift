@@ -1,6 +1,7 @@
 import CoordinationCore
 import Glibc
 import Primitives
+import Reactor
 import TestSupport
 import Testing
 

@@ -122,7 +122,9 @@ import Testing
 
   @Test func `when all passes, the secrets do not`() {
     #expect(PassedEnvironment.all.passes(Array("ANYTHING".utf8)))
-    for name in CommandVariable.withheld { #expect(!PassedEnvironment.all.passes(Array(name.utf8))) }
+    for name in ["LIFELINE_API_KEY", "LIFELINE_API_KEY_FILE", "LIFELINE_TLS_KEY", "LIFELINE_WORKER_API_KEY"] {
+      #expect(!PassedEnvironment.all.passes(Array(name.utf8)), "\(name)")
+    }
   }
 
   @Test func `a launch says what passes`() {
