@@ -4,7 +4,8 @@ extension LifelineTests {
   @Suite struct HelpTests {
     static let commands = [
       "coordinator", "worker", "run", "submit", "tasks", "task", "workers", "logs", "cancel", "pause", "resume",
-      "retry", "drain", "checkpoint", "fleet", "certs", "keys", "queue", "config", "docs", "health", "fetch", "quarantine",
+      "retry", "drain", "checkpoint", "fleet", "certs", "keys", "queue", "config", "docs", "health", "fetch",
+      "quarantine",
     ]
 
     private func run(_ arguments: [String], _ environment: [String: String] = [:]) throws -> RunningProgram.Outcome {

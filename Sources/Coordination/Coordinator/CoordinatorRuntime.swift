@@ -100,7 +100,8 @@ public final class CoordinatorRuntime {
 
   private static func begin(
     _ settings: CoordinatorSettings, _ store: any TaskStore, _ unfinished: [UnfinishedTask], _ tests: [TestRecord],
-    _ counts: [TaskStatus: Int], on loop: EventLoop, _ ready: @escaping (Result<CoordinatorRuntime, CoordinatorStartError>) -> Void
+    _ counts: [TaskStatus: Int], on loop: EventLoop,
+    _ ready: @escaping (Result<CoordinatorRuntime, CoordinatorStartError>) -> Void
   ) {
     do {
       var configuration = settings.core
