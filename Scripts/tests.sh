@@ -14,7 +14,10 @@ fi
 
 simulation='^SimulationTests\.'
 computing='^(CoordinationCoreTests|AuthenticationTests|CryptographyTests|HistoryTests|WebSocketCoreTests|FuzzTests|PrimitivesTests|StorageTests)\.'
-processes='^(EndToEndTests|DashboardTests|LifelineTests|TrialsTests|ExamplesTests|LifelineBenchmarksTests|WebSocketLoadTests)\.'
+values='^(ArgumentParsingTests|CommandDocumentsTests|ConfigurationTests|MetricsTests|StructuredLogTests|TOMLTests|TestRunsTests|TrialReportTests)\.'
+coordination='^CoordinationTests\.'
+browser='^DashboardTests\.'
+processes='^(EndToEndTests|LifelineTests|TrialsTests|ExamplesTests|LifelineBenchmarksTests|WebSocketLoadTests)\.'
 
 "$swift" build --build-tests "$@" || exit
 passed=0
@@ -43,8 +46,14 @@ part() { # part TITLE FLAG…
 
 part "Simulation" --filter "$simulation"
 part "Cores and stores" --filter "$computing"
-part "Loops and sockets" --skip "$simulation" --skip "$computing" --skip "$processes"
+part "Values and texts" --filter "$values"
+part "Coordinators and workers" --filter "$coordination"
+part "Loops and sockets" \
+  --skip "$simulation" --skip "$computing" --skip "$values" --skip "$coordination" --skip "$processes" \
+  --skip "$browser"
 part "Processes" --filter "$processes"
+# A browser by itself wants both processors.
+part "Dashboard" --filter "$browser"
 
 printf '%d passed, %d failed\n' "$passed" "$failed"
 [ "$failed" -eq 0 ]

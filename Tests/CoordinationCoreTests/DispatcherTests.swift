@@ -158,6 +158,19 @@ struct DispatcherTests {
   // MARK: Several slots
 
   @Test
+  func `workers that are told apart by a new class are given nothing of the other's`() {
+    var bench = DispatcherBench()
+    bench.worker("a", labels: ["zone": "a"])
+    bench.worker("b", labels: ["zone": "b"])
+    // It tells the workers apart, and then b is idle in its new place as it was in the old one.
+    bench.push("b1", requires: ["zone=b"])
+    bench.cancel("b1")
+    bench.push("a1", requires: ["zone=a"])
+    bench.push("a2", requires: ["zone=a"])
+    #expect(bench.started() == ["a1@a"])
+  }
+
+  @Test
   func `a task never takes more slots than are free`() {
     var bench = DispatcherBench()
     bench.worker("w", slots: 4)

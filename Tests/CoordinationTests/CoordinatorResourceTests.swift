@@ -79,7 +79,7 @@ import WebSocket
   }
 
   @Test(arguments: [
-    ("/", 426), ("/api/v1/client/ws", 426), ("/api/v1/worker/w1/ws", 426), ("/nothing", 404), ("/metrics/", 404),
+    ("/", 302), ("/api/v1/client/ws", 426), ("/api/v1/worker/w1/ws", 426), ("/nothing", 404), ("/metrics/", 404),
     ("/api/v1/worker/%00/ws", 400), ("/metrics?name[]=x", 200),
   ]) func `each path has its answer`(path: String, status: Int) throws {
     let coordinator = try TestCoordinator()

@@ -65,6 +65,7 @@ final class DashboardFleet {
       [
         "worker", "--worker-id", id, "--coordinator", url ?? self.url, "--slots", "\(slots)", "--state-dir",
         directory.file("state-\(id)"), "--reconnect-delay", "100ms", "--max-reconnect-delay", "500ms",
+        "--pass-env", "DASHBOARD_FLEET",
       ] + (key.map { ["--api-key", $0] } ?? []))
   }
 

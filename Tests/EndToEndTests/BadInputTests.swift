@@ -160,11 +160,14 @@ extension EndToEnd {
 
     @Test(
       arguments: [
-        (clientPath, Protocols.client), ("/api/v1/worker/w2/ws", Protocols.session), ("/api/v1/worker/w2/ws", nil),
-      ] as [(String, String?)])
-    func `what is too long is closed with 1009 and what is binary with 1003`(target: String, subprotocol: String?)
-      throws
-    {
+        // Clients and sessions exchange files in binary messages, and these bytes are of none.
+        (clientPath, Protocols.client, 1008, "file message"),
+        ("/api/v1/worker/w2/ws", Protocols.session, SessionCloseCode.brokenSession, "file message"),
+        ("/api/v1/worker/w2/ws", nil, 1003, "text"),
+      ] as [(String, String?, UInt16, String)])
+    func `what is too long is closed with 1009, and binary nonsense with a reason`(
+      target: String, subprotocol: String?, code: UInt16, reason: String
+    ) throws {
       let fleet = try Fleet()
       _ = try fleet.worker("w1")
       let long = try ScriptedPeer(fleet, target, offering: subprotocol)
@@ -173,8 +176,8 @@ extension EndToEnd {
       let binary = try ScriptedPeer(fleet, target, offering: subprotocol)
       binary.send(binary: [0xFF, 0xFE, 0, 0x7B])
       let close = try binary.isClosed()
-      #expect(close.code == 1003)
-      #expect(close.reason.contains("text"))
+      #expect(close.code == code)
+      #expect(close.reason.contains(reason), "\(close.reason)")
       try works(fleet, "after-bytes")
     }
 

@@ -142,7 +142,7 @@ extension LifelineTests {
       let socket = try NotifySocket()
       let fleet = try Fleet(workers: 0)
       let worker = try RunningProgram(
-        ["worker", "--worker-id", "w1", "--state-dir", fleet.directory.file("state")],
+        ["worker", "--worker-id", "w1", "--state-dir", fleet.directory.file("state"), "--pass-all-env"],
         environment: fleet.environment.merging(
           ["NOTIFY_SOCKET": socket.name, "WATCHDOG_USEC": "60000000", "KEPT": "yes"]) { $1 })
       try socket.wait(for: "READY")

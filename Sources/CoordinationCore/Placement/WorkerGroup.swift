@@ -39,7 +39,7 @@ final class WorkerGroup {
     var first: Entry? {
       while head < entries.count {
         let entry = entries[head]
-        if entry.worker.ticket == entry.ticket {
+        if stands(entry) {
           if entry.worker.canTakeTasks, entry.worker.freeSlots == free { return entry }
           entry.worker.leaveBucket()
         }
@@ -58,12 +58,17 @@ final class WorkerGroup {
     fileprivate func left() {
       live -= 1
       guard entries.count - head > 2 * live + 64 else { return }
-      entries = entries[head...].filter { $0.worker.ticket == $0.ticket }
+      entries = entries[head...].filter(stands)
       head = 0
     }
 
     /// Everyone who still stands in it, in order.
-    var standing: [Entry] { entries[head...].filter { $0.worker.ticket == $0.ticket } }
+    var standing: [Entry] { entries[head...].filter(stands) }
+
+    /// Whether an entry is a worker's own still. One that was moved to another group took its ticket along.
+    private func stands(_ entry: Entry) -> Bool {
+      entry.worker.ticket == entry.ticket && entry.worker.bucket === self
+    }
   }
 
   /// Classes whose tasks take the same number of slots.

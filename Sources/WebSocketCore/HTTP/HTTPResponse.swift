@@ -101,6 +101,7 @@ public struct HTTPResponse: Hashable, Sendable {
     case 201: "Created"
     case 202: "Accepted"
     case 204: "No Content"
+    case 302: "Found"
     case 303: "See Other"
     case 304: "Not Modified"
     case 400: "Bad Request"
