@@ -4,25 +4,33 @@ import WebSocketCore
 
 extension HTTPAPI {
   func list(_ filter: TaskFilter, _ reply: APIReply) {
-    runtime.tasks(matching: filter) { result in
+    runtime.tasks(matching: filter) { [self] result in
       switch result {
       case .failure(let error): reply.problem(Self.problem(error))
       case .success(let tasks):
         // A full page may be the last one; the next is empty then.
         let next = tasks.count == filter.limit ? tasks.last.map { TaskListQuery.cursor(after: $0.id) } : nil
-        reply.json(["tasks": .array(tasks.map { .object($0.presentation) }), "next_cursor": JSONValue(next)])
+        reply.json([
+          "tasks": .array(tasks.map { .object(runtime.presentation(of: $0)) }), "next_cursor": JSONValue(next),
+        ])
       }
     }
   }
 
   func show(_ id: TaskID, _ reply: APIReply) {
-    cache.task(id) { result in
+    cache.task(id) { [self] result in
       switch result {
       case .failure(let error): reply.problem(Self.problem(error))
       case .success(nil): reply.problem(.notFound("there is no task \(id)"))
-      case .success(let text?): reply.send(APIResponse.json(text))
+      case .success(let text?): reply.send(APIResponse.json(withObstacle(id, text)))
       }
     }
+  }
+
+  /// What a queued task waits for changes with the fleet and not with the task, so it is put into the text that is kept.
+  private func withObstacle(_ id: TaskID, _ text: [UInt8]) -> [UInt8] {
+    guard let obstacle = runtime.obstacle(for: id), let end = text.lastIndex(of: UInt8(ascii: "}")) else { return text }
+    return text[..<end] + Array(#","waiting_for":\#(JSONValue.string(obstacle).text)"#.utf8) + text[end...]
   }
 
   func control(_ request: CoordinatorRequest, _ id: TaskID, _ reply: APIReply) {

@@ -61,10 +61,15 @@ extension CoordinatorRuntime {
   /// A task as clients see it. One that no connected worker can do says what it waits for.
   func presentation(of task: TaskRecord) -> JSONObject {
     var object = task.presentation
-    if task.state.status == .queued, let obstacle = core.obstacle(for: task.id) {
+    if task.state.status == .queued, let obstacle = obstacle(for: task.id) {
       object["waiting_for"] = .string(obstacle)
     }
     return object
+  }
+
+  /// What a queued task waits for that no connected worker has; `nil` when one can do it, or nothing is known.
+  func obstacle(for id: TaskID) -> String? {
+    core.liveTask(id)?.state.status == .queued ? core.obstacle(for: id) : nil
   }
 
   func presentation(of detail: TaskDetail) -> JSONObject {

@@ -52,6 +52,10 @@ import Testing
     #expect(try expect(try peer.get("/api/v1/tasks/t"), 200, "TaskDetail")["status"] == "queued")
     #expect(
       try expect(try peer.get("/api/v1/tasks/t/result"), 409, "Problem")["detail"]?.string?.contains("queued") == true)
+    let obstacle = "no worker is connected"
+    #expect(try expect(try peer.get("/api/v1/tasks/t"), 200, "TaskDetail")["waiting_for"]?.string == obstacle)
+    let listed = try expect(try peer.get("/api/v1/tasks"), 200, "TaskPage")["tasks"]?.array?.first?.object
+    #expect(listed?["waiting_for"]?.string == obstacle)
     let queue = try expect(try peer.get("/api/v1/queue"), 200, "Queue")
     #expect(queue["tasks"]?.object?["NORMAL"]?.object?["waiting"] == 1)
 
