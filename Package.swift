@@ -98,7 +98,13 @@ let package = Package(
         "Primitives", "Locking", "Cryptography", "Authentication", "Metrics", "Reactor", "WebSocket", "WebSocketCore",
         "CoordinationCore", "Storage", "History",
       ],
-      exclude: ["README.md", "Dashboard/Page", "Dashboard/README.md"], embedded: ["API/openapi.json"]),
+      exclude: ["README.md", "Dashboard/README.md"],
+      embedded: ["API/openapi.json"]
+        + [
+          "dashboard.html", "dashboard.css", "basics.js", "connection.js", "detail.js", "list.js", "model.js",
+          "page.js",
+          "plots.js", "tasks.js", "words.js", "workers.js",
+        ].map { "Dashboard/Page/\($0)" }),
 
     // Faults on purpose, for the demonstration and the tests.
     library("FaultProxy", ["Primitives", "Reactor", "ArgumentParsing"]),

@@ -9,11 +9,6 @@ enum Surroundings {
     return ProcessEnvironment.variables { $0.hasPrefix("LIFELINE_") || others.contains($0) }
   }
 
-  /// For a fleet that a command starts for itself: what is set up for the real one must not change it.
-  static var variablesOfFleet: [String: String] {
-    ProcessEnvironment.variables { !$0.hasPrefix("LIFELINE_") }.merging(["LIFELINE_CONFIG": "/dev/null"]) { $1 }
-  }
-
   /// The machine's name, without its domain; `nil` when it has none.
   static var hostName: String? {
     var bytes = [CChar](repeating: 0, count: 256)

@@ -45,13 +45,6 @@ struct AgingLinesTests {
     #expect(drained(&lines, at: .max) == ["c1", "c2", "c3", "c4", "c5", "b"])
   }
 
-  @Test func `those that are pushed to the front do not make the others behind them younger`() {
-    var lines = lines(aging: .seconds(1), [("n1", .normal, 0)])
-    lines.push("n2", .normal, since: 1_900, atFront: true)
-    for number in 1...5 { lines.push("c\(number)", .critical, since: 1_900) }
-    #expect(drained(&lines, at: 2_000) == ["c1", "c2", "c3", "n2", "c4", "c5", "n1"])
-  }
-
   @Test func `an age that no number holds is an age all the same`() {
     var lines = lines(aging: .seconds(1), [("b", .background, .min)])
     for number in 1...4 { lines.push("c\(number)", .critical, since: .max) }

@@ -642,6 +642,8 @@ class ExampleTests(FleetTestCase):
             text = file.read()
         start = text.index("    from lifeline_client import Worker")
         program = textwrap.dedent(text[start : text.index("worker.run()", start)] + "worker.run()\n")
+        with open(os.path.join(HERE, "..", "..", "..", "README.md"), encoding="utf-8") as file:
+            self.assertIn(program, file.read(), "the project's README shows the same worker")
         program = program.replace("ws://127.0.0.1:8765", self.url)
         self.assertLessEqual(len(program.split("\n")), 14)
         environment = {"PYTHONPATH": SOURCES, "XDG_STATE_HOME": self.folder}

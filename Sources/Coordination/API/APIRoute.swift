@@ -44,9 +44,11 @@ enum APIRoute: Equatable {
       self = .unknown
       return
     }
-    let segments = path.dropFirst(APIOperation.prefix.count).split(separator: "/", omittingEmptySubsequences: false)
+    // By bytes, which is many times faster than by characters.
+    let segments = path.utf8.dropFirst(APIOperation.prefix.utf8.count)
+      .split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
     // What precedes the first slash is empty, and nothing else may be.
-    let rest = Array(segments.dropFirst())
+    let rest = segments.dropFirst().map { Substring($0) }
     var others: [String] = []
     for pattern in Self.patterns {
       guard let names = pattern.names(in: rest) else { continue }

@@ -46,7 +46,7 @@ public struct PassedEnvironment: Equatable, Sendable {
 
   /// Takes everything that does not pass out of this process's environment; the rest stays as it is, byte for byte.
   func apply() {
-    for name in OwnEnvironment.names() where !passes(name) {
+    for name in ProcessEnvironment.names() where !passes(name) {
       let text = name.map { CChar(bitPattern: $0) } + [0]
       // SAFETY: the array ends with a zero and lives for the call.
       _ = unsafe unsetenv(text)

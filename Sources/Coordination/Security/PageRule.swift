@@ -66,7 +66,7 @@ struct PageRule {
         name = text[...end]
         let rest = text[text.index(after: end)...]
         if rest.first == ":" { port = rest.dropFirst() } else if !rest.isEmpty { return nil }
-      } else if let colon = text.firstIndex(of: ":") {
+      } else if let colon = text.utf8.firstIndex(of: UInt8(ascii: ":")) {
         name = text[..<colon]
         port = text[text.index(after: colon)...]
       }
@@ -74,8 +74,8 @@ struct PageRule {
       self.name = name.lowercased()
       self.port = port.map(String.init)
       // No top-level domain is a number, so what ends in one is no name that anybody can register.
-      let last = name.split(separator: ".", omittingEmptySubsequences: false).last ?? ""
-      isAddress = name.first == "[" || (!last.isEmpty && last.utf8.allSatisfy(Self.isDigit))
+      let last = name.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false).last ?? "".utf8[...]
+      isAddress = name.utf8.first == UInt8(ascii: "[") || (!last.isEmpty && last.allSatisfy(Self.isDigit))
     }
 
     private static func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }

@@ -96,7 +96,7 @@ struct TaskBook {
   let checkpointsKept: Int
   /// How many tasks that have not ended need each file.
   private(set) var neededFiles: [FileDigest: Int] = [:]
-  private(set) var quarantine: Quarantine
+  var quarantine: Quarantine
 
   /// - Parameter aging: how long a task is queued before it is overdue; `nil`: it never is.
   init(
@@ -306,57 +306,6 @@ struct TaskBook {
     note(task, attemptChanged: true)
   }
 
-  // MARK: Tests that kill
-
-  /// Whether its test has killed a worker.
-  func isSuspect(_ task: LiveTask) -> Bool { quarantine.isSuspect(task.specification) }
-
-  /// A worker's process died with these tasks, which it held, and which are about to be lost.
-  /// - Returns: the tests that are held to have killed it.
-  mutating func died(_ worker: WorkerID, with ids: [TaskID], wall: WallTime) -> [TestName] {
-    let names = ids.compactMap { id -> TestName? in
-      // What was never on its way to the worker did it no harm.
-      guard let task = tasks[id], task.state.workerID == worker, task.state.status.isHeld,
-        task.state.status != .assigned || task.assignmentSent == task.state.attempt
-      else { return nil }
-      return task.specification.testName
-    }
-    let guilty = quarantine.died(with: Set(names).sorted(), worker: worker, wall: wall)
-    for (name, fate) in guilty {
-      writes.append(.testFate(name, fate))
-      if fate.isQuarantined { endQueued(name, wall: wall) }
-    }
-    return guilty.map(\.name)
-  }
-
-  /// The worker that these were held to have killed is alive.
-  mutating func forgive(_ names: [TestName], wall: WallTime) {
-    for name in names {
-      if let fate = quarantine.forgive(name, wall: wall) { writes.append(.testFate(name, fate)) }
-    }
-  }
-
-  mutating func putInQuarantine(_ name: TestName, reason: String, wall: WallTime) {
-    writes.append(.testFate(name, quarantine.put(name, reason: reason, wall: wall)))
-    endQueued(name, wall: wall)
-  }
-
-  /// - Returns: whether anything was held against it.
-  mutating func release(_ name: TestName, wall: WallTime) -> Bool {
-    guard quarantine.release(name) else { return false }
-    writes.append(.testFate(name, TestFate(changedAt: wall)))
-    return true
-  }
-
-  /// What waits of a test that is not run any more. What runs may end by itself.
-  private mutating func endQueued(_ name: TestName, wall: WallTime) {
-    let queued = tasks.values.filter { $0.state.status == .queued && $0.specification.testName == name }
-    for task in queued.sorted(by: { $0.id < $1.id }) {
-      guard let reason = quarantine.reason(task.specification) else { return }
-      finish(task, .failed, reason: reason, wall: wall)
-    }
-  }
-
   /// A task that was taken out of line, and that nobody may have now, is next in line again.
   mutating func putBack(_ task: LiveTask) { enqueue(task, atFront: true) }
 
@@ -426,7 +375,7 @@ struct TaskBook {
     writes.append(.attempt(attempt))
   }
 
-  private mutating func finish(_ task: LiveTask, _ status: TaskStatus, reason: String?, wall: WallTime) {
+  mutating func finish(_ task: LiveTask, _ status: TaskStatus, reason: String?, wall: WallTime) {
     move(task, to: status)
     task.state.reason = reason
     task.state.finishedAt = wall

@@ -20,36 +20,6 @@ struct AgingLines<Element> {
   /// Turns that what is overdue may be passed over before it gets one.
   static var turnsPassedOver: Int { 3 }
 
-  private struct Line {
-    /// Newest last; they go before everyone else.
-    var front: [(element: Element, since: Int64)] = []
-    var back: [(element: Element, since: Int64)] = []
-    /// What is before this index of `back` has left, and waits for the array to be tidied.
-    var head = 0
-
-    var count: Int { front.count + back.count - head }
-    var isEmpty: Bool { front.isEmpty && head == back.count }
-    var first: Element? { front.last?.element ?? (head < back.count ? back[head].element : nil) }
-
-    /// Since when the line has waited: those that push to its front may be younger than those they push back.
-    var since: Int64? {
-      guard head < back.count else { return front.last?.since }
-      guard let front = front.last?.since else { return back[head].since }
-      return min(front, back[head].since)
-    }
-
-    mutating func removeFirst() {
-      if front.popLast() != nil { return }
-      guard head < back.count else { return }
-      head += 1
-      // Moving the rest down only when at least half is gone keeps the cost of each removal constant.
-      if head * 2 >= back.count {
-        back.removeFirst(head)
-        head = 0
-      }
-    }
-  }
-
   /// Whose turn it is, and on what grounds.
   struct Turn: Equatable {
     let priority: Priority
@@ -57,26 +27,22 @@ struct AgingLines<Element> {
     let passesOver: Bool
   }
 
-  private var lines: [Line]
+  private var lines: [WaitingLine<Element>]
   /// In milliseconds; `nil`: nothing is ever overdue.
   private let aging: Int64?
   /// Turns in a row that passed over what is overdue.
   private var turnsPassed = 0
 
   init(aging: Duration?) {
-    lines = Array(repeating: Line(), count: Priority.allCases.count)
+    lines = Array(repeating: WaitingLine(), count: Priority.allCases.count)
     self.aging = aging.map { max(0, $0.wholeMilliseconds) }
   }
 
   var isEmpty: Bool { lines.allSatisfy(\.isEmpty) }
   var count: Int { lines.reduce(0) { $0 + $1.count } }
 
-  mutating func push(_ element: Element, _ priority: Priority, since milliseconds: Int64, atFront: Bool = false) {
-    if atFront {
-      lines[priority.rawValue].front.append((element: element, since: milliseconds))
-    } else {
-      lines[priority.rawValue].back.append((element: element, since: milliseconds))
-    }
+  mutating func push(_ element: Element, _ priority: Priority, since milliseconds: Int64) {
+    lines[priority.rawValue].push(element, since: milliseconds)
   }
 
   /// Whose turn it is; `nil` when nobody waits.
@@ -106,14 +72,6 @@ struct AgingLines<Element> {
   /// Who is first in a line.
   func first(of priority: Priority) -> Element? { lines[priority.rawValue].first }
 
-  /// Since when the oldest of a line that `matches` holds for has waited, in milliseconds.
-  func since(of priority: Priority, where matches: (Element) -> Bool) -> Int64? {
-    let line = lines[priority.rawValue]
-    let front = line.front.filter { matches($0.element) }.map(\.since).min()
-    let back = line.back[line.head...].first { matches($0.element) }?.since
-    return [front, back].compactMap(\.self).min()
-  }
-
   /// The first of a line has left without having been served: it only seemed to be there.
   mutating func dropFirst(of priority: Priority) { lines[priority.rawValue].removeFirst() }
 
@@ -122,11 +80,6 @@ struct AgingLines<Element> {
 
   /// Keeps what `isKept` holds for, in order.
   mutating func removeAll(except isKept: (Element) -> Bool) {
-    for index in lines.indices {
-      let line = lines[index]
-      lines[index] = Line(
-        front: line.front.filter { isKept($0.element) },
-        back: line.back[line.head...].filter { isKept($0.element) })
-    }
+    for index in lines.indices { lines[index].removeAll(except: isKept) }
   }
 }

@@ -247,7 +247,7 @@ final class TrialFleet {
     var configuration = ChildProcess.Configuration(executable: words[0], arguments: Array(words.dropFirst()))
     configuration.standardOutput = output
     configuration.group = .newSession
-    configuration.environment = Self.environment.merging([Self.journalVariable: journal]) { $1 }
+    configuration.environment = FleetEnvironment.variables.merging([Self.journalVariable: journal]) { $1 }
     let path = "\(options.directory)/logs/\(name).log"
     // SAFETY: the path lives for the call.
     let log = unsafe open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
@@ -267,10 +267,4 @@ final class TrialFleet {
 
   /// Where commands write down what they did.
   private static let journalVariable = "LIFELINE_TRIAL_JOURNAL"
-
-  /// A fleet that is judged must be the one that the command line describes: what the user set up for another, by
-  /// variables or a configuration file, stays out.
-  private static var environment: [String: String] {
-    ProcessEnvironment.variables { !$0.hasPrefix("LIFELINE_") }.merging(["LIFELINE_CONFIG": "/dev/null"]) { $1 }
-  }
 }

@@ -64,6 +64,7 @@ final class ClientSession {
   private let name: String
   private var status: Int32 = 0
   private(set) var isFinished = false
+  private var isConnectionLost = false
 
   /// Connects, calls `body`, and serves the loop until somebody calls `finish`; returns the exit status.
   ///
@@ -114,6 +115,20 @@ final class ClientSession {
 
   func complain(_ problem: some CustomStringConvertible) {
     Console.standard.complain("\(name): \(problem.description.escapedForDisplay)")
+  }
+
+  /// Says from now on when the connection is lost, and when it is back.
+  func remarkOnConnection() { client.onConnectionChange = { [weak self] in self?.connectionChanged($0) } }
+
+  private func connectionChanged(_ cause: String?) {
+    if let cause {
+      guard !isConnectionLost else { return }
+      isConnectionLost = true
+      Console.standard.remark("No connection to the coordinator; trying again (\(cause.escapedForDisplay))")
+    } else if isConnectionLost {
+      isConnectionLost = false
+      Console.standard.remark("Connected to the coordinator again")
+    }
   }
 
   /// Asks, and calls `body` with the reply; an error ends the program.

@@ -38,7 +38,6 @@ final class RunFollower {
   private var interruptions = 0
   private var cancelQueue: [Int] = []
   private var cancelsUnderWay = 0
-  private var isConnectionLost = false
   private var isFinishing = false
   private lazy var refresh = session.loop.makeTimer { [unowned self] in refreshed() }
 
@@ -61,7 +60,7 @@ final class RunFollower {
     for number in [SIGINT, SIGTERM] {
       try session.loop.onSignal(number) { [self] in interrupted(by: number) }
     }
-    session.client.onConnectionChange = { [weak self] in self?.connectionChanged($0) }
+    session.remarkOnConnection()
     session.client.watch(WatchRequest(run: plan.run)) { [self] event in
       switch event {
       case .established: established()
@@ -91,17 +90,6 @@ final class RunFollower {
     } else {
       hasBeenEstablished = true
       plan.checkExisting(in: session) { [submitter] in submitter.start() }
-    }
-  }
-
-  private func connectionChanged(_ cause: String?) {
-    if let cause {
-      guard !isConnectionLost else { return }
-      isConnectionLost = true
-      Console.standard.remark("No connection to the coordinator; trying again (\(cause.escapedForDisplay))")
-    } else if isConnectionLost {
-      isConnectionLost = false
-      Console.standard.remark("Connected to the coordinator again")
     }
   }
 

@@ -3,6 +3,7 @@ import FaultProxy
 import Glibc
 import Primitives
 import Reactor
+import Trials
 
 /// The demonstration's processes: a coordinator and its workers, this program itself, started, killed and started again.
 final class DemoFleet {
@@ -100,7 +101,7 @@ final class DemoFleet {
     var configuration = ChildProcess.Configuration(executable: program, arguments: arguments)
     configuration.standardOutput = .null
     configuration.group = .newSession
-    configuration.environment = Surroundings.variablesOfFleet
+    configuration.environment = FleetEnvironment.variables
     return configuration
   }
 

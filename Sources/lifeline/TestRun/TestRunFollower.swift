@@ -42,7 +42,6 @@ final class TestRunFollower {
   private var mustListAgain = false
   /// Before the first list is through, a task may have been submitted by an earlier client.
   private var knowsWhatExists: Bool
-  private var isConnectionLost = false
   private var isFinishing = false
   private var interruption: Int32?
   /// Why what has not ended is cancelled.
@@ -65,7 +64,7 @@ final class TestRunFollower {
   }
 
   func start() {
-    session.client.onConnectionChange = { [weak self] in self?.connectionChanged($0) }
+    session.remarkOnConnection()
     var hasBeenEstablished = false
     session.client.watch(WatchRequest(run: plan.run)) { [self] event in
       switch event {
@@ -114,17 +113,6 @@ final class TestRunFollower {
   }
 
   // MARK: Hearing
-
-  private func connectionChanged(_ cause: String?) {
-    if let cause {
-      guard !isConnectionLost else { return }
-      isConnectionLost = true
-      Console.standard.remark("No connection to the coordinator; trying again (\(cause.escapedForDisplay))")
-    } else if isConnectionLost {
-      isConnectionLost = false
-      Console.standard.remark("Connected to the coordinator again")
-    }
-  }
 
   private func list() {
     guard !isListing else {

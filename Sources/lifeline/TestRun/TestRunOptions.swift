@@ -142,7 +142,7 @@ struct TestRunRequest {
     } else {
       for text in invocation[TestRunOptions.tests] {
         let found: [String]
-        do { found = try GlobPattern(text).paths(in: TestFiles.entries) } catch {
+        do { found = try FileSearch(text).paths(in: TestFiles.entries) } catch {
           throw invocation.error("--tests \(text): \(error)")
         }
         guard !found.isEmpty else { throw invocation.error("--tests \(text) matches no file here") }
