@@ -4,7 +4,7 @@ import Primitives
 import Testing
 
 /// What the fleet does in the situations that its users were promised something about.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(10)))
 struct ScenarioTests {
   private func fleet(workers: Int = 2, slots: Int = 2, _ change: (inout SimulationOptions) -> Void = { _ in })
     -> SimulatedFleet
