@@ -106,6 +106,7 @@ public enum StoredChange: Equatable, Sendable {
       self = .output(AttemptKey(id, attempt))
     case .testRan(let name, _), .testFate(let name, _): self = .other("test \(name)")
     case .run(let part): self = .other("run \(part.run)")
+    case .release(let id), .transfer(let id, _): self = .other("where task \(id) is")
     }
   }
 }

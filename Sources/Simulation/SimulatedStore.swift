@@ -56,7 +56,7 @@ final class SimulatedStore {
     case .appendOutput: break
     case .output(let id, let attempt, let output): entries[id]?.output[attempt] = output
     case .testFate(let name, let fate): fates[name] = fate.isClear ? nil : fate
-    case .testRan, .run: break
+    case .testRan, .run, .release, .transfer: break
     }
   }
 }

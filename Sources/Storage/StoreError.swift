@@ -18,12 +18,19 @@ public enum StoreError: Error, Equatable, Sendable, CustomStringConvertible {
   case outboxLocked(path: String)
   case outboxFull(path: String, entries: Int, bytes: Int, limits: OutboxLimits)
   case other(code: Int32, message: String)
+  /// A shared store cannot be reached, or ended the connection; whether what was asked for happened is not known.
+  case unreachable(store: String, reason: String)
+  /// Nothing is known of a store at this address, or it does not let us in: waiting does not help.
+  case refused(store: String, reason: String)
+  /// This coordinator is not a member of the shared store any more; others have taken over its tasks.
+  case fenced
 
   /// Whether committing the same writes again may succeed without anything being repaired in the program.
   public var isTransient: Bool {
     switch self {
-    case .diskFull, .busy, .ioError, .overloaded, .outboxFull: true
-    case .notADatabase, .otherProgram, .newerSchema, .locked, .cannotOpen, .readOnly, .corrupt, .unstorable, .closed,
+    case .diskFull, .busy, .ioError, .overloaded, .outboxFull, .unreachable: true
+    case .refused, .fenced, .notADatabase, .otherProgram, .newerSchema, .locked, .cannotOpen, .readOnly, .corrupt,
+      .unstorable, .closed,
       .outboxLocked, .other:
       false
     }
@@ -66,6 +73,12 @@ public enum StoreError: Error, Equatable, Sendable, CustomStringConvertible {
         + "\(limits.maxBytes) bytes are allowed. It drains when the coordinator can be reached"
     case .other(let code, let message):
       "\(message) (code \(code))"
+    case .unreachable(let store, let reason):
+      "the store \(store) cannot be reached: \(reason). It is tried again"
+    case .refused(let store, let reason):
+      "the store \(store) cannot be used: \(reason)"
+    case .fenced:
+      "this coordinator was away from its store for too long, and others have taken over its tasks"
     }
   }
 }

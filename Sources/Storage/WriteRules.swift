@@ -48,7 +48,7 @@ extension StoreWrite {
         checkpoint.data, depth: JSONParser.maxDepth, "checkpoint \(checkpoint.key) of task \(checkpoint.taskID)")
     case .run(let part):
       try Self.check(.object(part.plan), depth: JSONParser.maxDepth, "part \(part.number) of run \(part.run)")
-    case .attempt, .appendOutput, .output, .testRan, .testFate:
+    case .attempt, .appendOutput, .output, .testRan, .testFate, .release, .transfer:
       break
     }
   }

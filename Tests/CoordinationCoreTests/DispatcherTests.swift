@@ -387,7 +387,7 @@ struct DispatcherTests {
           bench.end(ended.task, ended.worker)
         }
         while let (task, worker) = bench.next() {
-          let best = queue.enumerated().filter { TaskClass.Key($0.element.specification).suits(worker) }
+          let best = queue.enumerated().filter { TaskNeeds($0.element.specification).suits(worker) }
             .min { ($0.element.specification.priority, $0.offset) < ($1.element.specification.priority, $1.offset) }
           guard let best, best.element === task, worker.slotsInUse <= worker.slots else {
             Issue.record("\(worker.id) got \(task.id); \(replayCommand(seed &+ offset, "DispatcherTests"))")
@@ -397,7 +397,7 @@ struct DispatcherTests {
           running.append((task, worker))
         }
         let isIdle = bench.workers.contains { worker in
-          worker.freeSlots > 0 && queue.contains { TaskClass.Key($0.specification).suits(worker) }
+          worker.freeSlots > 0 && queue.contains { TaskNeeds($0.specification).suits(worker) }
         }
         guard !isIdle else {
           Issue.record("a worker stands idle; \(replayCommand(seed &+ offset, "DispatcherTests"))")
@@ -435,7 +435,7 @@ struct DispatcherTests {
           }
         }
         while let (task, worker) = bench.next(at: Self.time(Int64(step))) {
-          guard worker.slotsInUse <= worker.slots, TaskClass.Key(task.specification).suits(worker),
+          guard worker.slotsInUse <= worker.slots, TaskNeeds(task.specification).suits(worker),
             waiting.remove(task.id.text) != nil
           else {
             Issue.record("\(task.id) at \(worker.id); \(replayCommand(seed &+ offset, "DispatcherTests"))")

@@ -462,7 +462,7 @@ public final class CoordinatorCore {
     var unplaced: [LiveTask] = []
     for task in waiting {
       // Out of turn, but the dispatcher may never offer the one worker that could take it.
-      let key = TaskClass.Key(task.specification)
+      let key = TaskNeeds(task.specification)
       let free = workers.values.filter {
         $0.canTakeTasks && $0.freeSlots >= key.slots && key.suits($0) && !holdsSuspect($0)
       }
@@ -835,7 +835,7 @@ public final class CoordinatorCore {
     // The ordinary ones are as many as there are kinds of work.
     let special = submissions.lazy.map(\.specification).filter { !$0.requirements.isEmpty || $0.slots != 1 }
     guard special.first != nil else { return true }
-    return book.dispatcher.hasRoom(for: Set(special.map(TaskClass.Key.init)), limit: configuration.maxTaskClasses)
+    return book.dispatcher.hasRoom(for: Set(special.map(TaskNeeds.init)), limit: configuration.maxTaskClasses)
   }
 
   /// Workers of the reference are not asked: they know no such message.

@@ -19,6 +19,10 @@ public enum StoreWrite: Equatable, Sendable {
   case testFate(TestName, TestFate)
   /// A part of a run's plan, in place of what it was.
   case run(RunPart)
+  /// A queued task goes back to the pool of a store that several coordinators share; nothing in other stores.
+  case release(TaskID)
+  /// A task becomes another member's of a shared store; nothing in other stores.
+  case transfer(TaskID, to: MemberID)
 }
 
 /// A task, and the newest checkpoint that its next attempt would start from.

@@ -22,7 +22,7 @@ struct Dispatcher {
   /// Classes without tasks are kept for the next ones, as many as these at least.
   static let maxIdleClasses = 1_024
 
-  private var classes: [TaskClass.Key: TaskClass] = [:]
+  private var classes: [TaskNeeds: TaskClass] = [:]
   /// The same, the oldest first, so that nothing depends on hashing's order.
   private var inOrder: [TaskClass] = []
   private var groups: [WorkerGroup] = []
@@ -90,7 +90,7 @@ struct Dispatcher {
   }
 
   /// Whether tasks of so many more classes may be queued.
-  func hasRoom(for keys: Set<TaskClass.Key>, limit: Int) -> Bool {
+  func hasRoom(for keys: Set<TaskNeeds>, limit: Int) -> Bool {
     let new = keys.count { classes[$0] == nil }
     return new == 0 || classes.count + new <= limit || inOrder.count { !$0.isEmpty } + new <= limit
   }
@@ -99,7 +99,7 @@ struct Dispatcher {
 
   private mutating func taskClass(of task: LiveTask) -> TaskClass {
     if let known = task.taskClass, known.isKnown { return known }
-    let key = TaskClass.Key(task.specification)
+    let key = TaskNeeds(task.specification)
     let taskClass = classes[key] ?? makeClass(key)
     task.taskClass = taskClass
     return taskClass
@@ -298,7 +298,7 @@ struct Dispatcher {
 
   // MARK: Classes and groups
 
-  private mutating func makeClass(_ key: TaskClass.Key) -> TaskClass {
+  private mutating func makeClass(_ key: TaskNeeds) -> TaskClass {
     forgetIdleClasses()
     lastSerial += 1
     let taskClass = TaskClass(key, serial: lastSerial)

@@ -3,23 +3,6 @@
 /// It has a line for each priority. Entries are only hints: a task that was cancelled or held back stays in line until its
 /// turn comes and it is skipped, so leaving the queue early costs nothing.
 final class TaskClass {
-  struct Key: Hashable {
-    let kind: String
-    let requirements: Requirements
-    let slots: Int
-
-    init(_ specification: TaskSpecification) {
-      kind = specification.workerKind
-      requirements = specification.requirements
-      slots = specification.slots
-    }
-
-    func suits(_ worker: WorkerEntry) -> Bool {
-      worker.slots >= slots && worker.kinds.contains(kind)
-        && (requirements.isEmpty || requirements.isMet(by: worker.labels))
-    }
-  }
-
   /// Where a class stands among others by its first task: priority, then order of arrival.
   struct Rank: Comparable {
     let priority: Int
@@ -41,48 +24,9 @@ final class TaskClass {
     }
   }
 
-  private struct Line {
-    struct Entry {
-      let task: LiveTask
-      let since: Int64
-      let order: Int64
-    }
+  private typealias Line = WaitingLine<(task: LiveTask, order: Int64)>
 
-    /// Newest last; they go before everyone else.
-    var front: [Entry] = []
-    var back: [Entry] = []
-    /// What is before this index of `back` has left, and waits for the array to be tidied.
-    var head = 0
-
-    var count: Int { front.count + back.count - head }
-    var first: Entry? { front.last ?? (head < back.count ? back[head] : nil) }
-
-    /// Since when the line has waited: those that push to its front may be younger than those they push back.
-    var since: Int64? {
-      guard head < back.count else { return front.last?.since }
-      guard let front = front.last?.since else { return back[head].since }
-      return min(front, back[head].since)
-    }
-
-    mutating func removeFirst() {
-      if front.popLast() != nil { return }
-      guard head < back.count else { return }
-      head += 1
-      // Moving the rest down only when at least half is gone keeps the cost of each removal constant.
-      if head * 2 >= back.count {
-        back.removeFirst(head)
-        head = 0
-      }
-    }
-
-    mutating func keep(_ isKept: (LiveTask) -> Bool) {
-      front.removeAll { !isKept($0.task) }
-      back = back[head...].filter { isKept($0.task) }
-      head = 0
-    }
-  }
-
-  let key: Key
+  let key: TaskNeeds
   /// Grows from class to class; names it within the groups.
   let serial: Int
   private var lines = [Line](repeating: Line(), count: Priority.allCases.count)
@@ -100,14 +44,14 @@ final class TaskClass {
   /// What is said about workers that could do it, and how the fleet was then.
   var obstacle: (epoch: UInt64, text: String?)?
 
-  init(_ key: Key, serial: Int) {
+  init(_ key: TaskNeeds, serial: Int) {
     self.key = key
     self.serial = serial
   }
 
   /// Entries, whatever became of their tasks.
   var count: Int { lines.reduce(0) { $0 + $1.count } }
-  var isEmpty: Bool { lines.allSatisfy { $0.count == 0 } }
+  var isEmpty: Bool { lines.allSatisfy(\.isEmpty) }
 
   var rank: Rank? {
     for index in lines.indices {
@@ -128,19 +72,22 @@ final class TaskClass {
   }
 
   func push(_ task: LiveTask, line: Int, since: Int64, order: Int64, atFront: Bool) {
-    let entry = Line.Entry(task: task, since: since, order: order)
-    if atFront { lines[line].front.append(entry) } else { lines[line].back.append(entry) }
+    lines[line].push((task: task, order: order), since: since, atFront: atFront)
   }
 
   func first(of line: Int) -> LiveTask? { lines[line].first?.task }
   func removeFirst(of line: Int) { lines[line].removeFirst() }
-  func keep(_ isKept: (LiveTask) -> Bool) { for index in lines.indices { lines[index].keep(isKept) } }
+  func keep(_ isKept: (LiveTask) -> Bool) {
+    for index in lines.indices { lines[index].removeAll { isKept($0.task) } }
+  }
 
   /// Since when the oldest of a line that `matches` holds for has waited, in milliseconds.
-  func since(of line: Int, where matches: (LiveTask) -> Bool) -> Int64? {
-    let line = lines[line]
-    let front = line.front.filter { matches($0.task) }.map(\.since).min()
-    let back = line.back[line.head...].first { matches($0.task) }?.since
-    return [front, back].compactMap(\.self).min()
+  func since(of line: Int, where matches: (LiveTask) -> Bool) -> Int64? { lines[line].since { matches($0.task) } }
+}
+
+extension TaskNeeds {
+  func suits(_ worker: WorkerEntry) -> Bool {
+    worker.slots >= slots && worker.kinds.contains(kind)
+      && (requirements.isEmpty || requirements.isMet(by: worker.labels))
   }
 }

@@ -126,6 +126,7 @@ public final class MemoryStore: TaskStore, @unchecked Sendable {
       test.fate = fate.isClear ? nil : fate
       tests[name] = test.fate == nil && test.runs == 0 ? nil : test
     case .run(let part): runs[part.run, default: [:]][part.number] = part
+    case .release, .transfer: break
     }
     return true
   }

@@ -72,6 +72,7 @@ final class SQLiteEngine {
     case .testRan(let name, let duration): try tests.ran(name, duration)
     case .testFate(let name, let fate): try tests.put(name, fate)
     case .run(let part): try runs.put(part)
+    case .release, .transfer: break
     }
     return true
   }
