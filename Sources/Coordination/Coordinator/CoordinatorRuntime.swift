@@ -324,6 +324,7 @@ public final class CoordinatorRuntime {
       for observer in observers.values { observer(notice) }
     case .log(let entry): settings.log(entry)
     case .trace(let trace): settings.record?(HistoryEvent(trace))
+    case .gather, .handedOver, .handOverRefused: break
     }
   }
 
