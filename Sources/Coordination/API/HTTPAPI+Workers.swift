@@ -34,9 +34,15 @@ extension HTTPAPI {
   }
 
   func drain(_ id: WorkerID, _ reply: APIReply) {
-    guard runtime.workerSummary(id) != nil else { return reply.problem(.notFound("there is no worker \(id)")) }
+    // Another coordinator may know it.
+    guard runtime.cluster != nil || runtime.workerSummary(id) != nil else {
+      return reply.problem(.notFound("there is no worker \(id)"))
+    }
     runtime.request(.drainWorker(id)) { [self] answer in
-      guard case .refused(let reason) = answer else { return worker(id, reply, status: 202) { $0.presentation } }
+      guard case .refused(let reason) = answer else {
+        guard runtime.workerSummary(id) != nil else { return reply.json(["worker_id": .string(id.text)], status: 202) }
+        return worker(id, reply, status: 202) { $0.presentation }
+      }
       reply.problem(APIProblem(.conflict, reason))
     }
   }

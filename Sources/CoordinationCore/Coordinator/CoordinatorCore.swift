@@ -942,7 +942,9 @@ public final class CoordinatorCore {
   }
 
   private func submitToPool(_ submissions: [TaskSubmission], _ id: RequestID) {
-    guard useFiles(of: submissions, for: id) else { return }
+    guard !submissions.contains(where: \.specification.hasFiles) else {
+      return promise(.answer(id, .refused(Self.noFiles)))
+    }
     var ids: [TaskID] = []
     ids.reserveCapacity(submissions.count)
     for submission in submissions {
