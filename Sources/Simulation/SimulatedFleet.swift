@@ -410,6 +410,7 @@ extension CoordinatorEvent {
     case .adopted(let tasks): UInt64(tasks.count) << 5 | 16
     case .gathered(let id, _, _): id.number << 5 | 17
     case .handOver: 18
+    case .testFates: 19
     case .lookupFailed(let id): id.number << 4 | 10
     case .tick: 6
     case .turnEnded: 7

@@ -8,7 +8,9 @@ extension HTTPAPI {
   private static let maxAsked = 10_000
 
   func listWorkers(_ reply: APIReply) {
-    reply.json(["workers": .array(runtime.workerSummaries.map { .object($0.presentation) })])
+    runtime.listWorkers(withTelemetry: false) { workers in
+      reply.json(["workers": .array(workers.map(JSONValue.object))])
+    }
   }
 
   func worker(_ id: WorkerID, _ reply: APIReply, status: Int = 200, _ object: (WorkerSummary) -> JSONObject) {

@@ -45,14 +45,24 @@ final class ClusterShell {
     case .locate(let id, let task): store.locate(task, answer { .located(id, $0) })
     case .poolNeeds:
       // Read only: when that fails, it is asked again soon.
-      store.poolNeeds(answer(failing: .poolNeeds([])) { .poolNeeds($0) })
+      store.poolNeeds(answer(otherwise: .say(.poolNeeds([]))) { .poolNeeds($0) })
+    case .testFates:
+      let filter = TestFilter(hasFate: true, limit: Quarantine.maxFates)
+      // One that cannot be read now is read the next time.
+      store.tests(matching: filter, answer(otherwise: .ignore) { .testFates($0) })
     case .send(let message, let member): store.send(message.text, to: member)
-    case .coordinator, .changedElsewhere, .changedManyElsewhere: break
+    case .coordinator, .changedElsewhere, .changedManyElsewhere, .callRoll, .rolled: break
     }
   }
 
+  /// What a question that cannot be answered now means.
+  private enum Otherwise {
+    case fail, ignore
+    case say(ClusterEvent)
+  }
+
   private func answer<Value: Sendable>(
-    failing substitute: ClusterEvent? = nil, _ event: @escaping @Sendable (Value) -> ClusterEvent
+    otherwise: Otherwise = .fail, _ event: @escaping @Sendable (Value) -> ClusterEvent
   ) -> @Sendable (Result<Value, StoreError>) -> Void {
     let (mailbox, bound) = (loop.mailbox, LoopBound(self, to: loop))
     return { result in
@@ -60,20 +70,23 @@ final class ClusterShell {
         let shell = bound.value
         switch result {
         case .success(let value): shell.feed?(event(value))
-        case .failure(let error): shell.failed(error, substitute)
+        case .failure(let error): shell.failed(error, otherwise)
         }
       }
     }
   }
 
-  private func failed(_ error: StoreError, _ substitute: ClusterEvent?) {
+  private func failed(_ error: StoreError, _ otherwise: Otherwise) {
     guard !isOver else { return }
     switch error {
     case .fenced: onFenced?()
     case .closed: break
     case let error:
-      if let substitute { return feed?(substitute) ?? () }
-      onFailure?(error)
+      switch otherwise {
+      case .fail: onFailure?(error)
+      case .ignore: break
+      case .say(let event): feed?(event)
+      }
     }
   }
 

@@ -197,8 +197,9 @@ final class ClientSocket: WebSocketDelegate {
       }
     case "list_workers":
       let withTelemetry = try request.reader.optionalBool("telemetry") ?? false
-      let workers = runtime.workerSummaries.map { $0.presentation(withTelemetry: withTelemetry) }
-      reply(id, ["workers": .array(workers.map(JSONValue.object))])
+      runtime.listWorkers(withTelemetry: withTelemetry) { [self] workers in
+        reply(id, ["workers": .array(workers.map(JSONValue.object))])
+      }
     case "request_telemetry":
       let isNamed = request.fields["worker_id"] != nil && request.fields["worker_id"] != .null
       control(.telemetry(isNamed ? try worker(request.reader) : nil), id)

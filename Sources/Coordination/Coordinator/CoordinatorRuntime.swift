@@ -30,6 +30,7 @@ public final class CoordinatorRuntime {
   private(set) var cluster: ClusterShell?
   private var clusterEffects: [ClusterEffect] = []
   private var foreign: ForeignChanges?
+  private lazy var roll = WorkerRoll(self)
   private(set) var sharedCounts: SharedCounts?
   /// It has lost its place among the others and is taking a new one; nothing that happens is of any use until then.
   private(set) var isRejoining = false
@@ -427,7 +428,10 @@ public final class CoordinatorRuntime {
       for task in tasks { api?.cache.forget(task) }
       foreign?.changed(tasks)
     case .changedManyElsewhere: missedSome()
-    case .renew, .claim, .gather, .locate, .poolNeeds, .send: cluster?.perform(effect)
+    case .callRoll(let number, let member): if let cluster { roll.answer(number, for: member, cluster) }
+    case .rolled(let number, let workers, let isLast, let member):
+      roll.heard(number, workers, isLast: isLast, by: member)
+    case .renew, .claim, .gather, .locate, .poolNeeds, .testFates, .send: cluster?.perform(effect)
     }
   }
 
@@ -702,6 +706,13 @@ public final class CoordinatorRuntime {
 
   /// Every worker known, in order of their ids.
   public var workerSummaries: [WorkerSummary] { core.workerSummaries }
+
+  /// Every worker that this coordinator knows, and where others share its store, that any of them knows; as people see
+  /// them.
+  func listWorkers(withTelemetry: Bool, _ answer: @escaping ([JSONObject]) -> Void) {
+    if let cluster, !isRejoining { return roll.call(cluster, withTelemetry: withTelemetry, answer) }
+    answer(core.workerSummaries.map { $0.presentation(withTelemetry: withTelemetry) })
+  }
 
   /// Calls `observer` on the loop with everything that happens from now on, until told to stop.
   public func observe(_ observer: @escaping (CoordinatorNotice) -> Void) -> UInt64 {

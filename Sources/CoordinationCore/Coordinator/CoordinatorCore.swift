@@ -178,6 +178,7 @@ public final class CoordinatorCore {
     case .lookupFailed(let id): forgetLookup(id)
     case .adopted(let tasks): adopt(tasks)
     case .gathered(let id, let tasks, let refusal): gathered(id, tasks, refusal)
+    case .testFates(let tests): book.quarantine.replace(with: tests)
     case .handOver(let worker, let bootID, let member): handOver(worker, bootID, to: member)
     case .drain: isDraining = true
     case .tick: sweep()
