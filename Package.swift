@@ -60,6 +60,7 @@ let package = Package(
     .systemLibrary(name: "CZlib"),
     .systemLibrary(name: "COpenSSL"),
     .systemLibrary(name: "CSQLite"),
+    .systemLibrary(name: "CPostgreSQL"),
 
     // Values: no I/O, no clock, no randomness of their own.
     // The standard library's rounding and square roots call libm, which only `import Glibc` would otherwise link.
@@ -92,6 +93,7 @@ let package = Package(
     library(
       "Storage", ["Primitives", "Locking", "Cryptography", "CoordinationCore", "CSQLite", "CZlib"],
       exclude: ["README.md"]),
+    library("PostgreSQL", ["Primitives", "Reactor", "CPostgreSQL"]),
     library(
       "Coordination",
       [
@@ -197,6 +199,7 @@ let package = Package(
     tests("SimulationTests", ["Primitives", "CoordinationCore", "History", "Simulation"]),
     tests("HistoryTests", ["Primitives", "CoordinationCore", "History"]),
     tests("StorageTests", ["Primitives", "Cryptography", "CoordinationCore", "Storage", "CSQLite"]),
+    tests("PostgreSQLTests", ["Primitives", "Reactor", "PostgreSQL"]),
     tests(
       "CoordinationTests",
       [
