@@ -22,7 +22,7 @@ SWIFT_PROBLEM = $(shell SWIFT='$(SWIFT)' Scripts/swift-problem.sh)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help swift deps deps-chromium build release demo trials test test-python conformance conformance-full fuzz \
+.PHONY: help swift deps deps-chromium deps-postgresql build release demo trials test test-python conformance conformance-full fuzz \
   simulate mutants test-asan test-tsan bench bench-peers bench-failover bench-api docs lint format clean program \
   install uninstall units deb deb-test
 
@@ -37,6 +37,9 @@ deps: ## install the C libraries' Debian packages that are missing
 
 deps-chromium: ## install Chromium and a font, in which the dashboard's tests run
 	@Scripts/deps.sh chromium fonts-inter
+
+deps-postgresql: ## install PostgreSQL, with which the shared store is tested
+	@Scripts/deps.sh postgresql
 
 build: swift deps ## build everything for debugging
 	$(SWIFT) build $(BUILD_FLAGS)
