@@ -318,6 +318,7 @@ extension CoordinatorEvent {
     case .adopted(let tasks): UInt64(tasks.count) << 5 | 16
     case .gathered(let id, _, _): id.number << 5 | 17
     case .handOver: 18
+    case .testFates: 19
     }
   }
 }
@@ -348,6 +349,7 @@ extension ClusterEvent {
     case .memberLeft: 8
     case .mayHaveMissed: 9
     case .watching: 10
+    case .testFates: 11
     }
   }
 }

@@ -18,6 +18,7 @@ public final class ClusterCore {
   public private(set) var members: [MemberID: Member] = [:]
   private var renewsAt: Instant
   private var isRenewing = false
+  private var fatesAt: Instant
   private var mustRenewAgain = false
   /// When the last renewal that succeeded was asked for: the lease counts from no earlier.
   private var confirmedAt: Instant
@@ -48,6 +49,7 @@ public final class ClusterCore {
     self.configuration = configuration
     confirmedAt = joinedAt
     renewsAt = now
+    fatesAt = now + configuration.fatesInterval
     claims = Claims(pollInterval: configuration.pollInterval, at: now)
     self.now = now
   }
@@ -56,7 +58,7 @@ public final class ClusterCore {
   public var nextDeadline: Instant {
     let renewal = isRenewing ? Instant.distantFuture : renewsAt
     return min(
-      min(core.nextDeadline, renewal), min(gatherings.nextDeadline, orders.nextDeadline),
+      min(min(core.nextDeadline, fatesAt), renewal), min(gatherings.nextDeadline, orders.nextDeadline),
       min(claims.nextDeadline, changes.nextDeadline))
   }
 
@@ -78,6 +80,7 @@ public final class ClusterCore {
       for event in gatherings.gathered(worker, gathering, at: self.now, &self.effects) { feed(event) }
     case .located(let id, let place): located(id, place)
     case .poolNeeds(let needs): claims.found(needs)
+    case .testFates(let tests): feed(.testFates(tests))
     case .message(let message, let member): received(message, from: member)
     case .poolChanged: claims.poolChanged()
     case .memberLeft: renewSoon()
@@ -190,6 +193,10 @@ public final class ClusterCore {
 
   private func tick() {
     renewIfDue()
+    if now >= fatesAt {
+      fatesAt = now + configuration.fatesInterval
+      effects.append(.testFates)
+    }
     gatherings.tick(at: now, &effects)
     orders.tick(at: now, &effects)
     changes.tick(at: now, &effects)
@@ -232,6 +239,9 @@ public final class ClusterCore {
     case .watching(let watching): changes.heard(watching, from: member, at: now)
     case .changed(let tasks): effects.append(.changedElsewhere(tasks))
     case .changedMany: effects.append(.changedManyElsewhere)
+    case .roll(let number): effects.append(.callRoll(number, for: member))
+    case .rolled(let number, let workers, let isLast):
+      effects.append(.rolled(number, workers, isLast: isLast, by: member))
     }
   }
 }

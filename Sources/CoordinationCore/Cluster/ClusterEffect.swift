@@ -6,6 +6,8 @@ public struct ClusterConfiguration: Equatable, Sendable {
   public var lease: Duration = .seconds(3)
   /// How often the store is asked for work although nobody said that there is any.
   public var pollInterval: Duration = .seconds(1)
+  /// How often others' words about tests are read.
+  public var fatesInterval: Duration = .seconds(5)
 
   public init() {}
 
@@ -22,6 +24,7 @@ public enum ClusterEvent: Equatable, Sendable {
   case gathered(WorkerID, Gathering)
   case located(RequestID, TaskPlace)
   case poolNeeds([TaskNeeds])
+  case testFates([TestRecord])
   case message(ClusterMessage, from: MemberID)
   /// There may be something in the pool.
   case poolChanged
@@ -42,10 +45,14 @@ public enum ClusterEffect: Equatable, Sendable {
   case gather(WorkerID)
   case locate(RequestID, TaskID)
   case poolNeeds
+  case testFates
   /// To one member, or to all others.
   case send(ClusterMessage, to: MemberID?)
   /// Tasks that others hold have changed: look at the store and tell whoever watches.
   case changedElsewhere([TaskID])
   /// More of them than are named.
   case changedManyElsewhere
+  /// A member wants to know which workers are known here.
+  case callRoll(UInt64, for: MemberID)
+  case rolled(UInt64, [JSONObject], isLast: Bool, by: MemberID)
 }

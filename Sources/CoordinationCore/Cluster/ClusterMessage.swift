@@ -14,6 +14,10 @@ public enum ClusterMessage: Equatable, Sendable {
   case changed([TaskID])
   /// More tasks than are named have changed.
   case changedMany
+  /// Which workers do you know?
+  case roll(UInt64)
+  /// Some of them, as they are shown to people.
+  case rolled(UInt64, [JSONObject], isLast: Bool)
 }
 
 /// What can be asked of whoever holds a task, or whom a worker is connected to.
@@ -96,6 +100,12 @@ extension ClusterMessage {
       case .watching(let isWatching): ["type": "watching", "on": .bool(isWatching)]
       case .changed(let tasks): ["type": "changed", "tasks": .array(tasks.map { .string($0.text) })]
       case .changedMany: ["type": "changed_many"]
+      case .roll(let number): ["type": "roll", "number": .integer(Int64(clamping: number))]
+      case .rolled(let number, let workers, let isLast):
+        [
+          "type": "rolled", "number": .integer(Int64(clamping: number)),
+          "workers": .array(workers.map(JSONValue.object)), "last": .bool(isLast),
+        ]
       }
     return JSONValue.object(fields).text
   }
@@ -144,6 +154,10 @@ extension ClusterMessage {
       }
       self = .changed(tasks)
     case "changed_many": self = .changedMany
+    case "roll": self = .roll(try Self.number(reader))
+    case "rolled":
+      let workers = (try reader.optionalArray("workers", maxCount: 10_000) ?? []).compactMap(\.object)
+      self = .rolled(try Self.number(reader), workers, isLast: try reader.optionalBool("last") ?? true)
     default: throw .badValue("type", problem: "\(type) is not known here")
     }
   }

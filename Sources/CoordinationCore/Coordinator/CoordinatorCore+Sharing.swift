@@ -7,6 +7,10 @@ extension CoordinatorCore {
   /// Tasks asked for at once: enough to keep the store busy while these are given out.
   static let maxClaim = 1_000
 
+  /// Why a task with files is refused: what one coordinator's disk has, the others do not.
+  package static let noFiles =
+    "coordinators that share their store keep no files: put what a task needs where its worker can read it"
+
   /// Until everything is here that others had of it, a worker is not answered: its state sync would be judged wrongly.
   func hold(_ message: Message, of link: WorkerLink) {
     guard link.deferred.count < Self.maxDeferred else {

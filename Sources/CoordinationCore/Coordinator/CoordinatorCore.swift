@@ -178,6 +178,7 @@ public final class CoordinatorCore {
     case .lookupFailed(let id): forgetLookup(id)
     case .adopted(let tasks): adopt(tasks)
     case .gathered(let id, let tasks, let refusal): gathered(id, tasks, refusal)
+    case .testFates(let tests): book.quarantine.replace(with: tests)
     case .handOver(let worker, let bootID, let member): handOver(worker, bootID, to: member)
     case .drain: isDraining = true
     case .tick: sweep()
@@ -942,7 +943,9 @@ public final class CoordinatorCore {
   }
 
   private func submitToPool(_ submissions: [TaskSubmission], _ id: RequestID) {
-    guard useFiles(of: submissions, for: id) else { return }
+    guard !submissions.contains(where: \.specification.hasFiles) else {
+      return promise(.answer(id, .refused(Self.noFiles)))
+    }
     var ids: [TaskID] = []
     ids.reserveCapacity(submissions.count)
     for submission in submissions {

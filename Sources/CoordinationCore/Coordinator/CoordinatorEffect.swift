@@ -156,6 +156,8 @@ public enum CoordinatorEvent: Equatable, Sendable {
   case adopted([UnfinishedTask])
   /// All that others had of the worker behind a connection; with a refusal it may not register.
   case gathered(ConnectionID, [UnfinishedTask], refusal: String? = nil)
+  /// What is held against tests by now, as other coordinators have left it.
+  case testFates([TestRecord])
   /// A worker has come to another coordinator.
   case handOver(WorkerID, bootID: String?, to: MemberID)
   /// The coordinator is about to end: no task is given out or taken back any more. Whoever is started next decides.
