@@ -95,6 +95,9 @@ let package = Package(
       exclude: ["README.md"]),
     library("PostgreSQL", ["Primitives", "Reactor", "CPostgreSQL"]),
     library(
+      "PostgresStorage", ["Primitives", "Locking", "CoordinationCore", "Storage", "Reactor", "PostgreSQL"],
+      exclude: ["README.md"]),
+    library(
       "Coordination",
       [
         "Primitives", "Locking", "Cryptography", "Authentication", "Metrics", "Reactor", "WebSocket", "WebSocketCore",
@@ -198,7 +201,9 @@ let package = Package(
     tests("CoordinationCoreTests", ["Primitives", "Cryptography", "Authentication", "CoordinationCore", "Simulation"]),
     tests("SimulationTests", ["Primitives", "CoordinationCore", "History", "Simulation"]),
     tests("HistoryTests", ["Primitives", "CoordinationCore", "History"]),
-    tests("StorageTests", ["Primitives", "Cryptography", "CoordinationCore", "Storage", "CSQLite"]),
+    tests(
+      "StorageTests",
+      ["Primitives", "Cryptography", "CoordinationCore", "Reactor", "Storage", "PostgresStorage", "CSQLite"]),
     tests("PostgreSQLTests", ["Primitives", "Reactor", "PostgreSQL"]),
     tests(
       "CoordinationTests",
