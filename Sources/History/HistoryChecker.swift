@@ -98,7 +98,7 @@ public struct HistoryChecker: Sendable {
       pending[member, default: PendingCommits()].append(batch, changes, isVoid: isVoid)
     case .committed(let batch): committed(batch, by: member)
     case .joined(let joined): join(joined)
-    case .membershipEnded(let ended): membershipEnded(ended)
+    case .membershipEnded(let member): ended.insert(member)
     case .taken(let tasks, let how): taken(tasks, how, by: member)
     case .required(let id, let requirements, let slots): needs[id] = (requirements, slots)
     case .offered(let worker, let capabilities): offers[worker] = capabilities
@@ -181,11 +181,6 @@ public struct HistoryChecker: Sendable {
     if coordinatorSessions.updateValue([:], forKey: member) != nil || ended.contains(member) {
       breaks(.oneMember, "two coordinators joined as member \(member)")
     }
-  }
-
-  private mutating func membershipEnded(_ member: MemberID) {
-    ended.insert(member)
-    if options.commitsAreExact { pending[member] = nil }
   }
 
   // MARK: Sessions
@@ -315,6 +310,8 @@ public struct HistoryChecker: Sendable {
     // A coordinator that took over may have found that it had ended; nobody but the store had heard of it.
     if checkpoint == nil, entry.outcome == .running { settle(key.taskID) { $0?.status.isTerminal == true } }
     if store[key.taskID]?.status.isTerminal == true { return }
+    // Of a lost attempt a coordinator takes what comes while the task is its own; in the pool it is nobody's to write.
+    if entry.outcome == .lost, coordinatorSessions.keys.contains(where: { $0 != nil }) { return }
     if let checkpoint {
       let isStored = entry.checkpoint.map { $0 >= CheckpointKey(attempt: key.attempt, number: checkpoint) } ?? false
       let isSuperseded = kept.contains { $0 > checkpoint }

@@ -73,9 +73,17 @@ extension CoordinatorCore {
       if let live = book[task] { book.give(live, by: .transfer(task, to: member)) }
       worker.drop(task)
     }
+    // It may have words of what it held last, and says them there.
+    for task in book.lastHeld(by: id) { book.give(task, by: .transfer(task.id, to: member)) }
     worker.absence = nil
     worker.hasMoved = true
     promiseHandedOver(id, to: member)
+  }
+
+  /// Whether a worker that has just come may still have a result or a checkpoint of what it held.
+  func mayHaveWords(_ id: WorkerID) -> Bool {
+    guard let link = workers[id]?.link, link.isRegistered else { return false }
+    return now - link.openedAt < configuration.heartbeatTimeout
   }
 
   /// What connected workers have room for now, of tasks with these needs.

@@ -401,7 +401,7 @@ public final class CoordinatorCore {
 
   private func endTurn() {
     giveOutTasks()
-    if configuration.isShared { book.releaseQueued() }
+    if configuration.isShared { book.releaseQueued(unless: mayHaveWords) }
     for task in book.changes { gathering.promises.append(.notice(.taskChanged(task))) }
     book.changes.removeAll(keepingCapacity: true)
     if inFlight == nil {
