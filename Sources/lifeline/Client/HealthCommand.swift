@@ -1,4 +1,5 @@
 import ArgumentParsing
+import Coordination
 import CoordinationCore
 import Primitives
 import Reactor
