@@ -267,6 +267,7 @@ final class SimulatedFleet {
       logs.append(entry)
       note("coordinator: \(entry.message) \(entry.facts.map { "\($0.key)=\($0.value)" }.joined(separator: " "))")
     case .trace(let trace): record(HistoryEvent(trace))
+    case .gather, .handedOver, .handOverRefused: preconditionFailure("the store is not shared")
     }
   }
 
@@ -406,6 +407,10 @@ extension CoordinatorEvent {
     case .request(let id, _): id.number << 3 | 4
     case .found(let id, _): id.number << 3 | 5
     case .drain: 15
+    case .adopted(let tasks): UInt64(tasks.count) << 5 | 16
+    case .gathered(let id, _, _): id.number << 5 | 17
+    case .handOver: 18
+    case .testFates: 19
     case .lookupFailed(let id): id.number << 4 | 10
     case .tick: 6
     case .turnEnded: 7

@@ -17,7 +17,7 @@ public import Primitives
 ///
 /// While the store cannot be reached, changes (commits and everything declared here) wait for it in their order and are
 /// done once, however often the connection breaks in the middle of one; `.reachable(false)` says so. What is only read
-/// fails with `.unreachable`.
+/// fails with `.unreachable`. Completions of changes are called in the order of the calls, commits among them.
 public protocol SharedTaskStore: TaskStore {
   /// Becomes a member; must be the first thing that is asked for. A member of the same name ends at once.
   /// - Parameters:

@@ -8,7 +8,9 @@ extension HTTPAPI {
   private static let maxAsked = 10_000
 
   func listWorkers(_ reply: APIReply) {
-    reply.json(["workers": .array(runtime.workerSummaries.map { .object($0.presentation) })])
+    runtime.listWorkers(withTelemetry: false) { workers in
+      reply.json(["workers": .array(workers.map(JSONValue.object))])
+    }
   }
 
   func worker(_ id: WorkerID, _ reply: APIReply, status: Int = 200, _ object: (WorkerSummary) -> JSONObject) {
@@ -34,9 +36,15 @@ extension HTTPAPI {
   }
 
   func drain(_ id: WorkerID, _ reply: APIReply) {
-    guard runtime.workerSummary(id) != nil else { return reply.problem(.notFound("there is no worker \(id)")) }
+    // Another coordinator may know it.
+    guard runtime.cluster != nil || runtime.workerSummary(id) != nil else {
+      return reply.problem(.notFound("there is no worker \(id)"))
+    }
     runtime.request(.drainWorker(id)) { [self] answer in
-      guard case .refused(let reason) = answer else { return worker(id, reply, status: 202) { $0.presentation } }
+      guard case .refused(let reason) = answer else {
+        guard runtime.workerSummary(id) != nil else { return reply.json(["worker_id": .string(id.text)], status: 202) }
+        return worker(id, reply, status: 202) { $0.presentation }
+      }
       reply.problem(APIProblem(.conflict, reason))
     }
   }

@@ -31,7 +31,10 @@ final class HTTPAPI {
   init(_ runtime: CoordinatorRuntime, slowTimeout: Duration) {
     self.runtime = runtime
     startedAt = runtime.loop.now
-    cache = TaskCache { [unowned runtime] id, answer in runtime.task(id, answer) }
+    // Of tasks that other coordinators hold not every change is told here; what has ended never changes.
+    cache = TaskCache(
+      mayKeep: { [unowned runtime] in runtime.cluster == nil || $0.state.status.isTerminal },
+      read: { [unowned runtime] id, answer in runtime.task(id, answer) })
     let began = startedAt
     feed = EventFeed(
       on: runtime.loop, slowTimeout: slowTimeout,

@@ -18,12 +18,27 @@ final class TaskCache {
     var waiting: [(Answer) -> Void] = []
   }
 
+  private let mayKeep: (TaskRecord) -> Bool
   private let read: (TaskID, @escaping (Result<TaskDetail?, StoreError>) -> Void) -> Void
   private var answers: [TaskID: [UInt8]] = [:]
   private var bytes = 0
   private var questions: [TaskID: Question] = [:]
 
-  init(read: @escaping (TaskID, @escaping (Result<TaskDetail?, StoreError>) -> Void) -> Void) { self.read = read }
+  /// - Parameter mayKeep: whether every change of a task is told here.
+  init(
+    mayKeep: @escaping (TaskRecord) -> Bool,
+    read: @escaping (TaskID, @escaping (Result<TaskDetail?, StoreError>) -> Void) -> Void
+  ) {
+    self.mayKeep = mayKeep
+    self.read = read
+  }
+
+  /// Events may have been missed.
+  func forgetAll() {
+    answers = [:]
+    bytes = 0
+    questions = [:]
+  }
 
   /// The JSON text of a task; `nil` in place of it when there is no such task.
   func task(_ id: TaskID, _ answer: @escaping (Answer) -> Void) {
@@ -37,7 +52,10 @@ final class TaskCache {
     questions[id] = question
     read(id) { [weak self] result in
       let text = result.map { $0.map { APIResponse.text($0.summary) } }
-      self?.keep(text, id, question)
+      if let self {
+        if case .success(let detail?) = result, !mayKeep(detail.task) { questions[id] = nil }
+        keep(text, id, question)
+      }
       for answer in question.waiting { answer(text) }
     }
   }

@@ -131,7 +131,7 @@ final class ClientSocket: WebSocketDelegate {
     guard Self.access(of: type).isGranted(to: identity?.roles ?? [.admin]) else {
       return fail(id, "forbidden", "the key \(identity?.name ?? "") may see tasks and workers, and not \(type)")
     }
-    runtime.files?.answer(frame) { [weak self] answer in
+    runtime.answer(frame) { [weak self] answer in
       guard let self else { return }
       if let socket {
         var answer = answer
@@ -197,8 +197,9 @@ final class ClientSocket: WebSocketDelegate {
       }
     case "list_workers":
       let withTelemetry = try request.reader.optionalBool("telemetry") ?? false
-      let workers = runtime.workerSummaries.map { $0.presentation(withTelemetry: withTelemetry) }
-      reply(id, ["workers": .array(workers.map(JSONValue.object))])
+      runtime.listWorkers(withTelemetry: withTelemetry) { [self] workers in
+        reply(id, ["workers": .array(workers.map(JSONValue.object))])
+      }
     case "request_telemetry":
       let isNamed = request.fields["worker_id"] != nil && request.fields["worker_id"] != .null
       control(.telemetry(isNamed ? try worker(request.reader) : nil), id)
@@ -321,7 +322,10 @@ final class ClientSocket: WebSocketDelegate {
   }
 
   private func drain(_ worker: WorkerID, _ id: JSONValue) {
-    guard runtime.workerSummary(worker) != nil else { return fail(id, "not_found", "there is no worker \(worker)") }
+    // Another coordinator may know it.
+    guard runtime.cluster != nil || runtime.workerSummary(worker) != nil else {
+      return fail(id, "not_found", "there is no worker \(worker)")
+    }
     control(.drainWorker(worker), id)
   }
 
@@ -343,7 +347,9 @@ final class ClientSocket: WebSocketDelegate {
     let ids = try taskIDs(reader).map(Set.init)
     let wantsOutput = try reader.optionalBool("output") ?? false
     stopWatching()
-    watch = runtime.observe { [weak self] notice in
+    watch = runtime.observe(
+      isWatching: true, wantsOutput: { wantsOutput && ids?.contains($0) ?? true }
+    ) { [weak self] notice in
       switch notice {
       case .taskChanged(let task):
         guard run == nil || task.specification.run == run, ids?.contains(task.id) ?? true else { return }
@@ -361,6 +367,8 @@ final class ClientSocket: WebSocketDelegate {
     }
     reply(id, [:])
   }
+
+  var isWatching: Bool { watch != nil }
 
   private func stopWatching() {
     if let watch { runtime.stopObserving(watch) }

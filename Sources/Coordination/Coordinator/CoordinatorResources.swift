@@ -74,6 +74,8 @@ extension CoordinatorRuntime {
   /// Why nobody should be sent here now; `nil` when the coordinator is ready.
   var readinessProblem: String? {
     if isDraining { return "the coordinator is shutting down" }
+    if isRejoining { return "this coordinator lost its place among the others, and takes a new one" }
+    if let problem = cluster?.problem { return problem }
     if let storeProblem { return "the store cannot commit: \(storeProblem)" }
     if let began = commitBegan, loop.now - began > Self.commitPatience {
       return "the store has not answered a commit for \((loop.now - began).wholeMilliseconds / 1_000) s"

@@ -40,11 +40,16 @@ extension CoordinatorRuntime {
   func overview(since start: Instant) -> Overview {
     let statistics = core.statistics
     var tasks = endedBefore
-    for status in TaskStatus.allCases { tasks[status, default: 0] += statistics.tasks[status] }
+    if let sharedCounts, let cluster {
+      sharedCounts.refresh(cluster.store, at: SystemWallClock.now())
+      tasks = sharedCounts.counts
+    } else {
+      for status in TaskStatus.allCases { tasks[status, default: 0] += statistics.tasks[status] }
+    }
     return Overview(
       wall: SystemWallClock.now(), uptime: loop.now - start, version: ProductVersion.text,
       connectedWorkers: core.connectedWorkers, knownWorkers: core.knownWorkers, tasks: tasks,
-      queue: core.taskQueueStatus, statistics: statistics.tasks, reconnections: statistics.reconnections)
+      queue: taskQueueStatus, statistics: statistics.tasks, reconnections: statistics.reconnections)
   }
 
   /// Everything about one task; `nil` when it was never submitted.

@@ -24,8 +24,16 @@ public final class CoordinatorRuntime {
 
   public let loop: EventLoop
   private let settings: CoordinatorSettings
-  let core: CoordinatorCore
-  let store: any TaskStore
+  private(set) var core: CoordinatorCore
+  private(set) var store: any TaskStore
+  /// Where other coordinators use the same store.
+  private(set) var cluster: ClusterShell?
+  private var clusterEffects: [ClusterEffect] = []
+  private var foreign: ForeignChanges?
+  private lazy var roll = WorkerRoll(self)
+  private(set) var sharedCounts: SharedCounts?
+  /// It has lost its place among the others and is taking a new one; nothing that happens is of any use until then.
+  private(set) var isRejoining = false
   private var server: WebSocketServer?
   private var timer: Timer?
   private var effects: [CoordinatorEffect] = []
@@ -56,7 +64,7 @@ public final class CoordinatorRuntime {
   private var lastConnection: UInt64 = 0
   private var requests: [RequestID: (CoordinatorAnswer) -> Void] = [:]
   private var lastRequest: UInt64 = 0
-  private var observers: [UInt64: (CoordinatorNotice) -> Void] = [:]
+  private var observers: [UInt64: Observer] = [:]
   private var lastObserver: UInt64 = 0
   private var knowsLegacyName = false
   private var stopObservers: [() -> Void] = []
@@ -73,8 +81,9 @@ public final class CoordinatorRuntime {
     _ settings: CoordinatorSettings, on loop: EventLoop,
     ready: @escaping (Result<CoordinatorRuntime, CoordinatorStartError>) -> Void
   ) {
-    let store: any TaskStore
-    do { store = try settings.store.open() } catch { return ready(.failure(.store(error))) }
+    let opened: (any TaskStore)?
+    do { opened = try settings.store.open() } catch { return ready(.failure(.store(error))) }
+    guard let store = opened else { return startShared(settings, on: loop, ready: ready) }
     let ready = LoopBound(ready, to: loop)
     let mailbox = loop.mailbox
     let counted = Locked<Result<[TaskStatus: Int], StoreError>>(.success([:]))
@@ -122,6 +131,84 @@ public final class CoordinatorRuntime {
     } catch {
       store.close {}
       ready(.failure(.handlers("\(error)")))
+    }
+  }
+
+  private static func startShared(
+    _ settings: CoordinatorSettings, on loop: EventLoop,
+    ready: @escaping (Result<CoordinatorRuntime, CoordinatorStartError>) -> Void
+  ) {
+    guard case .shared(let cluster, let open) = settings.store else { return }
+    settings.record?(.coordinatorStarted([]))
+    Membership.join(settings, cluster, opening: open, on: loop) { result in
+      switch result {
+      case .failure(let error): ready(.failure(error))
+      case .success(let membership):
+        let runtime = CoordinatorRuntime(
+          settings, core: membership.core.core, store: membership.store, on: loop)
+        runtime.take(membership)
+        runtime.listen(ready)
+      }
+    }
+  }
+
+  private func take(_ membership: Membership) {
+    let shell = ClusterShell(membership, on: loop, log: settings.log)
+    shell.feed = { [weak self] in self?.feed(cluster: $0) }
+    shell.onFenced = { [weak self] in self?.fenced() }
+    shell.onFailure = { [weak self] in self?.storeFailed($0) }
+    (core, store, cluster) = (membership.core.core, membership.store, shell)
+    foreign = ForeignChanges(self)
+    if let sharedCounts {
+      sharedCounts.refresh(membership.store, at: SystemWallClock.now())
+    } else {
+      sharedCounts = SharedCounts(membership.counts, on: loop)
+    }
+    settings.log(LogEntry(.info, "one of several coordinators", ["member": "\(membership.core.me)"]))
+  }
+
+  /// Others have taken over all that was held here. Everybody is sent away with a hint to come back, and whatever they
+  /// were promised stands: nothing is acknowledged that is not in the store.
+  private func fenced() {
+    guard !isRejoining, !hasStopped, case .shared(let cluster, let open) = settings.store else { return }
+    isRejoining = true
+    settings.log(
+      LogEntry(.error, "this coordinator was away from its store for too long; it takes its place anew"))
+    self.cluster?.abandon()
+    store.close {}
+    effects = []
+    clusterEffects = []
+    commitBegan = nil
+    let reason = RetryHint.reason(.milliseconds(100), "this coordinator lost its place among the others")
+    for (_, socket) in workers.sorted(by: { $0.key.number < $1.key.number }) {
+      socket.close(RetryHint.restart, reason)
+    }
+    for (_, client) in clients.sorted(by: { $0.key < $1.key }) { client.close(RetryHint.restart, reason) }
+    workers = [:]
+    let waiting = requests.values
+    requests = [:]
+    for answer in waiting { answer(.refused("this coordinator lost its place among the others; ask again")) }
+    rejoin(cluster, open)
+  }
+
+  private func rejoin(
+    _ cluster: ClusterSettings, _ open: @escaping @Sendable (EventLoop) throws(StoreError) -> any SharedTaskStore
+  ) {
+    Membership.join(settings, cluster, opening: open, on: loop) { [weak self] result in
+      guard let self, !hasStopped else {
+        if case .success(let membership) = result { membership.store.close {} }
+        return
+      }
+      switch result {
+      case .success(let membership):
+        isRejoining = false
+        storeProblem = nil
+        take(membership)
+        endTurnSoon()
+      case .failure(let error):
+        settings.log(LogEntry(.error, "cannot take a new place yet; trying again", ["error": "\(error)"]))
+        _ = loop.schedule(after: .seconds(1)) { [weak self] in self?.rejoin(cluster, open) }
+      }
     }
   }
 
@@ -175,7 +262,7 @@ public final class CoordinatorRuntime {
         keptAlive = self
         let api = HTTPAPI(self, slowTimeout: settings.admission.slowReaders.timeout)
         self.api = api
-        _ = observe { api.note($0) }
+        _ = observe(isWatching: false, wantsOutput: { api.followers[$0] != nil }) { api.note($0) }
         endTurnSoon()
         ready(.success(self))
       } catch {
@@ -242,7 +329,13 @@ public final class CoordinatorRuntime {
     let mailbox = loop.mailbox
     let done = LoopBound(self, to: loop)
     let store = store
-    let close: @Sendable () -> Void = { store.close { mailbox.post { done.value.closed() } } }
+    let shared = isRejoining ? nil : cluster?.store
+    cluster?.abandon()
+    let close: @Sendable () -> Void = {
+      let close: @Sendable () -> Void = { store.close { mailbox.post { done.value.closed() } } }
+      // Behind the last commit, so that others take over all of it at once.
+      if let shared { shared.leave(close) } else { close() }
+    }
     if let files { files.close(close) } else { close() }
   }
 
@@ -268,7 +361,15 @@ public final class CoordinatorRuntime {
   // MARK: The turn
 
   private func feed(_ event: CoordinatorEvent) {
+    guard cluster == nil else { return feed(cluster: .coordinator(event)) }
     core.handle(event, at: loop.now, wall: SystemWallClock.now(), into: &effects)
+    endTurnSoon()
+    perform()
+  }
+
+  private func feed(cluster event: ClusterEvent) {
+    guard !isRejoining else { return }
+    cluster?.core.handle(event, at: loop.now, wall: SystemWallClock.now(), into: &clusterEffects)
     endTurnSoon()
     perform()
   }
@@ -280,13 +381,25 @@ public final class CoordinatorRuntime {
   }
 
   private func endTurn() {
-    core.handle(.turnEnded, at: loop.now, wall: SystemWallClock.now(), into: &effects)
+    if let cluster {
+      guard !isRejoining else {
+        isTurnEndDue = false
+        return
+      }
+      let (now, wall) = (loop.now, SystemWallClock.now())
+      cluster.core.handle(.watching(isWatched), at: now, wall: wall, into: &clusterEffects)
+      cluster.core.handle(.coordinator(.turnEnded), at: now, wall: wall, into: &clusterEffects)
+      core.poolSize = sharedCounts?.poolSize ?? 0
+    } else {
+      core.handle(.turnEnded, at: loop.now, wall: SystemWallClock.now(), into: &effects)
+    }
     perform()
     isTurnEndDue = false
     holdBackIfNeeded()
     metrics.turns.record(MonotonicClock.now() - loop.now)
     guard !hasStopped else { return }
-    timer?.start(after: max(core.nextDeadline - loop.now, .milliseconds(1)))
+    let deadline = cluster?.core.nextDeadline ?? core.nextDeadline
+    timer?.start(after: max(deadline - loop.now, .milliseconds(1)))
   }
 
   /// Performing an effect may feed the core again, which appends to `effects`: hence by index, and only the outermost call.
@@ -299,7 +412,37 @@ public final class CoordinatorRuntime {
       index += 1
     }
     effects.removeAll(keepingCapacity: true)
+    index = 0
+    while index < clusterEffects.count {
+      perform(clusterEffects[index])
+      index += 1
+    }
+    clusterEffects.removeAll(keepingCapacity: true)
     isPerforming = false
+  }
+
+  private func perform(_ effect: ClusterEffect) {
+    switch effect {
+    case .coordinator(let effect): perform(effect)
+    case .changedElsewhere(let tasks):
+      for task in tasks { api?.cache.forget(task) }
+      foreign?.changed(tasks)
+    case .changedManyElsewhere: missedSome()
+    case .callRoll(let number, let member): if let cluster { roll.answer(number, for: member, cluster) }
+    case .rolled(let number, let workers, let isLast, let member):
+      roll.heard(number, workers, isLast: isLast, by: member)
+    case .renew, .claim, .gather, .locate, .poolNeeds, .testFates, .send: cluster?.perform(effect)
+    }
+  }
+
+  /// Whoever watches starts over with a list.
+  private func missedSome() {
+    api?.cache.forgetAll()
+    api?.endStreams { _ in true }
+    let reason = RetryHint.reason(.zero, "events were missed; list the tasks and watch again")
+    for (_, client) in clients.sorted(by: { $0.key < $1.key }) where client.isWatching {
+      client.close(RetryHint.tryAgainLater, reason)
+    }
   }
 
   private func perform(_ effect: CoordinatorEffect) {
@@ -321,21 +464,25 @@ public final class CoordinatorRuntime {
       if case .staleAttemptRefused(let id, let attempt, let worker, let kind) = notice {
         settings.record?(.staleAttemptRefused(AttemptKey(id, attempt), worker, kind))
       }
-      for observer in observers.values { observer(notice) }
+      tell(notice)
     case .log(let entry): settings.log(entry)
     case .trace(let trace): settings.record?(HistoryEvent(trace))
+    case .gather, .handedOver, .handOverRefused: break
     }
   }
 
   private func commit(_ batch: BatchID, _ writes: [StoreWrite]) {
     let mailbox = loop.mailbox
     let runtime = LoopBound(self, to: loop)
-    store.commit(writes) { result in
-      mailbox.post { runtime.value.committed(batch, writes, result) }
+    store.commit(writes) { [store] result in
+      mailbox.post { runtime.value.committed(batch, writes, by: store, result) }
     }
   }
 
-  private func committed(_ batch: BatchID, _ writes: [StoreWrite], _ result: Result<Void, StoreError>) {
+  private func committed(
+    _ batch: BatchID, _ writes: [StoreWrite], by store: any TaskStore, _ result: Result<Void, StoreError>
+  ) {
+    guard store === self.store, !isRejoining else { return }
     switch result {
     case .success:
       metrics.commits.add()
@@ -350,14 +497,23 @@ public final class CoordinatorRuntime {
       // Nothing was promised yet, so nothing is lost by trying again; meanwhile everyone waits.
       settings.log(
         LogEntry(.error, "the store cannot commit; trying again", ["error": "\(error)", "writes": "\(writes.count)"]))
-      _ = loop.schedule(after: .seconds(1)) { [weak self] in self?.commit(batch, writes) }
+      let store = self.store
+      _ = loop.schedule(after: .seconds(1)) { [weak self] in
+        // A store that was left meanwhile has nothing to do with what is promised now.
+        if let self, self.store === store { commit(batch, writes) }
+      }
+    case .failure(.fenced) where cluster != nil: fenced()
     case .failure(let error):
       metrics.commitErrors.add()
-      storeProblem = error
-      guard !hasStopped else { return }
-      settings.log(LogEntry(.critical, "the store failed", ["error": "\(error)"]))
-      onFailure?(error)
+      storeFailed(error)
     }
+  }
+
+  private func storeFailed(_ error: StoreError) {
+    storeProblem = error
+    guard !hasStopped else { return }
+    settings.log(LogEntry(.critical, "the store failed", ["error": "\(error)"]))
+    onFailure?(error)
   }
 
   private func find(_ ids: [TaskID], for request: RequestID) {
@@ -387,6 +543,9 @@ public final class CoordinatorRuntime {
 
   private func decide(_ request: UpgradeRequest) -> UpgradeDecision {
     guard !hasStopped else { return .reject(status: 503, message: "the coordinator is shutting down") }
+    guard !isRejoining else {
+      return .reject(status: 503, message: "the coordinator takes its place anew", headers: ["Retry-After": "1"])
+    }
     if let problem = problem(of: request) { return .reject(status: 403, message: PageRule.words(problem)) }
     if let refusal = gatekeeper.refusal(of: request, server: server, at: loop.now) { return refusal }
     let endpoint = Endpoint(target: request.target)
@@ -477,7 +636,13 @@ public final class CoordinatorRuntime {
   func received(_ frame: FileFrames.Frame, from socket: WorkerSocket, _ reply: @escaping FileService.Reply) {
     metrics.messagesReceived.add()
     metrics.bytesReceived.add(frame.piece.count)
-    files?.answer(frame, reply)
+    answer(frame, reply)
+  }
+
+  /// A question about a file.
+  func answer(_ frame: FileFrames.Frame, _ reply: @escaping FileService.Reply) {
+    guard let files else { return reply(FileService.refusal(CoordinatorCore.noFiles)) }
+    files.answer(frame, reply)
   }
 
   /// More waits for a peer than its connection's high watermark, or it has caught up again.
@@ -525,24 +690,62 @@ public final class CoordinatorRuntime {
   public func request(_ request: CoordinatorRequest, _ answer: @escaping (CoordinatorAnswer) -> Void) {
     lastRequest += 1
     let id = RequestID(lastRequest)
+    guard !isRejoining else { return answer(.refused("the coordinator takes its place anew; ask again in a moment")) }
     requests[id] = answer
     feed(.request(id, request))
   }
 
   /// Tasks that wait for a worker, by their priority.
-  public var taskQueueStatus: QueueStatus { core.taskQueueStatus }
+  public var taskQueueStatus: QueueStatus {
+    guard let sharedCounts, let cluster else { return core.taskQueueStatus }
+    sharedCounts.refresh(cluster.store, at: SystemWallClock.now())
+    return sharedCounts.queue
+  }
   /// Messages that wait to be sent to workers, by their priority.
   public var messageQueueStatus: QueueStatus { core.messageQueueStatus }
 
   /// Every worker known, in order of their ids.
   public var workerSummaries: [WorkerSummary] { core.workerSummaries }
 
+  /// Every worker that this coordinator knows, and where others share its store, that any of them knows; as people see
+  /// them.
+  func listWorkers(withTelemetry: Bool, _ answer: @escaping ([JSONObject]) -> Void) {
+    if let cluster, !isRejoining { return roll.call(cluster, withTelemetry: withTelemetry, answer) }
+    answer(core.workerSummaries.map { $0.presentation(withTelemetry: withTelemetry) })
+  }
+
   /// Calls `observer` on the loop with everything that happens from now on, until told to stop.
   public func observe(_ observer: @escaping (CoordinatorNotice) -> Void) -> UInt64 {
+    observe(isWatching: true, wantsOutput: { _ in false }, observer)
+  }
+
+  /// - Parameters:
+  ///   - isWatching: whether it wants to hear of tasks that other coordinators hold.
+  ///   - wantsOutput: of which tasks it wants to hear what they write.
+  func observe(
+    isWatching: Bool, wantsOutput: @escaping (TaskID) -> Bool, _ observer: @escaping (CoordinatorNotice) -> Void
+  ) -> UInt64 {
     lastObserver += 1
-    observers[lastObserver] = observer
+    observers[lastObserver] = Observer(isWatching: isWatching, wantsOutput: wantsOutput, told: observer)
     return lastObserver
   }
+
+  private struct Observer {
+    let isWatching: Bool
+    let wantsOutput: (TaskID) -> Bool
+    let told: (CoordinatorNotice) -> Void
+  }
+
+  func tell(_ notice: CoordinatorNotice) {
+    for observer in observers.values { observer.told(notice) }
+  }
+
+  /// Whether anybody here wants to hear of tasks that others hold.
+  var isWatched: Bool {
+    observers.values.contains { $0.isWatching } || (api?.feed.listenerCount ?? 0) > 0 || (api?.followerCount ?? 0) > 0
+  }
+
+  func wantsOutput(_ task: TaskID) -> Bool { observers.values.contains { $0.wantsOutput(task) } }
 
   public func stopObserving(_ number: UInt64) { observers[number] = nil }
 }

@@ -1,3 +1,4 @@
+public import Reactor
 public import Storage
 
 /// Where a coordinator keeps its tasks.
@@ -8,12 +9,17 @@ public enum StoreKind: Sendable {
   case sqlite(path: String)
   /// One of your own; called once, when the coordinator starts.
   case other(@Sendable () throws(StoreError) -> any TaskStore)
+  /// One that other coordinators use as well; called on the coordinator's loop when it starts, and again whenever it has
+  /// lost its place among them.
+  case shared(ClusterSettings, @Sendable (EventLoop) throws(StoreError) -> any SharedTaskStore)
 
-  func open() throws(StoreError) -> any TaskStore {
+  /// A store that is this coordinator's alone; `nil` for a shared one.
+  func open() throws(StoreError) -> (any TaskStore)? {
     switch self {
     case .memory: MemoryStore()
     case .sqlite(let path): try SQLiteStore.open(path: path)
     case .other(let make): try make()
+    case .shared: nil
     }
   }
 }

@@ -125,6 +125,11 @@ final class FileService {
         ["type": "reply", "offset": .integer(Int64(offset)), "stored": .bool(state == .whole)]))
   }
 
+  /// What everybody hears where no files are kept.
+  static func refusal(_ message: String) -> FileFrames.Frame {
+    FileFrames.Frame(["type": "error", "code": "refused", "message": .string(message)])
+  }
+
   private func fail(_ code: String, _ message: String, _ reply: Reply) {
     reply(FileFrames.Frame(["type": "error", "code": .string(code), "message": .string(message)]))
   }

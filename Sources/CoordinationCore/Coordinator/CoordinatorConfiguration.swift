@@ -48,6 +48,8 @@ public struct CoordinatorConfiguration: Sendable {
   public var maxUnfinishedTasks = 1_000_000
   /// The most different needs (kind, requirements and slots) that queued tasks may have; tasks with others are refused.
   public var maxTaskClasses = 10_000
+  /// Whether other coordinators use the same store, as `ClusterCore` arranges.
+  public var isShared = false
   /// Whether every numbered message is told as `CoordinatorEffect.trace`, for a history that is checked afterwards.
   public var isTraced = false
 

@@ -25,13 +25,18 @@ public final class CoordinatorCore {
   public var neededFiles: [FileDigest: Int] { book.neededFiles }
   /// What is counted, but for the tasks.
   var counted = CoordinatorStatistics()
-  private var links: [ConnectionID: WorkerLink] = [:]
+  private(set) var links: [ConnectionID: WorkerLink] = [:]
   /// Workers that are registered over a connection.
   public private(set) var connectedWorkers = 0
   private var random: any RandomNumberGenerator
   private var nextSweep: Instant = .zero
   /// No task is given out or taken back any more.
   public private(set) var isDraining = false
+  /// Whether workers may count on this coordinator for another lease. With exclusive leases a member that does not know
+  /// whether it still is one must not say so.
+  public var mayRenewLeases = true
+  /// Tasks that wait in the pool of a shared store, as far as is known.
+  public var poolSize = 0
   private(set) var pace: HeartbeatPace
   /// The configuration, with the heartbeat interval that workers are told now.
   private(set) var inForce: CoordinatorConfiguration
@@ -58,6 +63,7 @@ public final class CoordinatorCore {
     case plain(ConnectionID, Message)
     case answer(RequestID, CoordinatorAnswer)
     case notice(CoordinatorNotice)
+    case handedOver(WorkerID, MemberID)
   }
 
   /// Submissions that wait until the store has said which of their tasks it knows.
@@ -134,11 +140,13 @@ public final class CoordinatorCore {
 
   /// Every worker known, in order of their ids.
   public var workerSummaries: [WorkerSummary] {
-    workers.values.map { $0.summary(at: now) }.sorted { $0.id < $1.id }
+    workers.values.filter { !$0.hasMoved }.map { $0.summary(at: now) }.sorted { $0.id < $1.id }
   }
 
   /// One worker; `nil` when it is not known.
-  public func workerSummary(_ id: WorkerID) -> WorkerSummary? { workers[id]?.summary(at: now) }
+  public func workerSummary(_ id: WorkerID) -> WorkerSummary? {
+    workers[id].flatMap { $0.hasMoved ? nil : $0.summary(at: now) }
+  }
   /// How many workers are known, connected or not.
   public var knownWorkers: Int { workers.count }
 
@@ -168,6 +176,10 @@ public final class CoordinatorCore {
     case .request(let id, let request): perform(request, id)
     case .found(let id, let existing): found(id, existing)
     case .lookupFailed(let id): forgetLookup(id)
+    case .adopted(let tasks): adopt(tasks)
+    case .gathered(let id, let tasks, let refusal): gathered(id, tasks, refusal)
+    case .testFates(let tests): book.quarantine.replace(with: tests)
+    case .handOver(let worker, let bootID, let member): handOver(worker, bootID, to: member)
     case .drain: isDraining = true
     case .tick: sweep()
     case .turnEnded: endTurn()
@@ -200,6 +212,12 @@ public final class CoordinatorCore {
       if link.mode == .session { close(link, SessionCloseCode.brokenSession, "message refused: \(error)") }
       return
     }
+    if configuration.isShared, !link.isGathered { return hold(message, of: link) }
+    take(message, link)
+  }
+
+  /// Handles a message that its connection's state allows.
+  func take(_ message: Message, _ link: WorkerLink) {
     let worker = link.isRegistered ? workers[link.workerID] : nil
     let gap = worker.map { now - $0.lastHeard } ?? .zero
     worker?.lastHeard = now
@@ -359,6 +377,8 @@ public final class CoordinatorCore {
   func promiseReliable(_ message: Message, to id: WorkerID) { promise(.reliable(id, message)) }
   func promisePlain(_ message: Message, over link: WorkerLink) { promise(.plain(link.connection, message)) }
   func promise(_ notice: CoordinatorNotice) { promise(.notice(notice)) }
+  func promiseHandedOver(_ worker: WorkerID, to member: MemberID) { promise(.handedOver(worker, member)) }
+  func emit(_ effect: CoordinatorEffect) { effects.append(effect) }
   private func promise(_ promise: Promise) { gathering.promises.append(promise) }
 
   private func owe(_ worker: WorkerEntry) {
@@ -381,6 +401,7 @@ public final class CoordinatorCore {
 
   private func endTurn() {
     giveOutTasks()
+    if configuration.isShared { book.releaseQueued() }
     for task in book.changes { gathering.promises.append(.notice(.taskChanged(task))) }
     book.changes.removeAll(keepingCapacity: true)
     if inFlight == nil {
@@ -436,6 +457,7 @@ public final class CoordinatorCore {
       case .plain(let id, let message): if let link = links[id] { sendPlain(message, over: link) }
       case .answer(let id, let answer): effects.append(.answer(id, answer))
       case .notice(let notice): effects.append(.notice(notice))
+      case .handedOver(let worker, let member): effects.append(.handedOver(worker, to: member))
       }
     }
   }
@@ -617,7 +639,7 @@ public final class CoordinatorCore {
     for id in worker.held.sorted() { takeBack(id, from: worker, reason: reason) }
   }
 
-  private func forgetSession(of worker: WorkerEntry, reason: String) {
+  func forgetSession(of worker: WorkerEntry, reason: String) {
     if let link = worker.link { close(link, SessionCloseCode.silent, reason) }
     worker.session = nil
     worker.isSynchronised = false
@@ -759,6 +781,7 @@ public final class CoordinatorCore {
     }
     if worker.link == nil { connectedWorkers += 1 }
     worker.link = link
+    worker.hasMoved = false
     link.isRegistered = true
     book.dispatcher.update(worker)
     worker.lastHeard = now
@@ -786,16 +809,18 @@ public final class CoordinatorCore {
   private func perform(_ request: CoordinatorRequest, _ id: RequestID) {
     switch request {
     case .submit(let submissions):
-      guard book.tasks.count + submissions.count <= configuration.maxUnfinishedTasks else {
+      let unfinished = book.tasks.count + poolSize
+      guard unfinished + submissions.count <= configuration.maxUnfinishedTasks else {
         let limit = configuration.maxUnfinishedTasks
         return promise(
-          .answer(id, .refused("\(book.tasks.count) tasks have not ended; at most \(limit) may; try again later")))
+          .answer(id, .refused("\(unfinished) tasks have not ended; at most \(limit) may; try again later")))
       }
       guard hasRoom(forClassesOf: submissions) else {
         let limit = configuration.maxTaskClasses
         return promise(
           .answer(id, .refused("tasks with \(limit) different requirements wait; no more may; try again later")))
       }
+      guard !configuration.isShared else { return submitToPool(submissions, id) }
       // A task that the submitter named may have been submitted, and even ended, before: only the store knows.
       let named = submissions.compactMap(\.id).filter { book[$0] == nil && !hasJustEnded($0) }
       if named.isEmpty {
@@ -850,7 +875,9 @@ public final class CoordinatorCore {
   }
 
   private func drain(_ id: WorkerID, _ request: RequestID) {
-    guard let worker = workers[id] else { return promise(.answer(request, .refused("there is no worker \(id)"))) }
+    guard let worker = workers[id], !worker.hasMoved else {
+      return promise(.answer(request, .refused("there is no worker \(id)")))
+    }
     if !worker.isDrainRequested {
       worker.isDrainRequested = true
       log(.info, "worker asked to drain", ["worker": id.text, "tasks": "\(worker.held.count)"])
@@ -883,23 +910,48 @@ public final class CoordinatorCore {
   }
 
   /// Whether a task ended so lately that the store may not have said so: it must not be taken for a new one.
-  private func hasJustEnded(_ id: TaskID) -> Bool {
+  func hasJustEnded(_ id: TaskID) -> Bool {
     book.ended.contains(id) || inFlight?.ended.contains(id) == true || lingering.contains { $0.tasks.contains(id) }
   }
 
   private func submit(_ submissions: [TaskSubmission], except existing: Set<TaskID>, _ id: RequestID) {
     var ids: [TaskID] = []
     ids.reserveCapacity(submissions.count)
-    for submission in submissions where submission.specification.hasFiles {
-      // One that exists already is not looked at: its files may be gone with its end.
-      if let task = submission.id, existing.contains(task) || book[task] != nil || hasJustEnded(task) { continue }
-      if let problem = files.problem(of: submission.specification) { return promise(.answer(id, .refused(problem))) }
-      for input in submission.specification.inputs { files.add(input.file, usedAt: wall) }
+    // Of one that exists already the files are not looked at: they may be gone with its end.
+    let new = submissions.lazy.filter { [self] in
+      $0.id.map { !existing.contains($0) && book[$0] == nil && !hasJustEnded($0) } ?? true
     }
+    guard useFiles(of: new, for: id) else { return }
     for submission in submissions {
       let task = submission.id ?? TaskID(known: makeIdentifier())
       ids.append(task)
       if !existing.contains(task), !hasJustEnded(task) { _ = book.submit(task, submission.specification, wall: wall) }
+    }
+    promise(.answer(id, .submitted(ids)))
+  }
+
+  /// - Returns: whether the files that new tasks need are here; otherwise the request has been answered.
+  private func useFiles(of submissions: some Sequence<TaskSubmission>, for id: RequestID) -> Bool {
+    for submission in submissions where submission.specification.hasFiles {
+      if let problem = files.problem(of: submission.specification) {
+        promise(.answer(id, .refused(problem)))
+        return false
+      }
+      for input in submission.specification.inputs { files.add(input.file, usedAt: wall) }
+    }
+    return true
+  }
+
+  private func submitToPool(_ submissions: [TaskSubmission], _ id: RequestID) {
+    guard !submissions.contains(where: \.specification.hasFiles) else {
+      return promise(.answer(id, .refused(Self.noFiles)))
+    }
+    var ids: [TaskID] = []
+    ids.reserveCapacity(submissions.count)
+    for submission in submissions {
+      let task = submission.id ?? TaskID(known: makeIdentifier())
+      ids.append(task)
+      book.submitToPool(task, submission.specification, wall: wall)
     }
     promise(.answer(id, .submitted(ids)))
   }

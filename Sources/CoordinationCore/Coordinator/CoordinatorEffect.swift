@@ -118,6 +118,12 @@ public enum CoordinatorEffect: Equatable, Sendable {
   case answer(RequestID, CoordinatorAnswer)
   case notice(CoordinatorNotice)
   case log(LogEntry)
+  /// A worker wants to register: fetch what other coordinators have of it, and say so with `CoordinatorEvent.gathered`.
+  case gather(ConnectionID, WorkerID, bootID: String?)
+  /// Everything that was held of a worker is the member's, durably.
+  case handedOver(WorkerID, to: MemberID)
+  /// The worker's own connection is here: whoever came to the member is another process of its name.
+  case handOverRefused(WorkerID, to: MemberID, reason: String)
   /// Only when configured; at the moment it happens, unlike a notice, which waits for the disk.
   case trace(CoordinatorTrace)
 }
@@ -146,6 +152,14 @@ public enum CoordinatorEvent: Equatable, Sendable {
   case found(RequestID, [TaskID])
   /// The store could not say; the request is forgotten, and whoever made it has been told.
   case lookupFailed(RequestID)
+  /// Tasks of a shared store that are this coordinator's from now on.
+  case adopted([UnfinishedTask])
+  /// All that others had of the worker behind a connection; with a refusal it may not register.
+  case gathered(ConnectionID, [UnfinishedTask], refusal: String? = nil)
+  /// What is held against tests by now, as other coordinators have left it.
+  case testFates([TestRecord])
+  /// A worker has come to another coordinator.
+  case handOver(WorkerID, bootID: String?, to: MemberID)
   /// The coordinator is about to end: no task is given out or taken back any more. Whoever is started next decides.
   case drain
   /// Time has passed; see `CoordinatorCore.nextDeadline`.

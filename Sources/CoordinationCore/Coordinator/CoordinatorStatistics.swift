@@ -82,7 +82,7 @@ extension CoordinatorCore {
   public var levels: CoordinatorLevels {
     var levels = CoordinatorLevels()
     levels.pendingWrites = pendingWrites
-    for worker in workers.values {
+    for worker in workers.values where !worker.hasMoved {
       levels.workers[worker.state, default: 0] += 1
       levels.outboxMessages += worker.session?.outbox.count ?? 0
       levels.outboxBytes += worker.session?.outbox.bytes ?? 0

@@ -24,6 +24,15 @@ package struct Quarantine {
     for record in records { fates[record.name] = record.fate }
   }
 
+  /// What the store has by now, where others write there as well.
+  mutating func replace(with records: [TestRecord]) {
+    let old = fates
+    fates = [:]
+    for record in records { fates[record.name] = record.fate }
+    // Whoever has killed another worker since is not clear of it any more.
+    cleared = cleared.filter { fates[$0]?.kills ?? 0 <= old[$0]?.kills ?? 0 }
+  }
+
   func isSuspect(_ specification: TaskSpecification) -> Bool {
     guard !fates.isEmpty, let name = specification.testName else { return false }
     return isSuspect(name)

@@ -16,6 +16,8 @@ final class LiveTask {
   var isInLine = false
   /// Where it waits, or waited last.
   weak var taskClass: TaskClass?
+  /// It is not this coordinator's any more: whoever still has a hint of it must let it be.
+  var isGone = false
 
   init(_ record: TaskRecord, checkpoint: CheckpointRecord? = nil, attempt: AttemptRecord? = nil) {
     id = record.id
@@ -27,7 +29,7 @@ final class LiveTask {
   }
 
   /// Whether it may be given out.
-  var isReady: Bool { state.status == .queued && !state.isPauseRequested }
+  var isReady: Bool { state.status == .queued && !state.isPauseRequested && !isGone }
 
   var record: TaskRecord {
     TaskRecord(id: id, specification: specification, submittedAt: submittedAt, state: state)
@@ -91,7 +93,7 @@ struct TaskBook {
   var writes: [StoreWrite] = []
   /// Tasks that changed since this was last taken, each as it then was, for whoever watches.
   var changes: [TaskRecord] = []
-  /// Tasks that ended in `writes`, and that the store may not know yet.
+  /// Tasks that ended in `writes`, or became another's, and that the store may not know of yet.
   var ended: Set<TaskID> = []
   let checkpointsKept: Int
   /// How many tasks that have not ended need each file.
@@ -381,6 +383,10 @@ struct TaskBook {
     task.state.finishedAt = wall
     if status == .completed { task.state.progress = 1 }
     note(task)
+    forget(task)
+  }
+
+  private mutating func forget(_ task: LiveTask) {
     tasks[task.id] = nil
     for input in task.specification.inputs {
       let count = neededFiles[input.file.digest] ?? 0
@@ -393,12 +399,20 @@ struct TaskBook {
     }
   }
 
+  /// The task is another's to write from here on.
+  mutating func give(_ task: LiveTask, by write: StoreWrite) {
+    statistics.left(task.state.status, task.specification.priority)
+    writes.append(write)
+    task.isGone = true
+    forget(task)
+  }
+
   /// A task has ended that still has an entry in line. Once these may be as many as the others, they are taken out.
   private mutating func tidyLine() {
     endedInLine += 1
     guard endedInLine > max(Self.maxEndedInLine, tasks.count) else { return }
     endedInLine = 0
-    dispatcher.removeAll { !$0.state.status.isTerminal }
+    dispatcher.removeAll { !$0.isGone && !$0.state.status.isTerminal }
   }
 
   /// Every change of a task's status comes here, so that the counts hold.

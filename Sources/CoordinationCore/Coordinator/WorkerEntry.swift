@@ -15,6 +15,10 @@ final class WorkerLink {
   var isRegistered = false
   /// It has as much to write as it should: only what is urgent is sent.
   var isHeldBack = false
+  /// Whether everything that other coordinators had of its worker is here.
+  var isGathered = false
+  /// What it has said meanwhile.
+  var deferred: [Message] = []
 
   init(
     _ connection: ConnectionID, workerID: WorkerID, mode: ConnectionMode, openedAt: Instant, since: WallTime,
@@ -72,6 +76,8 @@ final class WorkerEntry {
   var detector: PhiAccrualDetector?
   /// How often it was told to send heartbeats.
   var told: Pacing?
+  /// It has come to another coordinator, and nothing is kept for it here.
+  var hasMoved = false
   /// It said that it is leaving.
   var isDraining = false
   /// Somebody asked for it to leave: this run of it is given nothing more, whatever it says itself.

@@ -50,6 +50,7 @@ public struct HeartbeatHandler: MessageHandler {
     switch context.mode {
     case .session:
       answer.append("lease_s", .duration(context.configuration.lease))
+      if !context.core.mayRenewLeases { answer.append("lease", false) }
       for (key, value) in context.core.newPacing(for: worker).members { answer.append(key, value) }
     case .legacy:
       let actions = try compare(worker, with: message.reader, in: context)

@@ -97,4 +97,9 @@ public struct FieldReader: Sendable {
     let text = try string(name, maxBytes: 4_096)
     do { return try TaskID(text) } catch { throw .badValue(name, problem: "\(error)") }
   }
+
+  func workerID(_ name: String) throws(MessageError) -> WorkerID {
+    let text = try string(name, maxBytes: 4_096)
+    do { return try WorkerID(text) } catch { throw .badValue(name, problem: "\(error)") }
+  }
 }

@@ -166,6 +166,25 @@ struct Dispatcher {
   /// Workers came or went, so that what was said about them may be wrong.
   mutating func fleetChanged() { epoch &+= 1 }
 
+  // MARK: Room
+
+  /// How many tasks of one slot could be started now.
+  func room(atMost limit: Int) -> Int {
+    var room = 0
+    for group in groups where room < limit { room += group.room(slots: 1, atMost: limit - room) }
+    return room
+  }
+
+  /// How many tasks with these needs could be started now, if there were no others.
+  mutating func room(for needs: TaskNeeds, atMost limit: Int) -> Int {
+    let taskClass = classes[needs] ?? makeClass(needs)
+    var room = 0
+    for membership in taskClass.memberships where room < limit {
+      room += membership.group.room(slots: needs.slots, atMost: limit - room)
+    }
+    return room
+  }
+
   // MARK: Giving out
 
   /// The next task that is to be started, and by whom; the caller assigns it and offers the worker again.

@@ -241,6 +241,18 @@ final class WorkerGroup {
     return nil
   }
 
+  /// How many tasks of so many slots could be started now.
+  func room(slots: Int, atMost limit: Int) -> Int {
+    var room = 0
+    for (free, bucket) in buckets where free >= slots && bucket.live > 0 {
+      for entry in bucket.standing where entry.worker.canTakeTasks {
+        room += entry.worker.freeSlots / slots
+        if room >= limit { return limit }
+      }
+    }
+    return room
+  }
+
   func reserve(_ worker: WorkerEntry, for taskClass: TaskClass) {
     release(worker)
     worker.leaveBucket()

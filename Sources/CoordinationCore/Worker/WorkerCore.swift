@@ -531,7 +531,8 @@ public final class WorkerCore {
       statistics.lastRoundTrip = now - sent
       statistics.longestRoundTrip = max(statistics.longestRoundTrip, now - sent)
       statistics.roundTrip = roundTrips.smoothed
-      if mode == .session { renewLease(sentAt: sent) }
+      // A coordinator that lost its store may not know whether it still speaks for the fleet.
+      if mode == .session, try message.reader.optionalBool("lease") ?? true { renewLease(sentAt: sent) }
       adaptation.measured(roundTrips)
     }
     let pacing = try HeardPacing(message.reader)

@@ -9,7 +9,7 @@ import Testing
   /// A store that answers when the test says so.
   private final class Store {
     var questions: [(TaskID, (Result<TaskDetail?, StoreError>) -> Void)] = []
-    lazy var cache = TaskCache { [unowned self] in questions.append(($0, $1)) }
+    lazy var cache = TaskCache(mayKeep: { _ in true }, read: { [unowned self] in questions.append(($0, $1)) })
     var answers: [String] = []
 
     func ask(_ id: TaskID) {

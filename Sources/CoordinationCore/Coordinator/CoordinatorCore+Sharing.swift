@@ -1,0 +1,98 @@
+public import Primitives
+
+/// What a coordinator does for others that use the same store, and for workers that come from one to another.
+extension CoordinatorCore {
+  /// Messages that a connection may send before its worker can register.
+  static let maxDeferred = 1_000
+  /// Tasks asked for at once: enough to keep the store busy while these are given out.
+  static let maxClaim = 1_000
+
+  /// Why a task with files is refused: what one coordinator's disk has, the others do not.
+  package static let noFiles =
+    "coordinators that share their store keep no files: put what a task needs where its worker can read it"
+
+  /// Until everything is here that others had of it, a worker is not answered: its state sync would be judged wrongly.
+  func hold(_ message: Message, of link: WorkerLink) {
+    guard link.deferred.count < Self.maxDeferred else {
+      return close(link, SessionCloseCode.brokenSession, "more was sent than is kept before a registration")
+    }
+    link.deferred.append(message)
+    guard link.deferred.count == 1 else { return }
+    let bootID = message.kind == .registration ? message.fields["boot_id"]?.string : nil
+    emit(.gather(link.connection, link.workerID, bootID: bootID))
+  }
+
+  func gathered(_ id: ConnectionID, _ tasks: [UnfinishedTask], _ refusal: String?) {
+    adopt(tasks)
+    guard let link = links[id], !link.isGathered else { return }
+    link.isGathered = true
+    let deferred = link.deferred
+    link.deferred = []
+    if let refusal {
+      sendPlain(Message(.error, ["message": .string(refusal)]), over: link)
+      return close(link, SessionCloseCode.workerIDInUse, refusal)
+    }
+    for message in deferred where links[id] === link { take(message, link) }
+  }
+
+  /// Takes over tasks of the store. Whoever holds one may be running it undisturbed and come here any moment.
+  func adopt(_ tasks: [UnfinishedTask]) {
+    for unfinished in tasks where !hasJustEnded(unfinished.task.id) {
+      guard let task = book.adopt(unfinished, wall: wall), task.state.status.isHeld, let id = task.state.workerID else {
+        continue
+      }
+      let worker = entry(for: id)
+      worker.hold(task)
+      worker.hasMoved = false
+      guard worker.link == nil else {
+        // It has said already what it holds.
+        if worker.isSynchronised { takeBack(task.id, from: worker, reason: "worker \(id) does not know it") }
+        continue
+      }
+      guard worker.absence == nil else { continue }
+      worker.lastHeard = now
+      worker.absence = Absence(kind: .restored, since: now)
+      renewLease(of: worker)
+    }
+  }
+
+  /// The worker has come to another coordinator: all that is kept for it here goes there.
+  func handOver(_ id: WorkerID, _ bootID: String?, to member: MemberID) {
+    guard let worker = workers[id] else { return promiseHandedOver(id, to: member) }
+    if let link = worker.link {
+      // Two processes with one name would take each other's place for ever.
+      if worker.bootID != bootID, now - worker.lastHeard < configuration.heartbeatTimeout {
+        let text = "worker id \(id) is in use by \(link.remoteAddress); give each worker its own --worker-id"
+        return emit(.handOverRefused(id, to: member, reason: text))
+      }
+      close(link, SessionCloseCode.takenOver, "worker \(id) came to another coordinator")
+    }
+    forgetSession(of: worker, reason: "worker \(id) came to another coordinator")
+    log(.info, "worker handed over", ["worker": id.text, "member": "\(member)", "tasks": "\(worker.held.count)"])
+    for task in worker.held.sorted() {
+      if let live = book[task] { book.give(live, by: .transfer(task, to: member)) }
+      worker.drop(task)
+    }
+    worker.absence = nil
+    worker.hasMoved = true
+    promiseHandedOver(id, to: member)
+  }
+
+  /// What connected workers have room for now, of tasks with these needs.
+  public func wishes(for needs: some Sequence<TaskNeeds>) -> (wishes: [ClaimWish], limit: Int) {
+    guard !isDraining else { return ([], 0) }
+    let limit = book.dispatcher.room(atMost: Self.maxClaim)
+    guard limit > 0 else { return ([], 0) }
+    var wishes: [ClaimWish] = []
+    for need in needs {
+      let count = book.dispatcher.room(for: need, atMost: limit)
+      if count > 0 { wishes.append(ClaimWish(need, count: count)) }
+    }
+    return (wishes, limit)
+  }
+
+  /// Before which time of submission a task is overdue; `nil`: never.
+  public func overdueBefore(_ wall: WallTime) -> WallTime? {
+    configuration.priorityAging.map { WallTime(milliseconds: wall.milliseconds &- $0.wholeMilliseconds) }
+  }
+}
