@@ -88,7 +88,7 @@ if [ $# -gt 0 ]; then
   finish
 else
   e2e=tests.test_end_to_end
-  part "Cores and faults" "$newest" tests.test_protocol tests.test_core tests.test_outbox $e2e.FaultTests
+  part "Cores and faults" "$newest" tests.test_protocol tests.test_core tests.test_rotation tests.test_outbox $e2e.FaultTests
   part "Fleets, keys and clients" "$newest" $e2e.WorkTests $e2e.FleetTests $e2e.ExampleTests $e2e.KeyTests $e2e.ClientTests
   finish
   parts=0

@@ -27,7 +27,7 @@ from lifeline_client import (
 )
 from lifeline_client.sync import Client as BlockingClient
 
-from .fleet import HERE, PATIENCE, SOURCES, FleetTestCase, Process, happens, soon
+from .fleet import HERE, LIFELINE, PATIENCE, SOURCES, FleetTestCase, Process, happens, soon
 
 
 async def do_nothing(task: Task, context: TaskContext) -> Any:
@@ -403,6 +403,42 @@ class FaultTests(FleetTestCase):
                 await self.coordinator()
                 [task] = await self.wait(client, [task_id])
                 self.assertEqual((task["status"], task["attempt"]), ("completed", 1))
+
+    async def test_of_several_coordinators_the_ones_that_are_well_are_used(self) -> None:
+        ours = []
+        for _ in range(2):
+            process = await self.start(LIFELINE, "coordinator", "--port", "0", "--store", "memory")
+            ours.append((process, (await process.line("listening on ")).split()[-1]))
+
+        async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read()
+            writer.close()
+
+        silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+        port = silent.sockets[0].getsockname()[1]
+        addresses = f"ws://127.0.0.1:1,ws://127.0.0.1:{port},{ours[0][1]},{ours[1][1]}"
+        worker = self.make_worker(addresses)
+        worker.add("nothing", do_nothing)
+        self.serve(worker)
+
+        async def home(candidates: List[Tuple[Process, str]]) -> Tuple[Process, str]:
+            while True:
+                for process, url in candidates:
+                    async with self.client(url) as client:
+                        if [known for known in await client.workers() if known["state"] == "connected"]:
+                            return process, url
+
+        first = await soon(home(ours))
+        await first[0].kill()
+        second = await soon(home([one for one in ours if one[1] != first[1]]))
+        # A client of the whole list finds the only one that is left.
+        async with self.client(addresses) as client:
+            [task_id] = await client.submit([{"kind": "nothing"}])
+            [task] = await self.wait(client, [task_id])
+            self.assertEqual(task["status"], "completed")
+        async with self.client(second[1]) as client:
+            self.assertEqual((await client.get(task_id))["status"], "completed")
+        silent.close()
 
     async def test_a_second_worker_of_the_same_name_stays_out(self) -> None:
         await self.coordinator()

@@ -9,10 +9,11 @@ import secrets
 import ssl as tls
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, AsyncIterator, Dict, Iterable, List, Mapping, Optional, Sequence, Type, Union
+from typing import Any, AsyncIterator, Awaitable, Dict, Iterable, List, Mapping, Optional, Sequence, Type, Union
 
-from .auth import APIKey, split_address
+from .auth import APIKey
 from .connection import ConnectFailure, Connection, ConnectionLost, open_connection
+from .dialing import Dialer
 from .errors import (
     ClosedError,
     LifelineError,
@@ -112,7 +113,8 @@ class Client:
     It connects by itself, again and again, asks once more whatever was not answered, and takes up its watch again.
     Every request may thus reach the coordinator twice; all are made so that the second time changes nothing.
 
-    ``patience`` is how long requests wait, in seconds, while no coordinator answers; ``None``: for ever. The others
+    ``coordinator`` may be several addresses with commas between them: whichever answers first is taken, and another when
+    it is lost. ``patience`` is how long requests wait, in seconds, while no coordinator answers; ``None``: for ever. The others
     are as for ``Worker``.
     """
 
@@ -133,7 +135,7 @@ class Client:
         ssl: Optional[tls.SSLContext] = None,
         patience: Optional[float] = 10.0,
     ) -> None:
-        split_address(coordinator, "/")
+        self._dialer = Dialer(coordinator)
         if api_key is None:
             api_key = os.environ.get("LIFELINE_API_KEY") or None
         self.coordinator = coordinator
@@ -422,16 +424,7 @@ class Client:
         while self._failure is None:
             hint: Optional[float] = None
             try:
-                connection = await open_connection(
-                    self.coordinator,
-                    CLIENT_PATH,
-                    CLIENT_SUBPROTOCOL,
-                    api_key=self._key,
-                    ssl=self._ssl,
-                    timeout=10.0,
-                    max_size=self.MAX_ANSWER_BYTES,
-                    ping_interval=self.PING_SECONDS,
-                )
+                connection = await self._dialer.open(self._open)
             except ConnectFailure as error:
                 if error.is_refusal:
                     return self._fail(NotAdmittedError(f"no way in to {self.coordinator}: {error}"))
@@ -443,7 +436,7 @@ class Client:
                 try:
                     cause = await self._carry(connection)
                 except ConnectionLost as lost:
-                    hint, cause = lost.retry_after, str(lost)
+                    hint, cause = self._dialer.ended(lost.retry_after), str(lost)
                 except ProtocolError as wrong:
                     cause = str(wrong)
                 finally:
@@ -468,6 +461,18 @@ class Client:
                     return self._fail(UnreachableError(text))
                 delay = min(delay, left)
             await asyncio.sleep(delay)
+
+    def _open(self, address: str) -> Awaitable[Connection]:
+        return open_connection(
+            address,
+            CLIENT_PATH,
+            CLIENT_SUBPROTOCOL,
+            api_key=self._key,
+            ssl=self._ssl,
+            timeout=10.0,
+            max_size=self.MAX_ANSWER_BYTES,
+            ping_interval=self.PING_SECONDS,
+        )
 
     async def _carry(self, connection: Connection) -> str:
         self._connection = connection
@@ -510,6 +515,7 @@ class Client:
             if not isinstance(message, dict):
                 raise ProtocolError("an answer is a JSON object")
             self._outage_began = None
+            self._dialer.served()
             kind = message.get("type")
             if kind == "reply":
                 self._answered(message)

@@ -12,13 +12,14 @@ import socket
 import ssl as tls
 import sys
 import threading
-from typing import Any, Callable, Dict, List, Mapping, Optional, Set, Tuple, TypeVar, Union
+from typing import Any, Awaitable, Callable, Dict, List, Mapping, Optional, Set, Tuple, TypeVar, Union
 
 from .attempt import Attempt, TaskFunction
-from .auth import APIKey, split_address
+from .auth import APIKey
 from .configuration import WorkerConfiguration
 from .connection import ConnectFailure, Connection, ConnectionLost, open_connection
 from .core import WorkerCore
+from .dialing import Dialer
 from .effects import (
     Assignment,
     AttemptKey,
@@ -42,6 +43,7 @@ from .effects import (
 from .errors import ConfigurationError, UnreachableError
 from .outbox import OutboxFile, OutboxWriter
 from .protocol import MAX_MESSAGE_BYTES, SESSION_SUBPROTOCOL, is_identifier, worker_path
+from .rotation import split_addresses
 
 __all__ = ["Worker"]
 
@@ -69,7 +71,8 @@ class Worker:
     Parameters are keywords but for the first; times are in seconds.
 
     coordinator
-        ``ws://HOST:PORT``, or ``wss://HOST:PORT`` with TLS.
+        ``ws://HOST:PORT``, or ``wss://HOST:PORT`` with TLS; several with commas between them: whichever answers first
+        is taken, and another when it is lost.
     worker_id
         1 to 128 of the characters ``A–Z a–z 0–9 . _ : @ { } -``. A worker that is to deliver after its death what it
         had not, needs an id that its next start has again; without one it makes one up, unless ``outbox`` is a file
@@ -123,7 +126,7 @@ class Worker:
         outbox_messages: int = 4096,
         outbox_bytes: int = 16 << 20,
     ) -> None:
-        split_address(coordinator, "/")
+        split_addresses(coordinator)
         if worker_id is not None and not is_identifier(worker_id):
             raise ConfigurationError(f"{worker_id!r} is no worker id: 1 to 128 of A-Z a-z 0-9 . _ : @ {{ }} -")
         if slots < 1:
@@ -256,6 +259,7 @@ class _Running:
         self._writer = OutboxWriter(self._file) if self._file is not None else None
         worker.worker_id = worker_id
         self._path = worker_path(worker_id)
+        self._dialer = Dialer(worker.coordinator)
         configuration = WorkerConfiguration(
             worker_id, secrets.token_hex(16), worker._slots, tuple(self._functions), worker._labels, **worker._options
         )
@@ -428,6 +432,8 @@ class _Running:
             report["metrics"]["resident_bytes"] = _resident_bytes()
             self.core.telemetry_read(self._now(), report)
         elif isinstance(effect, StateChanged):
+            if effect.state is ConnectionState.CONNECTED:
+                self._dialer.served()
             _logger.debug("worker %s is %s", self.core.configuration.worker_id, effect.state.value)
         elif isinstance(effect, Log):
             _logger.log(effect.level, "worker %s: %s", self.core.configuration.worker_id, effect.message)
@@ -444,28 +450,17 @@ class _Running:
     async def _connection(self) -> None:
         """One connection from its first attempt to its end."""
         link = asyncio.current_task()
-        worker, configuration = self._worker, self.core.configuration
         try:
-            connection = await open_connection(
-                worker.coordinator,
-                self._path,
-                SESSION_SUBPROTOCOL,
-                api_key=worker._key,
-                ssl=worker._ssl,
-                timeout=min(10.0, configuration.heartbeat_timeout),
-                max_size=4 * MAX_MESSAGE_BYTES,
-            )
+            patience = min(self.core.configuration.max_reconnect_delay, self.ADMISSION_RETRY)
+            connection = await self._dialer.open(self._open, refusal_patience=patience)
         except Exception as error:
             if not isinstance(error, ConnectFailure):
                 # A fault of this package, or one of websockets that it does not know; trying again may help.
                 _logger.exception("the attempt to connect has failed")
                 error = ConnectFailure(repr(error))
             if self._link is link:
-                hint = error.retry_after
-                if hint is None and error.is_refusal:
-                    hint = min(configuration.max_reconnect_delay, self.ADMISSION_RETRY)
                 self._link = None
-                self.core.connect_failed(self._now(), str(error), hint)
+                self.core.connect_failed(self._now(), str(error), error.retry_after)
                 self._after_event()
             return
         try:
@@ -478,11 +473,23 @@ class _Running:
                 error = ConnectionLost(repr(error))
             if self._link is link:
                 self._link = None
-                self.core.disconnected(self._now(), str(error), error.retry_after)
+                self.core.disconnected(self._now(), str(error), self._dialer.ended(error.retry_after))
                 self._after_event()
         finally:
             farewell = self._farewells.pop(link, self._flush) if link is not None else None
             await _leave(connection, farewell)
+
+    def _open(self, address: str) -> Awaitable[Connection]:
+        worker = self._worker
+        return open_connection(
+            address,
+            self._path,
+            SESSION_SUBPROTOCOL,
+            api_key=worker._key,
+            ssl=worker._ssl,
+            timeout=min(10.0, self.core.configuration.heartbeat_timeout),
+            max_size=4 * MAX_MESSAGE_BYTES,
+        )
 
     async def _carry(self, connection: Connection) -> None:
         """Sends and receives until the connection is lost, or was to be closed and everything is sent."""
