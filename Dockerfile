@@ -8,7 +8,7 @@ FROM ${SWIFT_IMAGE} AS build
 # The time that files in the package have; the same source and the same time make the same package.
 ARG SOURCE_DATE_EPOCH
 RUN apt-get update \
-  && apt-get install -y --no-install-recommends binutils dpkg-dev make libev-dev libsqlite3-dev libssl-dev zlib1g-dev \
+  && apt-get install -y --no-install-recommends binutils dpkg-dev make libev-dev libpq-dev libsqlite3-dev libssl-dev zlib1g-dev \
   && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
 COPY . .

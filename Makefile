@@ -23,9 +23,9 @@ SWIFT_PROBLEM = $(shell SWIFT='$(SWIFT)' Scripts/swift-problem.sh)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help swift deps deps-chromium build release demo trials test test-python conformance conformance-full fuzz \
-  simulate mutants test-asan test-tsan bench bench-peers bench-failover bench-api docs lint format clean program \
-  install uninstall units deb deb-test
+.PHONY: help swift deps deps-chromium deps-postgresql build release demo trials test test-python conformance \
+  conformance-full fuzz simulate mutants test-asan test-tsan bench bench-peers bench-failover bench-api bench-cluster \
+  docs lint format clean program install uninstall units deb deb-test
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ deps: ## install the C libraries' Debian packages that are missing
 
 deps-chromium: ## install Chromium and a font, in which the dashboard's tests run
 	@Scripts/deps.sh chromium fonts-inter
+
+deps-postgresql: ## install PostgreSQL, with which the shared store is tested
+	@Scripts/deps.sh postgresql
 
 build: swift deps ## build everything for debugging
 	$(SWIFT) build $(BUILD_FLAGS)
@@ -97,6 +100,10 @@ bench-failover: swift deps ## kill and freeze parts of a small fleet, against bo
 bench-api: swift deps ## measure the HTTP API with wrk, and a large submission: BENCH_FLAGS="--seconds 10 --check"
 	$(SWIFT) build -c release --product lifeline $(BUILD_FLAGS)
 	@Benchmarks/API/api.py --program "$$($(SWIFT) build -c release --show-bin-path)/lifeline" $(BENCH_FLAGS)
+
+bench-cluster: swift deps ## measure several coordinators on one PostgreSQL: BENCH_FLAGS="--coordinators 2 --check"
+	$(SWIFT) build -c release --product lifeline $(BUILD_FLAGS)
+	@Benchmarks/Cluster/cluster.py --program "$$($(SWIFT) build -c release --show-bin-path)/lifeline" $(BENCH_FLAGS)
 
 docs: swift deps ## build the documentation of the libraries into .build/docs
 	@Scripts/docs.sh

@@ -60,6 +60,7 @@ let package = Package(
     .systemLibrary(name: "CZlib"),
     .systemLibrary(name: "COpenSSL"),
     .systemLibrary(name: "CSQLite"),
+    .systemLibrary(name: "CPostgreSQL"),
 
     // Values: no I/O, no clock, no randomness of their own.
     // The standard library's rounding and square roots call libm, which only `import Glibc` would otherwise link.
@@ -91,6 +92,10 @@ let package = Package(
     library("WebSocket", ["Primitives", "Reactor", "WebSocketCore"], exclude: ["README.md"]),
     library(
       "Storage", ["Primitives", "Locking", "Cryptography", "CoordinationCore", "CSQLite", "CZlib"],
+      exclude: ["README.md"]),
+    library("PostgreSQL", ["Primitives", "Reactor", "CPostgreSQL"]),
+    library(
+      "PostgresStorage", ["Primitives", "Locking", "CoordinationCore", "Storage", "Reactor", "PostgreSQL"],
       exclude: ["README.md"]),
     library(
       "Coordination",
@@ -199,7 +204,10 @@ let package = Package(
     tests("CoordinationCoreTests", ["Primitives", "Cryptography", "Authentication", "CoordinationCore", "Simulation"]),
     tests("SimulationTests", ["Primitives", "CoordinationCore", "History", "Simulation"]),
     tests("HistoryTests", ["Primitives", "CoordinationCore", "History"]),
-    tests("StorageTests", ["Primitives", "Cryptography", "CoordinationCore", "Storage", "CSQLite"]),
+    tests(
+      "StorageTests",
+      ["Primitives", "Cryptography", "CoordinationCore", "Reactor", "Storage", "PostgresStorage", "CSQLite"]),
+    tests("PostgreSQLTests", ["Primitives", "Reactor", "PostgreSQL"]),
     tests(
       "CoordinationTests",
       [

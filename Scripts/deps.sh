@@ -3,7 +3,7 @@
 # Usage: Scripts/deps.sh [PACKAGE…]        (others than those that Lifeline needs)
 set -eu
 
-packages=${*:-"libev-dev zlib1g-dev libssl-dev libsqlite3-dev"}
+packages=${*:-"libev-dev zlib1g-dev libssl-dev libsqlite3-dev libpq-dev"}
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
   # Not Debian: nothing is known about this system's packages, so the compiler has the last word.

@@ -115,6 +115,23 @@ public struct Option<Value: Sendable>: DeclaredOption {
     }
   }
 
+  /// An option that may be given several times, and has a value of its own when it is not given at all.
+  public init<Element>(
+    _ name: String, repeated type: ArgumentType<Element>, default values: [Element], as placeholder: String? = nil,
+    environment: String? = nil, _ purpose: String
+  ) where Value == [Element] {
+    let shown = values.map(type.text).joined(separator: ", ")
+    self.init(
+      name, type, placeholder, purpose, environment: environment, defaultText: shown, defaultValue: shown,
+      isRepeatable: true
+    ) { texts throws(ValueProblem) in
+      guard !texts.isEmpty else { return values }
+      var given: [Element] = []
+      for text in texts { given.append(try type.value(text)) }
+      return given
+    }
+  }
+
   private init<One>(
     _ name: String, _ type: ArgumentType<One>, _ placeholder: String?, _ purpose: String, environment: String?,
     defaultText: String? = nil, defaultValue: String? = nil, isRequired: Bool = false, isRepeatable: Bool = false,

@@ -10,11 +10,16 @@ public struct HistoryChecker: Sendable {
   public struct Options: Sendable {
     /// Whether attempts at one task must never run at the same time.
     public var exclusiveLeases: Bool
+    /// Of several coordinators that share a store: whether `committed` is told at the instant at which the store had it,
+    /// as a simulation can. Otherwise at the instant at which its coordinator heard of it, and others may have built upon
+    /// it before; then what they took shows what had been committed.
+    public var commitsAreExact = false
     /// Violations beyond these are counted and not kept.
     public var maxViolations = 100
 
-    public init(exclusiveLeases: Bool = false) {
+    public init(exclusiveLeases: Bool = false, commitsAreExact: Bool = false) {
       self.exclusiveLeases = exclusiveLeases
+      self.commitsAreExact = commitsAreExact
     }
   }
 
@@ -28,6 +33,10 @@ public struct HistoryChecker: Sendable {
     public var acknowledgedParcels = 0
     public var refusals = 0
     public var coordinatorStarts = 0
+    /// Memberships of coordinators that share a store.
+    public var joins = 0
+    /// Tasks that one of those took over, by how.
+    public var taken: [Taking: Int] = [:]
     public var workerStarts = 0
     public var sessions = 0
     public var resumedSessions = 0
@@ -36,14 +45,17 @@ public struct HistoryChecker: Sendable {
   public let options: Options
   public private(set) var violations: [Violation] = []
   public private(set) var violationCount = 0
-  public private(set) var statistics = Statistics()
+  public internal(set) var statistics = Statistics()
 
-  private var store = StoreModel()
+  var store = StoreModel()
   private var acknowledged: Set<TaskID> = []
   private var cancelled: Set<TaskID> = []
-  private var pending: [(batch: UInt64, changes: [StoredChange])] = []
-  /// The sessions of the coordinator that runs now, and how far each was handled.
-  private var coordinatorSessions: [SessionID: UInt64] = [:]
+  /// Commits under way, of each coordinator in their order.
+  var pending: [MemberID?: PendingCommits] = [:]
+  /// The sessions of the coordinators that run now, and how far each was handled.
+  private var coordinatorSessions: [MemberID?: [SessionID: UInt64]] = [:]
+  /// Members that have ended, or from whom another has taken.
+  var ended: Set<MemberID> = []
   private var workers: [WorkerID: WorkerTrace] = [:]
   private var started: [TaskID: Int] = [:]
   /// Where attempts run that nobody has told to stop.
@@ -67,7 +79,7 @@ public struct HistoryChecker: Sendable {
     self.options = options
   }
 
-  private mutating func breaks(_ rule: Violation.Rule, _ text: String) {
+  mutating func breaks(_ rule: Violation.Rule, _ text: String) {
     violationCount += 1
     if violations.count < options.maxViolations { violations.append(Violation(rule: rule, time: now, text: text)) }
   }
@@ -75,18 +87,24 @@ public struct HistoryChecker: Sendable {
   public mutating func observe(_ record: HistoryRecord) {
     now = max(now, record.time)
     statistics.events += 1
+    let member = record.member
     switch record.event {
     case .submitAsked: break
     case .submitAcknowledged(let ids): submitAcknowledged(ids)
     case .cancelAcknowledged(let id): cancelled.insert(id)
     case .coordinatorStarted(let tasks): coordinatorStarted(tasks)
-    case .commitBegun(let batch, let changes): pending.append((batch: batch, changes: changes))
-    case .committed(let batch): committed(batch)
+    case .commitBegun(let batch, let changes):
+      let isVoid = member.map(ended.contains) ?? false
+      pending[member, default: PendingCommits()].append(batch, changes, isVoid: isVoid)
+    case .committed(let batch): committed(batch, by: member)
+    case .joined(let joined): join(joined)
+    case .membershipEnded(let ended): membershipEnded(ended)
+    case .taken(let tasks, let how): taken(tasks, how, by: member)
     case .required(let id, let requirements, let slots): needs[id] = (requirements, slots)
     case .offered(let worker, let capabilities): offers[worker] = capabilities
-    case .registered(let worker, let session, let resumed): registered(worker, session, resumed)
+    case .registered(let worker, let session, let resumed): registered(worker, session, resumed, at: member)
     case .coordinatorHandled(let worker, let session, let sequence, let kind):
-      coordinatorHandled(worker, session, sequence, kind)
+      coordinatorHandled(worker, session, sequence, kind, at: member)
     case .staleAttemptRefused: statistics.refusals += 1
     case .workerStarted(let worker, _):
       statistics.workerStarts += 1
@@ -112,68 +130,89 @@ public struct HistoryChecker: Sendable {
   private mutating func submitAcknowledged(_ ids: [TaskID]) {
     for id in ids {
       if acknowledged.insert(id).inserted { statistics.submitted += 1 }
+      if store[id] == nil { settle(id) { $0 != nil } }
       if store[id] == nil { breaks(.isKept, "submitting task \(id) was acknowledged before it was durable") }
     }
   }
 
-  private mutating func apply(_ changes: [StoredChange]) {
+  mutating func apply(_ changes: [StoredChange], by member: MemberID? = nil) {
     statistics.commits += 1
     var problems: [(Violation.Rule, String)] = []
-    store.apply(changes) { problems.append(($0, $1)) }
+    store.apply(changes, by: member) { problems.append(($0, $1)) }
     for (rule, text) in problems { breaks(rule, text) }
-    for case .attempt(let key, .running, let worker, _) in changes { checkFit(key, worker) }
+    for case .attempt(let key, .running, let worker, _) in changes { checkFit(key, worker, at: member) }
     // Terminal tasks start no further attempts.
     for case .state(let id, let status, _, _) in changes where status.isTerminal { running[id] = nil }
   }
 
-  private mutating func committed(_ batch: UInt64) {
-    guard let first = pending.first, first.batch == batch else {
-      return breaks(.isKept, "batch \(batch) was committed out of turn")
+  private mutating func committed(_ number: UInt64, by member: MemberID?) {
+    guard let batch = pending[member]?.takeFirst(number) else {
+      return breaks(.isKept, "batch \(number) was committed out of turn")
     }
-    pending.removeFirst()
-    apply(first.changes)
+    guard !batch.isApplied else { return }
+    guard let member else { return apply(batch.changes) }
+    guard ended.contains(member) else { return apply(batch.changes, by: member) }
+    if options.commitsAreExact || batch.isVoid {
+      breaks(.oneMember, "member \(member) committed batch \(number), and had ended before")
+    } else {
+      apply(leaving(batch.changes, of: member), by: member)
+    }
   }
 
   private mutating func coordinatorStarted(_ tasks: [StoredTask]) {
     statistics.coordinatorStarts += 1
     let shown = Dictionary(tasks.map { ($0.id, $0) }) { _, newest in newest }
-    if statistics.coordinatorStarts == 1, pending.isEmpty {
+    let begun = pending.removeValue(forKey: nil)?.batches.map(\.changes) ?? []
+    if statistics.coordinatorStarts == 1, begun.isEmpty {
       store.adopt(tasks)
     } else {
-      let taken = store.taken(pending.map(\.changes), shown: shown) ?? 0
-      for batch in pending.prefix(taken) { apply(batch.changes) }
+      let taken = store.taken(begun, shown: shown) ?? 0
+      for batch in begun.prefix(taken) { apply(batch) }
       var problems: [(Violation.Rule, String)] = []
       store.reopen(shown) { problems.append(($0, $1)) }
       for (rule, text) in problems { breaks(rule, text) }
     }
-    pending = []
     // Sessions live in memory: those of an earlier process are over.
-    coordinatorSessions = [:]
+    coordinatorSessions[nil] = [:]
+  }
+
+  private mutating func join(_ member: MemberID) {
+    statistics.joins += 1
+    if coordinatorSessions.updateValue([:], forKey: member) != nil || ended.contains(member) {
+      breaks(.oneMember, "two coordinators joined as member \(member)")
+    }
+  }
+
+  private mutating func membershipEnded(_ member: MemberID) {
+    ended.insert(member)
+    if options.commitsAreExact { pending[member] = nil }
   }
 
   // MARK: Sessions
 
-  private mutating func registered(_ worker: WorkerID, _ session: SessionID, _ resumed: Bool) {
+  private mutating func registered(
+    _ worker: WorkerID, _ session: SessionID, _ resumed: Bool, at member: MemberID?
+  ) {
     statistics.sessions += 1
     if resumed {
       statistics.resumedSessions += 1
-      if coordinatorSessions[session] == nil {
+      if coordinatorSessions[member]?[session] == nil {
         breaks(.inOrder, "session \(session) of \(worker) was resumed by a coordinator that does not know it")
       }
-    } else if coordinatorSessions.updateValue(0, forKey: session) != nil {
+    } else if coordinatorSessions[member, default: [:]].updateValue(0, forKey: session) != nil {
       breaks(.inOrder, "session \(session) of \(worker) was opened twice")
     }
   }
 
   private mutating func coordinatorHandled(
-    _ worker: WorkerID, _ session: SessionID, _ sequence: UInt64, _ kind: MessageKind
+    _ worker: WorkerID, _ session: SessionID, _ sequence: UInt64, _ kind: MessageKind, at member: MemberID?
   ) {
     statistics.handled += 1
-    let last = coordinatorSessions[session] ?? 0
+    let last = coordinatorSessions[member]?[session] ?? 0
     if sequence != last + 1 {
       breaks(.inOrder, "the coordinator handled \(kind) \(sequence) of \(worker) after \(last) in session \(session)")
     }
-    coordinatorSessions[session] = max(last, sequence)
+    coordinatorSessions[member, default: [:]][session] = max(last, sequence)
   }
 
   private mutating func sessionJoined(_ worker: WorkerID, _ session: SessionID, _ resumed: Bool) {
@@ -237,12 +276,15 @@ public struct HistoryChecker: Sendable {
   }
 
   /// What the coordinator gives out, it gives to a worker that can do it and has the room.
-  private mutating func checkFit(_ key: AttemptKey, _ worker: WorkerID) {
+  private mutating func checkFit(_ key: AttemptKey, _ worker: WorkerID, at member: MemberID?) {
     guard let offer = offers[worker], !needs.isEmpty else { return }
     if let need = needs[key.taskID], !need.requirements.isMet(by: offer.labels) {
       breaks(.fits, "attempt \(key) was given to \(worker), which does not have \(need.requirements)")
     }
-    let held = store.unfinished.filter { store[$0]?.worker == worker && store[$0]?.status.isHeld == true }
+    // A coordinator that the worker has just left may not know it yet.
+    let held = store.unfinished.filter {
+      store[$0]?.worker == worker && store[$0]?.status.isHeld == true && store[$0]?.owner == member
+    }
     let slots = held.reduce(0) { $0 + (needs[$1]?.slots ?? 1) }
     if slots > offer.slots { breaks(.fits, "\(worker) was given tasks of \(slots) slots, and has \(offer.slots)") }
   }
@@ -270,6 +312,9 @@ public struct HistoryChecker: Sendable {
       return breaks(.isKept, "\(worker) forgot what attempt \(key) left, a task that was never stored")
     }
     if entry.status.isTerminal || entry.attempt > key.attempt { return }
+    // A coordinator that took over may have found that it had ended; nobody but the store had heard of it.
+    if checkpoint == nil, entry.outcome == .running { settle(key.taskID) { $0?.status.isTerminal == true } }
+    if store[key.taskID]?.status.isTerminal == true { return }
     if let checkpoint {
       let isStored = entry.checkpoint.map { $0 >= CheckpointKey(attempt: key.attempt, number: checkpoint) } ?? false
       let isSuperseded = kept.contains { $0 > checkpoint }
@@ -290,6 +335,7 @@ public struct HistoryChecker: Sendable {
   /// - Parameter final: every task as the store has it now, read behind the coordinator's back; `nil` if there is no store
   ///   to look into.
   public mutating func finish(final: [StoredTask]? = nil) {
+    for id in acknowledged where store[id]?.status.isTerminal != true { settle(id) { $0?.status.isTerminal == true } }
     let shown = final.map { Dictionary($0.map { ($0.id, $0) }) { _, newest in newest } }
     for id in acknowledged.sorted() {
       if let shown {

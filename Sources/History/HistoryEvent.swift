@@ -9,10 +9,14 @@ public import Primitives
 public struct HistoryRecord: Equatable, Sendable {
   public var time: Instant
   public var event: HistoryEvent
+  /// Where several coordinators share a store: which of them did it. A history file need not say so in each line; see
+  /// `HistoryEvent.joined`.
+  public var member: MemberID?
 
-  public init(_ event: HistoryEvent, at time: Instant) {
+  public init(_ event: HistoryEvent, at time: Instant, by member: MemberID? = nil) {
     self.event = event
     self.time = time
+    self.member = member
   }
 }
 
@@ -31,7 +35,8 @@ public enum HistoryEvent: Equatable, Sendable {
   /// are not named.
   case coordinatorStarted([StoredTask])
   /// The store was asked to make this durable. Whether it did is open until `committed`, or until the next
-  /// `coordinatorStarted` shows it.
+  /// `coordinatorStarted` shows it; where several coordinators share a store, until something shows a task that it is
+  /// about: `taken`, another's answer, or the store's last state.
   case commitBegun(batch: UInt64, [StoredChange])
   case committed(batch: UInt64)
   case registered(WorkerID, SessionID, resumed: Bool)
@@ -39,6 +44,17 @@ public enum HistoryEvent: Equatable, Sendable {
   case offered(WorkerID, WorkerCapabilities)
   /// A numbered message took effect at the coordinator, in memory.
   case coordinatorHandled(WorkerID, SessionID, sequence: UInt64, MessageKind)
+  /// The coordinator is this member of a shared store from here on, in place of the one that it may have been. It begins
+  /// without a session and without a task. In a history file, what follows is this member's doing, up to the next
+  /// `joined` or `coordinatorStarted` of the same file.
+  case joined(MemberID)
+  /// A membership has ended: in order, since its lease ran out, or since another of its name joined. Told by whoever knows
+  /// it, such as the coordinator that was fenced; need not be told at all.
+  case membershipEnded(MemberID)
+  /// The store answered that these tasks are the asking member's now, as it has them: what a claim, a gathering or a
+  /// locating returned, or a renewal took over. Noted before anything is done with them. It shows what became of commits
+  /// of which nobody heard.
+  case taken([StoredTask], Taking)
   /// A late word of an attempt that may no longer write.
   case staleAttemptRefused(AttemptKey, WorkerID, MessageKind)
 
@@ -66,6 +82,18 @@ public enum HistoryEvent: Equatable, Sendable {
   case faultsEnded
 }
 
+/// How a member of a shared store came to have tasks.
+public enum Taking: String, CaseIterable, Sendable {
+  /// Out of the pool, to be given out.
+  case claimed
+  /// Out of the pool, since somebody asked for it by name.
+  case located
+  /// With the worker that may hold it; those that the member had already may be named as well.
+  case gathered
+  /// From members that have ended.
+  case takenOver
+}
+
 /// A task as a store has it.
 public struct StoredTask: Equatable, Sendable {
   public var id: TaskID
@@ -90,6 +118,10 @@ public enum StoredChange: Equatable, Sendable {
   case attempt(AttemptKey, AttemptRecord.Outcome, WorkerID, resumedFrom: CheckpointKey?)
   case checkpoint(TaskID, CheckpointKey)
   case output(AttemptKey)
+  /// A queued task is the pool's again.
+  case released(TaskID)
+  /// The task is another member's.
+  case transferred(TaskID, to: MemberID)
   /// Something about no task.
   case other(String)
 
@@ -106,7 +138,8 @@ public enum StoredChange: Equatable, Sendable {
       self = .output(AttemptKey(id, attempt))
     case .testRan(let name, _), .testFate(let name, _): self = .other("test \(name)")
     case .run(let part): self = .other("run \(part.run)")
-    case .release(let id), .transfer(let id, _): self = .other("where task \(id) is")
+    case .release(let id): self = .released(id)
+    case .transfer(let id, let member): self = .transferred(id, to: member)
     }
   }
 }

@@ -11,6 +11,10 @@ struct StoreModel {
     var recordedAttempt = 0
     var outcome = AttemptRecord.Outcome.running
     var resumedFrom: CheckpointKey?
+    /// Where several coordinators share the store: whose it is; `nil`: the pool's.
+    var owner: MemberID?
+    /// What it was when its owner took it over; `nil` once the owner has written.
+    var takenAs: StoredTask?
 
     func isAs(_ stored: StoredTask) -> Bool {
       status == stored.status && attempt == stored.attempt && checkpoint == stored.checkpoint
@@ -24,14 +28,32 @@ struct StoreModel {
   subscript(id: TaskID) -> Entry? { entries[id] }
 
   /// Applies one batch.
-  mutating func apply(_ changes: [StoredChange], _ report: (Violation.Rule, String) -> Void) {
-    for change in changes { apply(change, report) }
+  /// - Parameter member: whose it is, where several coordinators share the store.
+  mutating func apply(
+    _ changes: [StoredChange], by member: MemberID? = nil, _ report: (Violation.Rule, String) -> Void
+  ) {
+    for change in changes where member.map({ isFor($0, change, report) }) ?? true { apply(change, report) }
     // Within a batch the order of an attempt and its task's state is free; after it they agree.
     for case .state(let id, _, let attempt, _) in changes where attempt > 0 {
       if let entry = entries[id], entry.recordedAttempt != entry.attempt {
         report(.newestAttemptWrites, "task \(id) is at attempt \(entry.attempt), of which there is no record")
       }
     }
+  }
+
+  /// Whether a member of a shared store may have made the change, and whether there is anything to it.
+  private mutating func isFor(
+    _ member: MemberID, _ change: StoredChange, _ report: (Violation.Rule, String) -> Void
+  ) -> Bool {
+    guard let id = change.task, let entry = entries[id] else { return true }
+    // Whoever submits again, at whichever coordinator, changes nothing.
+    if case .submitted = change { return false }
+    guard entry.owner == member else {
+      report(.oneMember, "member \(member) wrote about task \(id), which is \(Self.text(entry.owner))")
+      return false
+    }
+    entries[id]?.takenAs = nil
+    return true
   }
 
   private mutating func apply(_ change: StoredChange, _ report: (Violation.Rule, String) -> Void) {
@@ -48,6 +70,12 @@ struct StoreModel {
         report(.newestAttemptWrites, "checkpoint \(key) of task \(id) was stored after \(newest)")
       }
       entries[id]?.checkpoint = key
+    case .released(let id):
+      if let status = entries[id]?.status, status != .queued {
+        report(.oneMember, "task \(id) was given back to the pool while it was \(status.rawValue)")
+      }
+      entries[id]?.owner = nil
+    case .transferred(let id, let member): entries[id]?.owner = member
     case .other: break
     case .output(let key): _ = mayWrite(key.taskID, key.attempt, "output", report)
     }
@@ -111,6 +139,7 @@ struct StoreModel {
     return true
   }
 
+  static func text(_ owner: MemberID?) -> String { owner.map { "member \($0)'s" } ?? "the pool's" }
   static func text(_ key: CheckpointKey?) -> String { key.map { "checkpoint \($0)" } ?? "no checkpoint" }
 
   // MARK: A store that was opened again
@@ -157,6 +186,21 @@ struct StoreModel {
     }
   }
 
+  /// A member of a shared store has the task from here on, as the store has it.
+  mutating func take(_ stored: StoredTask, by member: MemberID) {
+    if entries[stored.id] == nil { adopt([stored]) }
+    entries[stored.id]?.owner = member
+    entries[stored.id]?.takenAs = stored
+  }
+
+  /// What would become of one task with `changes`.
+  func previewed(_ id: TaskID, _ changes: [StoredChange], by member: MemberID) -> Entry? {
+    var model = StoreModel()
+    model.entries[id] = entries[id]
+    model.apply(changes.filter { $0.task == id }, by: member) { _, _ in }
+    return model.entries[id]
+  }
+
   /// Takes over what a store held before the history began.
   mutating func adopt(_ shown: [StoredTask]) {
     for stored in shown {
@@ -167,11 +211,11 @@ struct StoreModel {
     }
   }
 
-  private static func text(_ entry: Entry) -> String {
+  static func text(_ entry: Entry) -> String {
     "\(entry.status.rawValue), attempt \(entry.attempt), \(text(entry.checkpoint))"
   }
 
-  private static func text(_ stored: StoredTask) -> String {
+  static func text(_ stored: StoredTask) -> String {
     "\(stored.status.rawValue), attempt \(stored.attempt), \(text(stored.checkpoint))"
   }
 }
@@ -180,7 +224,9 @@ extension StoredChange {
   /// The task that changes; `nil` for what is about none.
   var task: TaskID? {
     switch self {
-    case .submitted(let id), .state(let id, _, _, _), .checkpoint(let id, _): id
+    case .submitted(let id), .state(let id, _, _, _), .checkpoint(let id, _), .released(let id),
+      .transferred(let id, _):
+      id
     case .attempt(let key, _, _, _), .output(let key): key.taskID
     case .other: nil
     }

@@ -15,6 +15,8 @@ public struct Violation: Equatable, Sendable, CustomStringConvertible {
     case runsAlone = "attempts at a task do not overlap"
     /// A worker is given only what it meets the requirements of and has the slots for.
     case fits = "a worker is given what fits it"
+    /// Of members that share a store, only the one that has a task writes about it, and none does after it has ended.
+    case oneMember = "a task is one member's at a time"
     /// Within a session nothing is handled twice, out of order, or left out.
     case inOrder = "a session's messages are handled once and in order"
     /// Queues, outboxes and buffers stay within their bounds.

@@ -18,7 +18,7 @@ public enum FaultKind: String, CaseIterable, Sendable {
   case corrupt
   /// A worker's process dies, or its whole machine.
   case killWorker = "kill-worker"
-  /// The coordinator's process dies, with commits under way.
+  /// The coordinator's process dies, with commits under way; one of them, where there are several.
   case killCoordinator = "kill-coordinator"
   /// Both die, in either order.
   case killBoth = "kill-both"
@@ -36,4 +36,19 @@ public enum FaultKind: String, CaseIterable, Sendable {
   case drainCoordinator = "drain-coordinator"
   /// The wall clock steps by an hour, back or forth.
   case clock
+  /// Of several coordinators one loses the store that they share, or all do.
+  case store
+  /// What several coordinators tell each other is often lost.
+  case messages
+  /// A worker does not reach one of several coordinators any more, and does reach the others.
+  case partition
+
+  /// Those that there are with one coordinator as well.
+  public static let ofOne = allCases.filter { !$0.isOfSeveral }
+  public var isOfSeveral: Bool {
+    switch self {
+    case .store, .messages, .partition: true
+    default: false
+    }
+  }
 }

@@ -2,12 +2,7 @@ import Primitives
 
 /// What a fleet costs its coordinator: counted, second by second.
 struct FleetLoad {
-  /// Messages in and out.
-  private(set) var total = 0
-  /// The most of them within one simulated second.
-  private(set) var peakPerSecond = 0
-  private var second: Int64 = 0
-  private var countInSecond = 0
+  private var messages = RateCount()
   private var startedAt: Instant = .zero
   /// Since the newest coordinator's start, in milliseconds: when each worker was registered.
   private(set) var registrations: [Int64] = []
@@ -18,10 +13,22 @@ struct FleetLoad {
   }
 
   mutating func registered(at now: Instant) { registrations.append((now - startedAt).wholeMilliseconds) }
-  mutating func received(at now: Instant) { count(now) }
-  mutating func sent(at now: Instant) { count(now) }
+  mutating func received(at now: Instant) { messages.count(at: now) }
+  mutating func sent(at now: Instant) { messages.count(at: now) }
+  /// Messages in and out.
+  var total: Int { messages.total }
+  /// The most of them within one simulated second.
+  var peakPerSecond: Int { messages.peakPerSecond }
+}
 
-  private mutating func count(_ now: Instant) {
+/// How often something happened, and the most of it within one simulated second.
+public struct RateCount: Equatable, Sendable {
+  public private(set) var total = 0
+  public private(set) var peakPerSecond = 0
+  private var second: Int64 = 0
+  private var countInSecond = 0
+
+  mutating func count(at now: Instant) {
     total += 1
     // Time never goes back, so that a second that has passed is complete.
     if now.nanoseconds / 1_000_000_000 != second {

@@ -2,7 +2,6 @@ import CoordinationCore
 
 /// Reliable messages of a service author's kind, which show whether anything is handled twice or out of order.
 final class ProbeLog {
-  var run = 0
   private(set) var handled: [String: [Int]] = [:]
   private(set) var violations: [String] = []
   var count: Int { handled.values.reduce(0) { $0 + $1.count } }
@@ -18,10 +17,12 @@ final class ProbeLog {
 struct ProbeHandler: MessageHandler {
   static let kinds: [MessageKind] = ["probe"]
   let log: ProbeLog
+  /// Whose sessions these are.
+  var run = ""
 
   func handle(_ message: Message, in context: HandlerContext) throws(MessageError) {
     let number = try message.reader.integer("number", in: 1...1_000_000)
-    log.note(number, session: "\(log.run)/\(context.worker?.sessionID?.text ?? "none")")
+    log.note(number, session: "\(run)/\(context.worker?.sessionID?.text ?? "none")")
     context.send("probe_ack", ["number": .integer(Int64(number))])
   }
 }

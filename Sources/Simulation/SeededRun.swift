@@ -13,18 +13,30 @@ public struct SeededRun {
   private let tasks: [TaskID]
   private let specifications: [TaskSpecification]
   private let faults: [FaultKind]
+  /// What is drawn where there are several coordinators: a generator of its own, so that what a seed drew before there
+  /// were several it draws still.
+  private var cluster: SeededGenerator
+  private let clusterFaults: [FaultKind]
 
   static let faultTime: Duration = .seconds(15)
   static let peaceTime: Duration = .seconds(180)
 
   /// - Parameters:
   ///   - traces: whether `trace` is kept.
-  ///   - faults: what may be drawn; at least one.
-  public init(seed: UInt64, traces: Bool = false, faults: [FaultKind] = FaultKind.allCases) {
+  ///   - faults: what may be drawn.
+  ///   - coordinators: how many; `nil`: from one to three, as the seed says.
+  public init(
+    seed: UInt64, traces: Bool = false, faults: [FaultKind] = FaultKind.allCases, coordinators: Int? = nil
+  ) {
     random = SeededGenerator(seed: seed)
-    self.faults = faults.isEmpty ? FaultKind.allCases : faults
+    self.faults = faults.filter { !$0.isOfSeveral }
+    clusterFaults = faults.filter(\.isOfSeveral)
     var options = SimulationOptions()
     options.seed = random.next()
+    cluster = SeededGenerator(seed: options.seed ^ 0x63_6C_75_73_74_65_72)
+    let drawnCoordinators = max(1, Int.random(in: 0...3, using: &cluster))
+    options.coordinators = coordinators ?? drawnCoordinators
+    options.cluster.lease = .milliseconds(Int64.random(in: 1_000...3_000, using: &cluster))
     options.workers = Int.random(in: 1...3, using: &random)
     options.slots = Int.random(in: 1...3, using: &random)
     options.traces = traces
@@ -61,7 +73,8 @@ public struct SeededRun {
       drawn.append("\(id) needs \(specification.slots) slots and \(specification.requirements)")
     }
     drawn.append(
-      "\(options.workers) workers of \(options.slots) slots\(options.signs ? " with keys" : ""), \(count) tasks, "
+      "\(options.coordinators > 1 ? "\(options.coordinators) coordinators with leases of \(options.cluster.lease), " : "")"
+        + "\(options.workers) workers of \(options.slots) slots\(options.signs ? " with keys" : ""), \(count) tasks, "
         + "\(options.coordinator.exclusiveLeases ? "exclusive leases" : "early release"), outboxes of "
         + "\(options.workerOutbox.maxMessages) messages, commits of up to \(options.commitDelay.upperBound / 1_000) ms")
   }
@@ -91,6 +104,9 @@ public struct SeededRun {
         problems.append(
           "\(worker.id) still has \(worker.disk.map(\.key)) on disk, and runs \(worker.executors.keys.map { "\($0)" })")
       }
+    }
+    for id in tasks where fleet.shared?.owners[id] != nil {
+      problems.append("\(id) is still member \(fleet.shared?.owners[id]?.description ?? "")'s")
     }
     fleet.finish()
     for (id, specification) in zip(tasks, specifications) { problems += judge(id, specification) }
@@ -174,15 +190,17 @@ public struct SeededRun {
     for (id, specification) in zip(tasks, specifications) {
       let time = Duration.milliseconds(Int64.random(in: 0...8_000, using: &random))
       let submission = TaskSubmission(id: id, specification)
-      after(time, "submit \(id)") { Self.submit(submission, $0) }
+      let place = Int.random(in: 0..<fleet.coordinators.count, using: &cluster)
+      let other = Int.random(in: 0..<fleet.coordinators.count, using: &cluster)
+      after(time, "submit \(id)") { Self.submit(submission, $0, at: place) }
       switch Int.random(in: 0..<8, using: &random) {
-      case 0: at("cancel \(id)") { $0.ask(.cancel(id)) }
-      case 1: at("pause \(id)") { $0.ask(.pause(id)) }
+      case 0: at("cancel \(id)") { $0.ask(.cancel(id), at: $0.coordinators[other]) }
+      case 1: at("pause \(id)") { $0.ask(.pause(id), at: $0.coordinators[other]) }
       case 2:
-        at("pause \(id)") { $0.ask(.pause(id)) }
-        at("resume \(id)") { $0.ask(.resume(id)) }
-      case 3: at("checkpoint \(id)") { $0.ask(.checkpoint(id)) }
-      case 4: at("submit \(id) again") { Self.submit(submission, $0) }
+        at("pause \(id)") { $0.ask(.pause(id), at: $0.coordinators[other]) }
+        at("resume \(id)") { $0.ask(.resume(id), at: $0.coordinators[place]) }
+      case 3: at("checkpoint \(id)") { $0.ask(.checkpoint(id), at: $0.coordinators[other]) }
+      case 4: at("submit \(id) again") { Self.submit(submission, $0, at: other) }
       default: break
       }
     }
@@ -193,7 +211,40 @@ public struct SeededRun {
         fleet.workers[worker].handles(.send(Message("probe", ["number": .integer(Int64(number))]), reliably: true))
       }
     }
-    for _ in 0..<Int.random(in: 1...9, using: &random) { drawFault() }
+    for _ in 0..<Int.random(in: 1...9, using: &random) where !faults.isEmpty { drawFault() }
+    guard fleet.coordinators.count > 1, !clusterFaults.isEmpty else { return }
+    for _ in 0..<Int.random(in: 0...4, using: &cluster) { drawClusterFault() }
+  }
+
+  private mutating func drawClusterFault() {
+    let time = Duration.milliseconds(Int64.random(in: 0...Self.faultTime.wholeMilliseconds, using: &cluster))
+    let pause = Duration.milliseconds(Int64.random(in: 20...9_000, using: &cluster))
+    let place = Int.random(in: 0..<fleet.coordinators.count, using: &cluster)
+    let worker = Int.random(in: 0..<fleet.workers.count, using: &cluster)
+    let isAll = Int.random(in: 0..<3, using: &cluster) == 0
+    let loss = [30, 90, 100].randomElement(using: &cluster) ?? 50
+    switch clusterFaults[Int.random(in: 0..<clusterFaults.count, using: &cluster)] {
+    case .store:
+      let who = isAll ? "every coordinator" : "coordinator \(place + 1)"
+      after(time, "\(who) loses the store for \(pause)") { fleet in
+        for coordinator in isAll ? fleet.coordinators : [fleet.coordinators[place]] {
+          coordinator.loseStore(until: fleet.now + pause)
+        }
+      }
+    case .messages:
+      after(time, "\(loss) of 100 messages between coordinators are lost for \(pause)") { fleet in
+        fleet.shared?.lossPercent = loss
+        fleet.schedule(at: fleet.now + pause) { [unowned fleet] in fleet.shared?.lossPercent = 0 }
+      }
+    case .partition:
+      after(time, "w\(worker + 1) does not reach coordinator \(place + 1) for \(pause)") { fleet in
+        let worker = fleet.workers[worker]
+        worker.cutOffFrom.insert(place)
+        if worker.link?.coordinator.index == place { worker.link?.isBlackHole = true }
+        fleet.schedule(at: fleet.now + pause) { worker.cutOffFrom.remove(place) }
+      }
+    default: break
+    }
   }
 
   private mutating func drawFault() {
@@ -203,6 +254,8 @@ public struct SeededRun {
     let coin = Bool.random(using: &random)
     let other = Bool.random(using: &random)
     let kind = faults[Int.random(in: 0..<faults.count, using: &random)]
+    let place = Int.random(in: 0..<fleet.coordinators.count, using: &cluster)
+    let which = fleet.coordinators[place].name
     switch kind {
     case .cut: at("cut \(name)") { $0.workers[index].link?.cut() }
     case .blackHole: at("black hole \(name)") { $0.workers[index].link?.isBlackHole = true }
@@ -230,12 +283,12 @@ public struct SeededRun {
       }
     case .killWorker:
       at("kill \(name)\(coin ? " silently" : "") for \(pause)") { Self.kill(index, $0, silently: coin, for: pause) }
-    case .killCoordinator: at("crash the coordinator for \(pause)") { Self.crash($0, for: pause) }
+    case .killCoordinator: at("crash the \(which) for \(pause)") { Self.crash(place, $0, for: pause) }
     case .killBoth:
-      at("kill \(name) and the coordinator for \(pause)") { fleet in
-        if coin { Self.crash(fleet, for: pause) }
+      at("kill \(name) and the \(which) for \(pause)") { fleet in
+        if coin { Self.crash(place, fleet, for: pause) }
         Self.kill(index, fleet, silently: other, for: pause)
-        if !coin { Self.crash(fleet, for: pause / 2) }
+        if !coin { Self.crash(place, fleet, for: pause / 2) }
       }
     case .freezeWorker:
       at("freeze \(name) for \(pause * 2)") { fleet in
@@ -243,9 +296,9 @@ public struct SeededRun {
         fleet.schedule(at: fleet.now + pause * 2) { [unowned fleet] in fleet.workers[index].thaw() }
       }
     case .freezeCoordinator:
-      at("freeze the coordinator for \(pause)") { fleet in
-        fleet.freezeCoordinator()
-        fleet.schedule(at: fleet.now + pause) { [unowned fleet] in fleet.thawCoordinator() }
+      at("freeze the \(which) for \(pause)") { fleet in
+        fleet.coordinators[place].freeze()
+        fleet.schedule(at: fleet.now + pause) { [unowned fleet] in fleet.coordinators[place].thaw() }
       }
     case .unreachable:
       at("unreachable for \(pause)") { fleet in
@@ -253,16 +306,20 @@ public struct SeededRun {
         for worker in fleet.workers { worker.link?.isBlackHole = true }
         fleet.schedule(at: fleet.now + pause) { [unowned fleet] in fleet.isReachable = true }
       }
-    case .refuse: at("everyone is refused for \(pause / 2)") { $0.refuseEveryone(for: pause / 2) }
+    case .refuse:
+      at("everyone is refused for \(pause / 2)") { fleet in
+        for coordinator in fleet.coordinators { coordinator.refuseEveryone(for: pause / 2) }
+      }
     case .drainWorker: at("drain \(name)") { Self.drain(index, $0) }
     case .drainCoordinator:
-      at("drain the coordinator within \(pause / 4), and start another \(pause / 2) later") { fleet in
-        fleet.drainCoordinator(within: pause / 4) { $0.startCoordinator(after: pause / 2) }
+      at("drain the \(which) within \(pause / 4), and start another \(pause / 2) later") { fleet in
+        fleet.coordinators[place].drain(within: pause / 4) { $0.start(after: pause / 2) }
       }
     case .clock:
       at("the wall clock steps \(coin ? "back" : "forth") by an hour") {
         $0.wallStep += .seconds(coin ? -3_600 : 3_600)
       }
+    case .store, .messages, .partition: break
     }
   }
 
@@ -284,25 +341,29 @@ public struct SeededRun {
     look()
   }
 
-  private static func crash(_ fleet: SimulatedFleet, for pause: Duration) {
-    fleet.crashCoordinator()
-    fleet.schedule(at: fleet.now + pause) { [unowned fleet] in fleet.startCoordinator() }
+  private static func crash(_ place: Int, _ fleet: SimulatedFleet, for pause: Duration) {
+    fleet.coordinators[place].crash()
+    fleet.schedule(at: fleet.now + pause) { [unowned fleet] in fleet.coordinators[place].start() }
   }
 
-  /// As a client does: again and again until there is an answer.
-  private static func submit(_ submission: TaskSubmission, _ fleet: SimulatedFleet) {
-    let request = fleet.ask(.submit([submission]))
+  /// As a client does: again and again until there is an answer, at one coordinator after the other.
+  private static func submit(_ submission: TaskSubmission, _ fleet: SimulatedFleet, at place: Int) {
+    let request = fleet.ask(.submit([submission]), at: fleet.coordinators[place])
     fleet.schedule(at: fleet.now + .seconds(1)) { [unowned fleet] in
-      if fleet.answers[request] == nil { submit(submission, fleet) }
+      if fleet.answers[request] == nil { submit(submission, fleet, at: (place + 1) % fleet.coordinators.count) }
     }
   }
 
   private func heal() {
     fleet.note("peace")
     fleet.isReachable = true
-    fleet.thawCoordinator()
-    fleet.startCoordinator()
+    fleet.shared?.lossPercent = 0
+    for coordinator in fleet.coordinators {
+      coordinator.thaw()
+      coordinator.start()
+    }
     for worker in fleet.workers {
+      worker.cutOffFrom = []
       worker.thaw()
       worker.start()
     }
@@ -310,7 +371,7 @@ public struct SeededRun {
     // Whoever paused something resumes it, as often as it takes to reach a coordinator that knows it.
     for second in 0..<20 {
       fleet.schedule(at: fleet.now + .seconds(second)) { [unowned fleet, tasks] in
-        for id in tasks { fleet.ask(.resume(id)) }
+        for id in tasks { fleet.ask(.resume(id), at: fleet.coordinators[second % fleet.coordinators.count]) }
       }
     }
   }

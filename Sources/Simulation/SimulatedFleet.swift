@@ -3,18 +3,17 @@ import CoordinationCore
 import History
 import Primitives
 
-/// One coordinator core, some worker cores, and between them a clock, links, disks and executors, all simulated.
+/// Coordinators, workers, and between them a clock, links, disks and executors, all simulated.
 /// Everything that happens follows from `options.seed`.
 final class SimulatedFleet {
   let options: SimulationOptions
   private(set) var now: Instant = .zero
   var random: SeededGenerator
   let store = SimulatedStore()
-  private(set) var coordinator: CoordinatorCore?
-  /// Grows with each start and each end of the coordinator's process.
-  private(set) var coordinatorRun = 0
+  /// Where several coordinators use it at once.
+  private(set) var shared: SimulatedSharedStore?
+  private(set) var coordinators: [SimulatedCoordinator] = []
   private(set) var workers: [SimulatedWorker] = []
-  private(set) var links: [ConnectionID: SimulatedLink] = [:]
   private(set) var answers: [RequestID: CoordinatorAnswer] = [:]
   private(set) var notices: [CoordinatorNotice] = []
   private(set) var logs: [LogEntry] = []
@@ -23,12 +22,11 @@ final class SimulatedFleet {
   /// Every attempt that was ever started, by whom and from which checkpoint.
   private(set) var starts: [AttemptKey: (worker: WorkerID, checkpoint: CheckpointKey?)] = [:]
   let probes = ProbeLog()
-  var isReachable = true
-  /// Until then whoever connects is told to come back after it.
-  private var refusesUntil: Instant = .zero
   /// How far the wall clock is from where it should be.
   var wallStep: Duration = .zero
-  private(set) var load = FleetLoad()
+
+  /// Called when a worker is registered, anywhere.
+  var onRegistered: ((SimulatedWorker) -> Void)?
 
   private(set) var trace: [String] = []
   /// Of everything that happened, in order: two runs of one seed have the same.
@@ -36,14 +34,8 @@ final class SimulatedFleet {
 
   private var checker: HistoryChecker
   private var queue = EventQueue()
-  private var effects: [CoordinatorEffect] = []
   /// Room for what a worker's core wants, lent to one worker at a time: each having its own would add up.
   var workerEffects: [WorkerEffect] = []
-  private var tickAt: Instant = .distantFuture
-  private var commits: [(id: BatchID, writes: [StoreWrite])] = []
-  private var committedAt: Instant = .zero
-  private var isFrozen = false
-  private var inbox: [CoordinatorEvent] = []
   private var nextLink: UInt64 = 0
   private var nextRequest: UInt64 = 0
   private var boots = 0
@@ -52,10 +44,13 @@ final class SimulatedFleet {
   init(_ options: SimulationOptions = SimulationOptions()) {
     var options = options
     options.coordinator.isTraced = options.checks
+    options.coordinator.isShared = options.coordinators > 1
     self.options = options
     random = SeededGenerator(seed: options.seed)
     checker = HistoryChecker(
-      HistoryChecker.Options(exclusiveLeases: options.coordinator.exclusiveLeases))
+      HistoryChecker.Options(exclusiveLeases: options.coordinator.exclusiveLeases, commitsAreExact: true))
+    if options.coordinator.isShared { shared = SimulatedSharedStore(store, seed: options.seed, self) }
+    for index in 0..<max(1, options.coordinators) { coordinators.append(SimulatedCoordinator(index, self)) }
     for number in 1...max(1, options.workers) {
       workers.append(SimulatedWorker(WorkerID(known: "w\(number)"), slots: options.slots, self))
     }
@@ -77,10 +72,11 @@ final class SimulatedFleet {
     trace.append("\(now.nanoseconds / 1_000_000) ms  \(text())")
   }
 
-  func record(_ event: @autoclosure () -> HistoryEvent) {
+  /// - Parameter member: whose doing it is, where several coordinators share a store.
+  func record(_ event: @autoclosure () -> HistoryEvent, by member: MemberID? = nil) {
     guard options.checks else { return }
     let before = checker.violationCount
-    checker.observe(HistoryRecord(event(), at: now))
+    checker.observe(HistoryRecord(event(), at: now, by: member))
     if checker.violationCount > before { note("BROKEN: \(checker.violations.last.map { "\($0)" } ?? "")") }
   }
 
@@ -115,207 +111,87 @@ final class SimulatedFleet {
     return true
   }
 
-  // MARK: The coordinator
+  // MARK: Coordinators
 
   func startAll() {
-    startCoordinator()
+    for coordinator in coordinators { coordinator.start() }
     for worker in workers { worker.start() }
   }
 
-  func startCoordinator() {
-    guard coordinator == nil else { return }
-    coordinatorRun += 1
-    probes.run = coordinatorRun
-    let unfinished = store.unfinished
-    record(.coordinatorStarted(unfinished.map(StoredTask.init)))
-    do {
-      coordinator = try CoordinatorCore(
-        configuration: options.coordinator, unfinished: unfinished, tests: store.tests,
-        handlers: [ProbeHandler(log: probes)],
-        random: random.split(), at: now)
-    } catch { preconditionFailure("\(error)") }
-    load.coordinatorStarted(at: now)
-    tickAt = .distantFuture
-    coordinatorHandles(.tick)
+  /// The first, which may be the only one.
+  var coordinator: SimulatedCoordinator { coordinators[0] }
+
+  /// Whether anybody reaches any of them.
+  var isReachable: Bool {
+    get { coordinators.contains { $0.isReachable } }
+    set { for coordinator in coordinators { coordinator.isReachable = newValue } }
   }
 
-  /// `kill -9`: what was not committed is gone, unless the disk was just done with it.
-  func crashCoordinator() { endCoordinator(inOrder: false) }
-
-  private func endCoordinator(inOrder: Bool) {
-    guard coordinator != nil else { return }
-    coordinator = nil
-    coordinatorRun += 1
-    isFrozen = false
-    inbox = []
-    let reached = inOrder ? commits.count : Int.random(in: 0...commits.count, using: &random)
-    for commit in commits.prefix(reached) { store.apply(commit.writes) }
-    commits = []
-    committedAt = now
-    for link in links.values.sorted(by: { $0.id.number < $1.id.number }) { link.cut() }
-    links = [:]
+  func closed(_ code: UInt16, _ reason: String) {
+    if options.checks { closes.append((code: code, reason: reason)) }
   }
 
-  /// Everyone is cut off and refused for a while.
-  func refuseEveryone(for time: Duration) {
-    refusesUntil = max(refusesUntil, now + time)
-    for link in links.values.sorted(by: { $0.id.number < $1.id.number }) { link.cut() }
-  }
-
-  /// SIGTERM: connections are closed one after the other with a hint, and then the process ends.
-  func drainCoordinator(within window: Duration, ended: @escaping (SimulatedFleet) -> Void) {
-    guard coordinator != nil, !isFrozen else { return }
-    coordinatorHandles(.drain)
-    refusesUntil = max(refusesUntil, now + window)
-    let run = coordinatorRun
-    let open = links.values.sorted { $0.id.number < $1.id.number }
-    for (index, link) in open.enumerated() {
-      schedule(at: now + window * index / max(1, open.count)) { [unowned self] in
-        guard run == coordinatorRun, links.removeValue(forKey: link.id) != nil else { return }
-        link.closeByCoordinator("restarting", retryAfter: window)
-        coordinatorHandles(.disconnected(link.id))
-      }
-    }
-    schedule(at: now + window) { [unowned self] in
-      guard run == coordinatorRun else { return }
-      endCoordinator(inOrder: true)
-      ended(self)
+  func noticed(_ notice: CoordinatorNotice) {
+    guard options.checks else { return }
+    notices.append(notice)
+    if case .staleAttemptRefused(let id, let attempt, let worker, let kind) = notice {
+      record(.staleAttemptRefused(AttemptKey(id, attempt), worker, kind))
     }
   }
 
-  func startCoordinator(after pause: Duration) {
-    schedule(at: now + pause) { [unowned self] in startCoordinator() }
-  }
-
-  /// The process stands still; what is sent to it waits.
-  func freezeCoordinator() { if coordinator != nil { isFrozen = true } }
-
-  func thawCoordinator() {
-    guard isFrozen else { return }
-    isFrozen = false
-    let waiting = inbox
-    inbox = []
-    for event in waiting { coordinatorHandles(event) }
-    coordinatorHandles(.tick)
-  }
-
-  func coordinatorHandles(_ event: CoordinatorEvent) {
-    guard let coordinator else { return }
-    guard !isFrozen else { return event == .tick ? () : inbox.append(event) }
-    feed(event)
-    feed(.turnEnded)
-    let deadline = max(coordinator.nextDeadline, now)
-    guard deadline < tickAt || tickAt <= now else { return }
-    tickAt = deadline
-    let run = coordinatorRun
-    schedule(at: deadline) { [unowned self] in
-      guard run == coordinatorRun, tickAt == deadline else { return }
-      tickAt = .distantFuture
-      measure()
-      coordinatorHandles(.tick)
-    }
-  }
-
-  private func measure() {
-    guard options.checks, let coordinator else { return }
-    // Answers may go beyond an outbox's limit up to four times: what a peer asked for cannot be held back.
-    let limit = options.coordinator.outbox.maxMessages * 4
-    record(
-      .measured("the largest outbox", owner: "the coordinator", value: coordinator.largestOutbox, limit: limit))
-  }
-
-  private func feed(_ event: CoordinatorEvent) {
-    if case .received(_, let bytes) = event {
-      load.received(at: now)
-      mark(bytes)
-    } else if event != .turnEnded {
-      mark(event.number)
-    }
-    if options.traces, event != .turnEnded, event != .tick { note("coordinator ◀ \(event.summary)") }
-    coordinator?.handle(event, at: now, wall: wall, into: &effects)
-    var todo: [CoordinatorEffect] = []
-    swap(&todo, &effects)
-    for effect in todo { perform(effect) }
-    todo.removeAll(keepingCapacity: true)
-    if effects.isEmpty { swap(&todo, &effects) }
-  }
-
-  private func perform(_ effect: CoordinatorEffect) {
-    switch effect {
-    case .send(let id, let bytes):
-      load.sent(at: now)
-      links[id]?.sendDown(bytes)
-    case .close(let id, let code, let reason):
-      if options.checks { closes.append((code: code, reason: reason)) }
-      links.removeValue(forKey: id)?.closeByCoordinator(
-        reason, retryAfter: RetryHint.delay(ofClose: code, reason: reason))
-    case .commit(let id, let writes): commit(id, writes)
-    case .findTasks(let request, let ids):
-      let run = coordinatorRun
-      schedule(at: committedAt + draw(options.commitDelay)) { [unowned self] in
-        if run == coordinatorRun { coordinatorHandles(.found(request, store.existing(ids))) }
-      }
-    case .answer(let request, let answer): answered(request, answer)
-    case .notice(let notice):
-      guard options.checks else { return }
-      notices.append(notice)
-      if case .staleAttemptRefused(let id, let attempt, let worker, let kind) = notice {
-        record(.staleAttemptRefused(AttemptKey(id, attempt), worker, kind))
-      }
-    case .log(let entry):
-      guard options.checks else { return }
-      logs.append(entry)
-      note("coordinator: \(entry.message) \(entry.facts.map { "\($0.key)=\($0.value)" }.joined(separator: " "))")
-    case .trace(let trace): record(HistoryEvent(trace))
-    case .gather, .handedOver, .handOverRefused: preconditionFailure("the store is not shared")
-    }
-  }
-
-  private func commit(_ id: BatchID, _ writes: [StoreWrite]) {
-    let run = coordinatorRun
-    record(.commitBegun(batch: id.number, writes.map(StoredChange.init)))
-    commits.append((id: id, writes: writes))
-    committedAt = max(committedAt, now + draw(options.commitDelay))
-    schedule(at: committedAt) { [unowned self] in
-      guard run == coordinatorRun, let commit = commits.first else { return }
-      commits.removeFirst()
-      store.apply(commit.writes)
-      record(.committed(batch: commit.id.number))
-      coordinatorHandles(.committed(commit.id))
-    }
+  func logged(_ entry: LogEntry, by coordinator: SimulatedCoordinator) {
+    guard options.checks else { return }
+    logs.append(entry)
+    note(
+      "\(coordinator.name): \(entry.message) \(entry.facts.map { "\($0.key)=\($0.value)" }.joined(separator: " "))")
   }
 
   func connect(_ worker: SimulatedWorker) {
     let run = worker.run
     schedule(at: now + draw(options.latency)) { [unowned self] in
       guard worker.run == run else { return }
-      guard coordinator != nil, isReachable else {
+      let coordinator = choose(for: worker)
+      guard coordinator.isRunning, coordinator.isReachable, !worker.cutOffFrom.contains(coordinator.index) else {
         return worker.handles(.connectFailed("refused", retryAfter: nil))
       }
-      guard now >= refusesUntil else {
-        return worker.handles(.connectFailed("503", retryAfter: refusesUntil - now))
+      guard now >= coordinator.refusesUntil else {
+        return worker.handles(.connectFailed("503", retryAfter: coordinator.refusesUntil - now))
       }
+      if let delay = coordinator.admission?.refusal(at: now) {
+        return worker.handles(.connectFailed("503", retryAfter: delay))
+      }
+      coordinator.admission?.admit(at: now)
       nextLink += 1
-      let link = SimulatedLink(ConnectionID(nextLink), worker, self)
-      links[link.id] = link
-      worker.link = link
+      let link = SimulatedLink(ConnectionID(nextLink), worker, coordinator)
       // Each connection has nonces of its own, so what one's messages carry is worth nothing on another.
       let channel = options.signs ? ChannelSecret(proofKey: [1], client: "\(nextLink)", server: worker.id.text) : nil
-      link.down(.connected(.session, channel: channel))
+      coordinator.accept(link, channel: channel)
       // Whoever connects gives up on a handshake that does not end.
       schedule(at: now + .seconds(2)) {
         guard worker.run == run, worker.link === link, worker.isConnecting else { return }
         worker.link = nil
         worker.handles(.connectFailed("no answer to the handshake", retryAfter: nil))
       }
-      coordinatorHandles(
+      coordinator.handles(
         .connected(
           link.id, worker.id, .session, remoteAddress: "sim:\(link.id)",
           security: channel.map(LinkSecurity.signed) ?? .open))
     }
   }
 
-  func registered(_ worker: SimulatedWorker) { load.registered(at: now) }
+  /// A worker tries all that it knows, in an order of its own each time, and takes the first that answers.
+  private func choose(for worker: SimulatedWorker) -> SimulatedCoordinator {
+    guard coordinators.count > 1 else { return coordinator }
+    let inOrder = coordinators.shuffled(using: &random)
+    return inOrder.first {
+      $0.isRunning && $0.isReachable && now >= $0.refusesUntil && !worker.cutOffFrom.contains($0.index)
+    } ?? inOrder[0]
+  }
+
+  func registered(_ worker: SimulatedWorker) {
+    worker.link?.coordinator.registered(worker)
+    onRegistered?(worker)
+  }
 
   func nextBoot() -> Int {
     boots += 1
@@ -332,7 +208,7 @@ final class SimulatedFleet {
   // MARK: Requests
 
   @discardableResult
-  func ask(_ request: CoordinatorRequest) -> RequestID {
+  func ask(_ request: CoordinatorRequest, at coordinator: SimulatedCoordinator? = nil) -> RequestID {
     nextRequest += 1
     let id = RequestID(nextRequest)
     if case .cancel(let task) = request { cancelsAsked[id] = task }
@@ -343,7 +219,7 @@ final class SimulatedFleet {
         record(.required(task, requirements, slots: slots))
       }
     }
-    coordinatorHandles(.request(id, request))
+    (coordinator ?? self.coordinator).handles(.request(id, request))
     return id
   }
 
@@ -356,7 +232,7 @@ final class SimulatedFleet {
     return id
   }
 
-  private func answered(_ id: RequestID, _ answer: CoordinatorAnswer) {
+  func answered(_ id: RequestID, _ answer: CoordinatorAnswer) {
     answers[id] = answer
     switch answer {
     case .submitted(let ids): record(.submitAcknowledged(ids))
@@ -387,34 +263,4 @@ final class SimulatedFleet {
 
   /// The run is over: what must have happened by now has.
   func finish() { checker.finish() }
-}
-
-extension CoordinatorEvent {
-  var summary: String {
-    switch self {
-    case .received(let id, let bytes): "\(id) \(String(decoding: bytes, as: UTF8.self))"
-    default: "\(self)"
-    }
-  }
-
-  /// Tells events apart in a fingerprint.
-  fileprivate var number: UInt64 {
-    switch self {
-    case .connected(let id, _, _, _, _): id.number << 3
-    case .received(let id, _): id.number << 3 | 1
-    case .disconnected(let id): id.number << 3 | 2
-    case .committed(let id): id.number << 3 | 3
-    case .request(let id, _): id.number << 3 | 4
-    case .found(let id, _): id.number << 3 | 5
-    case .drain: 15
-    case .adopted(let tasks): UInt64(tasks.count) << 5 | 16
-    case .gathered(let id, _, _): id.number << 5 | 17
-    case .handOver: 18
-    case .testFates: 19
-    case .lookupFailed(let id): id.number << 4 | 10
-    case .tick: 6
-    case .turnEnded: 7
-    case .sendingHeldBack(let id, let isHeldBack): id.number << 4 | (isHeldBack ? 14 : 15)
-    }
-  }
 }

@@ -5,6 +5,7 @@ import Primitives
 final class SimulatedLink {
   let id: ConnectionID
   unowned let fleet: SimulatedFleet
+  unowned let coordinator: SimulatedCoordinator
   unowned let worker: SimulatedWorker
   private let workerRun: Int
   private let coordinatorRun: Int
@@ -22,12 +23,13 @@ final class SimulatedLink {
   private var lastUp: Instant = .zero
   private var lastDown: Instant = .zero
 
-  init(_ id: ConnectionID, _ worker: SimulatedWorker, _ fleet: SimulatedFleet) {
+  init(_ id: ConnectionID, _ worker: SimulatedWorker, _ coordinator: SimulatedCoordinator) {
     self.id = id
     self.worker = worker
-    self.fleet = fleet
+    self.coordinator = coordinator
+    fleet = coordinator.fleet
     workerRun = worker.run
-    coordinatorRun = fleet.coordinatorRun
+    coordinatorRun = coordinator.run
   }
 
   /// Nothing arrives any more, and nobody is told.
@@ -39,7 +41,7 @@ final class SimulatedLink {
     }
   }
 
-  private var reachesCoordinator: Bool { coordinatorSideIsOpen && coordinatorRun == fleet.coordinatorRun }
+  private var reachesCoordinator: Bool { coordinatorSideIsOpen && coordinatorRun == coordinator.run }
   private var reachesWorker: Bool { workerSideIsOpen && workerRun == worker.run && worker.link === self }
 
   /// Until then nothing arrives; then all of it does, in order: a partition that the connection outlives.
@@ -62,13 +64,13 @@ final class SimulatedLink {
       isCongestedUp = isCongested
       if reachesWorker { worker.handles(.sendingHeldBack(isCongested)) }
     }
-    if down, reachesCoordinator { fleet.coordinatorHandles(.sendingHeldBack(id, isCongested)) }
+    if down, reachesCoordinator { coordinator.handles(.sendingHeldBack(id, isCongested)) }
   }
 
   func up(_ event: CoordinatorEvent) {
     lastUp = max(lastUp, fleet.now + fleet.draw(fleet.options.latency) + delay)
     fleet.schedule(at: lastUp) { [self] in
-      if !isCut, !losesUp, reachesCoordinator { fleet.coordinatorHandles(event) }
+      if !isCut, !losesUp, reachesCoordinator { coordinator.handles(event) }
     }
   }
 
@@ -130,7 +132,7 @@ final class SimulatedLink {
   private func tellCoordinator() {
     guard reachesCoordinator else { return }
     coordinatorSideIsOpen = false
-    fleet.coordinatorHandles(.disconnected(id))
+    coordinator.handles(.disconnected(id))
   }
 
   private func tellWorker(_ reason: String, retryAfter: Duration? = nil) {

@@ -8,12 +8,20 @@ final class SimulatedStore {
     var attempts: [Int: AttemptRecord] = [:]
     var checkpoints: [CheckpointRecord] = []
     var output: [Int: AttemptOutput] = [:]
+    /// In order of submission.
+    let number: Int
+
+    var unfinished: UnfinishedTask {
+      UnfinishedTask(task: record, checkpoint: checkpoints.last, attempt: attempts[record.state.attempt])
+    }
   }
 
   private(set) var order: [TaskID] = []
   private(set) var entries: [TaskID: Entry] = [:]
   /// How many tasks have not ended.
   private(set) var unfinishedCount = 0
+  /// What each worker held last, of the tasks that have not ended.
+  private var lastHeld: [WorkerID: Set<TaskID>] = [:]
   private(set) var fates: [TestName: TestFate] = [:]
 
   subscript(id: TaskID) -> Entry? { entries[id] }
@@ -23,9 +31,13 @@ final class SimulatedStore {
   var unfinished: [UnfinishedTask] {
     order.compactMap { id in
       guard let entry = entries[id], !entry.record.state.status.isTerminal else { return nil }
-      return UnfinishedTask(
-        task: entry.record, checkpoint: entry.checkpoints.last, attempt: entry.attempts[entry.record.state.attempt])
+      return entry.unfinished
     }
+  }
+
+  /// Those that have not ended, in order of submission.
+  func lastHeld(by worker: WorkerID) -> [TaskID] {
+    (lastHeld[worker] ?? []).sorted { (entries[$0]?.number ?? 0) < (entries[$1]?.number ?? 0) }
   }
 
   /// Those that something is held against.
@@ -41,12 +53,17 @@ final class SimulatedStore {
     switch write {
     case .submit(let record):
       guard entries[record.id] == nil else { return }
-      entries[record.id] = Entry(record: record)
+      entries[record.id] = Entry(record: record, number: order.count)
       order.append(record.id)
-      unfinishedCount += 1
+      if !record.state.status.isTerminal { unfinishedCount += 1 }
     case .update(let id, let state):
-      guard let old = entries[id]?.record.state.status else { return }
-      if state.status.isTerminal, !old.isTerminal { unfinishedCount -= 1 }
+      guard let old = entries[id]?.record.state else { return }
+      if state.status.isTerminal, !old.status.isTerminal { unfinishedCount -= 1 }
+      if let worker = old.workerID, worker != state.workerID || state.status.isTerminal {
+        lastHeld[worker]?.remove(id)
+        if lastHeld[worker]?.isEmpty == true { lastHeld[worker] = nil }
+      }
+      if let worker = state.workerID, !state.status.isTerminal { lastHeld[worker, default: []].insert(id) }
       entries[id]?.record.state = state
     case .attempt(let attempt): entries[attempt.taskID]?.attempts[attempt.attempt] = attempt
     case .checkpoint(let checkpoint, let keep):

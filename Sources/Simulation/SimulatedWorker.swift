@@ -13,6 +13,8 @@ final class SimulatedWorker {
   var link: SimulatedLink?
   private(set) var executors: [AttemptKey: SimulatedExecutor] = [:]
   private(set) var isFrozen = false
+  /// Coordinators that it does not reach, while others do.
+  var cutOffFrom: Set<Int> = []
   private(set) var hasStopped = false
   /// Messages of kinds that the core does not know.
   private(set) var messages: [Message] = []

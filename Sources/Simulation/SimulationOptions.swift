@@ -4,6 +4,9 @@ import Primitives
 /// What a simulated fleet is made of. Times are short so that a run of a simulated minute sees every deadline.
 public struct SimulationOptions: Sendable {
   public var seed: UInt64 = 1
+  /// More than one share a store.
+  public var coordinators = 1
+  public var cluster = ClusterConfiguration()
   public var workers = 2
   public var slots = 2
   /// What each worker says of itself in place of `slots`, and without labels; those that are left out are ordinary.

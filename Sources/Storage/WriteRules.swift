@@ -1,14 +1,14 @@
-import CoordinationCore
+package import CoordinationCore
 
 /// What every engine does with an `.update`, given the record it has.
-enum UpdateVerdict: Equatable {
+package enum UpdateVerdict: Equatable {
   case apply
   /// It says what the record says already.
   case nothingToDo
   /// It would change a task that has ended, or comes from an older attempt.
   case refuse
 
-  init(current: TaskState, new: TaskState) {
+  package init(current: TaskState, new: TaskState) {
     if current.status.isTerminal {
       self = current == new ? .nothingToDo : .refuse
     } else {
@@ -31,7 +31,7 @@ enum OutputSplice {
 
 extension StoreWrite {
   /// Refuses a value that could be written but not read back: the parser has a bound on nesting, the writer has none.
-  func checkStorable() throws(StoreError) {
+  package func checkStorable() throws(StoreError) {
     switch self {
     case .submit(let task):
       if case .custom(_, let input) = task.specification.work {

@@ -13,6 +13,17 @@ extension LifelineTests {
       #expect(outcome.output == word)
     }
 
+    @Test func `of several each has its line, and one that does not answer spoils it`() throws {
+      let (fleet, other) = (try Fleet(workers: 0), try Fleet(workers: 0))
+      let well = try RunningProgram(["health", "--coordinator", "\(fleet.url),\(other.url)"]).end()
+      #expect(well.status == 0, "\(well.errors)")
+      #expect(well.output == "\(fleet.url): ok\n\(other.url): ok\n")
+      let ill = try RunningProgram(["health", "--coordinator", "ws://127.0.0.1:1,\(other.url)"]).end()
+      #expect(ill.status == 1)
+      #expect(ill.output == "\(other.url): ok\n")
+      #expect(ill.errors.contains("127.0.0.1:1"), "\(ill.errors)")
+    }
+
     @Test func `over TLS it asks only the coordinator that the address names`() throws {
       let certificates = try TestCertificates()
       let files = try certificates.issue("server", names: ["127.0.0.1"])

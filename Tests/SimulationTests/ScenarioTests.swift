@@ -171,9 +171,9 @@ struct ScenarioTests {
     let long = fleet.submit("long", work(units: 20))
     let queued = fleet.submit("queued", work(units: 2))
     #expect(fleet.run(for: .seconds(5)) { fleet.workers[0].disk.contains { $0.key == "short/1/result" } })
-    fleet.crashCoordinator()
+    fleet.coordinator.crash()
     fleet.run(for: .seconds(1))
-    fleet.startCoordinator()
+    fleet.coordinator.start()
     for id in [short, long, queued] {
       #expect(fleet.runUntil(id, is: .completed))
       #expect(attempts(fleet, id) == 1)
@@ -186,10 +186,10 @@ struct ScenarioTests {
     let fleet = fleet(workers: 1) { $0.commitDelay = 40_000...60_000 }
     let id = fleet.submit("t", work(units: 1, unit: 300))
     #expect(fleet.run(for: .seconds(5)) { fleet.workers[0].disk.contains { $0.key == "t/1/result" } })
-    fleet.crashCoordinator()
+    fleet.coordinator.crash()
     fleet.workers[0].kill()
     fleet.run(for: .seconds(1))
-    fleet.startCoordinator()
+    fleet.coordinator.start()
     fleet.workers[0].start()
     #expect(fleet.runUntil(id, is: .completed))
     fleet.run(for: .seconds(1))
@@ -300,7 +300,7 @@ struct ScenarioTests {
     fleet.ask(submission)
     fleet.run(for: .milliseconds(50))
     fleet.ask(submission)
-    fleet.run(for: .seconds(1)) { fleet.coordinator?.liveTask(id) != nil }
+    fleet.run(for: .seconds(1)) { fleet.coordinator.core?.liveTask(id) != nil }
     fleet.ask(submission)
     fleet.ask(.cancel(id))
     for _ in 0..<10 {
@@ -366,8 +366,8 @@ struct ScenarioTests {
     fleet.workers[0].link?.isBlackHole = true
     let request = fleet.ask(.cancel(id))
     fleet.run(for: .seconds(1)) { fleet.answers[request] != nil }
-    fleet.crashCoordinator()
-    fleet.startCoordinator()
+    fleet.coordinator.crash()
+    fleet.coordinator.start()
     #expect(fleet.runUntil(id, is: .cancelled, within: .seconds(8)))
     expectSound(fleet)
   }
@@ -380,8 +380,8 @@ struct ScenarioTests {
     fleet.ask(.pause(id))
     #expect(fleet.runUntil(id, is: .paused))
     let checkpoints = fleet.store[id]?.checkpoints.count
-    fleet.crashCoordinator()
-    fleet.startCoordinator()
+    fleet.coordinator.crash()
+    fleet.coordinator.start()
     fleet.run(for: .seconds(10))
     #expect(fleet.store.status(id) == .paused && fleet.store[id]?.checkpoints.count == checkpoints)
     fleet.ask(.resume(id))
@@ -464,7 +464,7 @@ struct ScenarioTests {
     let fleet = fleet(workers: 1)
     fleet.submit("t", work(units: 100))
     fleet.run(for: .seconds(1))
-    fleet.crashCoordinator()
+    fleet.coordinator.crash()
     fleet.run(for: .milliseconds(100))
     fleet.workers[0].handles(.stop)
     #expect(fleet.run(for: .seconds(5)) { fleet.workers[0].hasStopped })

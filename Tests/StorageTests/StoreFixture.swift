@@ -1,18 +1,48 @@
 import CoordinationCore
+import PostgresStorage
 import Primitives
+import Reactor
 import Storage
+import TestSupport
 import Testing
 
 /// The engines that must behave alike.
 enum Engine: String, CaseIterable, Sendable, CustomTestStringConvertible {
-  case memory, sqlite
+  case memory, sqlite, postgres
   var testDescription: String { rawValue }
 
-  func open(in directory: TemporaryDirectory) throws -> any TaskStore {
+  /// PostgreSQL where it is installed.
+  static let allCases: [Engine] = PostgresServer.isUsable ? [.memory, .sqlite, .postgres] : [.memory, .sqlite]
+
+  func open(in directory: TemporaryDirectory) throws -> any TaskStore { try opener(in: directory)() }
+
+  /// Opens the same store each time.
+  func opener(in directory: TemporaryDirectory) throws -> () throws -> any TaskStore {
     switch self {
-    case .memory: MemoryStore()
-    case .sqlite: try SQLiteStore.open(path: directory.file("store.db"))
+    case .memory:
+      let store = MemoryStore()
+      return { store }
+    case .sqlite: return { try SQLiteStore.open(path: directory.file("store.db")) }
+    case .postgres:
+      let url = try PostgresServer.shared().freshURL()
+      return { try Postgres.open(url) }
     }
+  }
+}
+
+/// Stores in the test process's own PostgreSQL server.
+enum Postgres {
+  /// One loop for the stores of all tests.
+  static let thread: EventLoopThread = {
+    do { return try EventLoopThread(name: "stores") { _ in } } catch { fatalError("\(error)") }
+  }()
+
+  static func open(_ url: String) throws -> PostgresStore {
+    let opened = Exchange<Result<PostgresStore, StoreError>>()
+    thread.mailbox.post { loop in
+      opened.put(Result { () throws(StoreError) in try PostgresStore.connect(url, on: loop) })
+    }
+    return try opened.take().get()
   }
 }
 

@@ -15,7 +15,7 @@ public final class TemporaryDirectory {
   /// The path of `name` inside the folder.
   public func file(_ name: String) -> String { "\(path)/\(name)" }
 
-  private static func removeTree(_ path: String) {
+  static func removeTree(_ path: String) {
     var status = stat()
     guard lstat(path, &status) == 0 else { return }
     if status.st_mode & S_IFMT == S_IFDIR, let folder = opendir(path) {

@@ -5,7 +5,8 @@ public import Reactor
 
 /// How a client reaches its coordinator.
 public struct ClientSettings: Sendable {
-  /// `ws://HOST:PORT`, or `wss://HOST:PORT` with TLS.
+  /// `ws://HOST:PORT`, or `wss://HOST:PORT` with TLS; several with commas between them: whichever answers first is taken,
+  /// and another when it is lost.
   public var coordinator = "ws://localhost:\(Protocols.defaultPort)"
   /// How long requests may wait while no coordinator answers; `nil`: for ever.
   public var patience: Duration? = .seconds(10)

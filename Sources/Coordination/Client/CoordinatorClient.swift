@@ -32,8 +32,7 @@ public final class CoordinatorClient {
 
   public let loop: EventLoop
   private let settings: ClientSettings
-  private let url: WebSocketURL
-  private let signer: UpgradeSigner?
+  private let dialer: CoordinatorDialer<ClientLink>
   private var link: ClientLink?
   private var isOpen = false
   private var openedAt = Instant.zero
@@ -55,34 +54,15 @@ public final class CoordinatorClient {
   public var onConnectionChange: ((String?) -> Void)?
 
   /// Begins to connect.
-  public init(_ settings: ClientSettings, on loop: EventLoop) throws(AddressError) {
-    url = try Self.url(settings.coordinator)
+  public init(_ settings: ClientSettings, on loop: EventLoop) throws(CoordinatorAddresses.Problem) {
+    let addresses = try CoordinatorAddresses(settings.coordinator)
+    dialer = CoordinatorDialer(try addresses.targeting(Protocols.clientPath), tls: settings.tls, on: loop)
     self.settings = settings
-    signer = settings.apiKey.map(UpgradeSigner.init)
     self.loop = loop
     backoff = Backoff(settings.backoff)
     outageBegan = loop.now
     connect()
     watchPatience()
-  }
-
-  /// A coordinator's address that is no such thing.
-  public struct AddressError: Error, Equatable, CustomStringConvertible {
-    public let address: String
-    public let problem: String
-    public var description: String {
-      "the coordinator's address \(address) is wrong: \(problem); expected ws://HOST:PORT or wss://HOST:PORT"
-    }
-  }
-
-  /// Throws unless `address` is of the form `ws://HOST:PORT` or `wss://HOST:PORT`.
-  public static func checkAddress(_ address: String) throws(AddressError) { _ = try url(address) }
-
-  private static func url(_ address: String) throws(AddressError) -> WebSocketURL {
-    do {
-      let base = try WebSocketURL(address)
-      return try WebSocketURL(host: base.host, port: base.port, target: Protocols.clientPath, isSecure: base.isSecure)
-    } catch { throw AddressError(address: address, problem: "\(error)") }
   }
 
   // MARK: Asking
@@ -137,6 +117,7 @@ public final class CoordinatorClient {
     watchRequest = nil
     let link = link.take()
     isOpen = false
+    dialer.cancel()
     link?.leave()
     pending[watchNumber] = nil
     let unanswered = pending.sorted { $0.key < $1.key }.map(\.value.completion)
@@ -167,45 +148,50 @@ public final class CoordinatorClient {
   // MARK: Connecting
 
   private func connect() {
+    dialer.start(
+      CoordinatorDialer.Round(
+        call: { [unowned self] in call($0) }, refusal: { [unowned self] in refusal($0) },
+        failed: { [weak self] in self?.notReached($0, retryAfter: $1) }))
+  }
+
+  private func call(_ url: WebSocketURL) -> CoordinatorDialer<ClientLink>.Call {
     var configuration = WebSocketConfiguration()
     configuration.maxMessageBytes = Self.maxAnswerBytes
     configuration.maxFrameBytes = Self.maxAnswerBytes
     configuration.pingInterval = settings.pingInterval
     configuration.pingTimeout = settings.pingTimeout
     configuration.subprotocols = [Protocols.client]
+    let signer = settings.apiKey.map(UpgradeSigner.init)
     let link = ClientLink(
-      opened: { [weak self] in self?.opened($0) }, received: { [weak self] in self?.received($0, $1) },
+      signer, opened: { [weak self] in self?.opened($0) }, received: { [weak self] in self?.received($0, $1) },
       receivedFile: { [weak self] in self?.receivedFile($0, $1) },
-      closed: { [weak self] in self?.lost($0, "\($1)", retryAfter: $1.retryAfter) })
-    self.link = link
-    WebSocketClient.connect(
-      to: url, on: loop, configuration: configuration, tls: settings.tls,
-      headers: signer?.headers(target: url.target, subprotocols: configuration.subprotocols) ?? [:], delegate: link
-    ) { [weak self, weak link] in
-      guard let self, let link, self.link === link, case .failure(let error) = $0 else { return }
-      if let cause = error.admissionProblem(hasKey: self.signer != nil) {
-        self.onConnectionChange?(cause)
-        self.fail(.notAdmitted(address: self.settings.coordinator, cause: cause))
-      } else if let cause = error.permanentCause {
-        self.onConnectionChange?(cause)
-        self.fail(.notACoordinator(address: self.settings.coordinator, cause: cause))
-      } else {
-        self.lost(link, "\(error)", retryAfter: error.retryAfter)
-      }
+      closed: { [weak self] in self?.closed($0, "\($1)", retryAfter: $1.retryAfter) })
+    let headers = signer?.headers(target: url.target, subprotocols: configuration.subprotocols) ?? [:]
+    return CoordinatorDialer.Call(link: link, configuration: configuration, headers: headers)
+  }
+
+  private func refusal(_ error: WebSocketError) -> CoordinatorDialer<ClientLink>.Refusal {
+    if let cause = error.admissionProblem(hasKey: settings.apiKey != nil) {
+      return CoordinatorDialer.Refusal(text: cause, verdict: .notAdmitted)
     }
+    if let cause = error.permanentCause { return CoordinatorDialer.Refusal(text: cause, verdict: .notACoordinator) }
+    return CoordinatorDialer.Refusal(text: "\(error)", retryAfter: error.retryAfter)
   }
 
   private func opened(_ link: ClientLink) {
-    guard self.link === link else { return link.leave() }
-    guard signer == nil || signer?.secret(answered: link.answer) != nil else {
-      return fail(
-        .notAdmitted(
-          address: settings.coordinator,
-          cause: "it asks for no API key, so it is not the coordinator that this key is for"))
+    guard dialer.isCalling(link) else { return link.leave() }
+    guard link.signer == nil || link.signer?.secret(answered: link.answer) != nil else {
+      link.leave()
+      let cause = "it asks for no API key, so it is not the coordinator that this key is for"
+      return dialer.refuse(link, CoordinatorDialer.Refusal(text: cause, verdict: .notAdmitted))
     }
     guard link.speaksClientProtocol else {
-      return fail(.notACoordinator(address: settings.coordinator, cause: "it does not speak \(Protocols.client)"))
+      link.leave()
+      let cause = "it does not speak \(Protocols.client)"
+      return dialer.refuse(link, CoordinatorDialer.Refusal(text: cause, verdict: .notACoordinator))
     }
+    dialer.settle(on: link)
+    self.link = link
     isOpen = true
     openedAt = loop.now
     onConnectionChange?(nil)
@@ -214,9 +200,29 @@ public final class CoordinatorClient {
     for number in pending.keys.sorted() { send(number) }
   }
 
-  private func lost(_ link: ClientLink, _ cause: String, retryAfter: Duration?) {
+  /// Nobody of the list let us in.
+  private func notReached(_ refusals: [CoordinatorDialer<ClientLink>.Refusal], retryAfter: Duration?) {
+    guard !isClosed else { return }
+    let cause = CoordinatorDialer<ClientLink>.Refusal.text(refusals)
+    // One that may be there soon is worth waiting for, whatever is wrong with the others.
+    if refusals.allSatisfy({ $0.verdict != .notNow }) {
+      onConnectionChange?(cause)
+      let isKnown = refusals.contains { $0.verdict == .notAdmitted }
+      return fail(
+        isKnown
+          ? .notAdmitted(address: settings.coordinator, cause: cause)
+          : .notACoordinator(address: settings.coordinator, cause: cause))
+    }
+    lost(cause, retryAfter: retryAfter)
+  }
+
+  private func closed(_ link: ClientLink, _ cause: String, retryAfter: Duration?) {
     guard self.link === link, !isClosed else { return }
     self.link = nil
+    lost(cause, retryAfter: dialer.ended(retryAfter: retryAfter))
+  }
+
+  private func lost(_ cause: String, retryAfter: Duration?) {
     lastCause = cause
     if isOpen {
       let lasted = loop.now - openedAt
@@ -254,6 +260,7 @@ public final class CoordinatorClient {
       return link.leave()
     }
     outageBegan = nil
+    dialer.served()
     patienceTimer?.cancel()
     switch object["type"]?.string {
     case "reply":
@@ -274,6 +281,7 @@ public final class CoordinatorClient {
     guard self.link === link else { return }
     guard let frame = try? frames.open(bytes) else { return link.abort() }
     outageBegan = nil
+    dialer.served()
     patienceTimer?.cancel()
     guard let number = frame.words["request_id"]?.integer else { return }
     pending.removeValue(forKey: number)?.completion(.success(frame))
@@ -311,6 +319,8 @@ extension WebSocketError {
 
 /// One connection of a client.
 private final class ClientLink: WebSocketDelegate {
+  /// What proved our key, and knows the answer.
+  let signer: UpgradeSigner?
   private let opened: (ClientLink) -> Void
   private let received: (ClientLink, [UInt8]) -> Void
   private let receivedFile: (ClientLink, [UInt8]) -> Void
@@ -318,9 +328,10 @@ private final class ClientLink: WebSocketDelegate {
   private var socket: WebSocketConnection?
 
   init(
-    opened: @escaping (ClientLink) -> Void, received: @escaping (ClientLink, [UInt8]) -> Void,
+    _ signer: UpgradeSigner?, opened: @escaping (ClientLink) -> Void, received: @escaping (ClientLink, [UInt8]) -> Void,
     receivedFile: @escaping (ClientLink, [UInt8]) -> Void, closed: @escaping (ClientLink, CloseReason) -> Void
   ) {
+    self.signer = signer
     self.opened = opened
     self.received = received
     self.receivedFile = receivedFile

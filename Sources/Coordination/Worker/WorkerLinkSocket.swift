@@ -4,6 +4,10 @@ import WebSocketCore
 
 /// One connection to the coordinator.
 final class WorkerLinkSocket: WebSocketDelegate {
+  /// Whom it is to.
+  let url: WebSocketURL
+  /// What proved our key to it, and knows its answer.
+  let signer: UpgradeSigner?
   private let opened: (WorkerLinkSocket, ConnectionMode, HTTPHeaders) -> Void
   private let received: (WorkerLinkSocket, [UInt8]) -> Void
   private let receivedFile: (WorkerLinkSocket, [UInt8]) -> Void
@@ -16,11 +20,14 @@ final class WorkerLinkSocket: WebSocketDelegate {
   var isHeldBack: Bool { backpressure.isOn }
 
   init(
+    _ url: WebSocketURL, _ signer: UpgradeSigner?,
     opened: @escaping (WorkerLinkSocket, ConnectionMode, HTTPHeaders) -> Void,
     received: @escaping (WorkerLinkSocket, [UInt8]) -> Void,
     receivedFile: @escaping (WorkerLinkSocket, [UInt8]) -> Void, heldBack: @escaping (WorkerLinkSocket, Bool) -> Void,
     closed: @escaping (WorkerLinkSocket, CloseReason) -> Void
   ) {
+    self.url = url
+    self.signer = signer
     self.opened = opened
     self.received = received
     self.receivedFile = receivedFile

@@ -13,10 +13,9 @@ public final class WorkerRuntime {
   public let loop: EventLoop
   public let workerID: WorkerID
   private let settings: WorkerSettings
-  private let url: WebSocketURL
   private let core: WorkerCore
   private var bootID: String { core.configuration.bootID }
-  private let signer: UpgradeSigner?
+  private let dialer: CoordinatorDialer<WorkerLinkSocket>
   private let executors: [any TaskExecutor]
   private let executorOfKind: [String: any TaskExecutor]
   private let outbox: OutboxWriter?
@@ -50,12 +49,12 @@ public final class WorkerRuntime {
     let id: WorkerID
     do { id = try WorkerID(settings.workerID ?? "worker-\(randomText(4))") } catch { throw .workerID(error) }
     let path = "\(Protocols.workerPathPrefix)\(encoded(id.text))\(Protocols.workerPathSuffix)"
-    let url: WebSocketURL
-    do {
-      let base = try WebSocketURL(settings.coordinator)
-      url = try WebSocketURL(host: base.host, port: base.port, target: path, isSecure: base.isSecure)
-    } catch { throw .coordinator("the coordinator's address \(settings.coordinator) is wrong: \(error)") }
-    guard settings.apiKey == nil || settings.offersSession || url.isSecure || isLoopback(url.host) else {
+    let urls: [WebSocketURL]
+    do { urls = try CoordinatorAddresses(settings.coordinator).targeting(path) } catch {
+      throw .coordinator("\(error)")
+    }
+    let isPrivate = urls.allSatisfy { $0.isSecure || isLoopback($0.host) }
+    guard settings.apiKey == nil || settings.offersSession || isPrivate else {
       throw .coordinator(
         "without session mode the API key itself is sent, and \(settings.coordinator) would show it to the network; use wss://"
       )
@@ -73,7 +72,7 @@ public final class WorkerRuntime {
     do { outbox = try settings.outboxPath.map { path throws(StoreError) in try OutboxWriter.open(path: path) } } catch {
       throw .outbox("\(error)")
     }
-    let runtime = WorkerRuntime(id, settings, url, executors, kinds, outbox, loop)
+    let runtime = WorkerRuntime(id, settings, urls, executors, kinds, outbox, loop)
     runtime.keptAlive = runtime
     settings.record?(.workerStarted(id, boot: runtime.bootID))
     for entry in outbox?.recovered ?? [] {
@@ -93,13 +92,12 @@ public final class WorkerRuntime {
   }
 
   private init(
-    _ id: WorkerID, _ settings: WorkerSettings, _ url: WebSocketURL, _ executors: [any TaskExecutor],
+    _ id: WorkerID, _ settings: WorkerSettings, _ urls: [WebSocketURL], _ executors: [any TaskExecutor],
     _ kinds: [String: any TaskExecutor], _ outbox: OutboxWriter?, _ loop: EventLoop
   ) {
     workerID = id
     self.settings = settings
-    self.url = url
-    signer = settings.apiKey.map(UpgradeSigner.init)
+    dialer = CoordinatorDialer(urls, tls: settings.tls, on: loop)
     self.executors = executors
     executorOfKind = kinds
     self.outbox = outbox
@@ -245,6 +243,7 @@ public final class WorkerRuntime {
       let old = socket
       socket = nil
       isCongested = false
+      dialer.cancel()
       files?.lineDown()
       old?.leave(code, reason)
     case .persist(let key, let bytes): persist(key, bytes)
@@ -261,6 +260,7 @@ public final class WorkerRuntime {
     case .leaseRenewed(let deadline): for executor in executors { executor.leaseRenewed(until: deadline) }
     case .readTelemetry: feed(.telemetryRead(report))
     case .stateChanged(let state):
+      if state == .connected { dialer.served() }
       if state == .connected, let socket, let frames { files?.lineUp(socket, frames) }
       onStateChange?(state)
     case .message(let message): settings.onMessage(message)
@@ -278,6 +278,16 @@ public final class WorkerRuntime {
   // MARK: Connecting
 
   private func connect() {
+    isCongested = false
+    dialer.start(
+      CoordinatorDialer.Round(
+        call: { [unowned self] in call($0) }, refusal: { [unowned self] in refusal($0) },
+        failed: { [weak self] in
+          self?.feed(.connectFailed(CoordinatorDialer<WorkerLinkSocket>.Refusal.text($0), retryAfter: $1))
+        }))
+  }
+
+  private func call(_ url: WebSocketURL) -> CoordinatorDialer<WorkerLinkSocket>.Call {
     var configuration = WebSocketConfiguration()
     configuration.maxMessageBytes = 4 * Protocols.maxMessageBytes
     configuration.maxFrameBytes = 4 * Protocols.maxMessageBytes
@@ -290,49 +300,47 @@ public final class WorkerRuntime {
     configuration.subprotocols = settings.offersSession ? [Protocols.session] : []
     configuration.compression = settings.compression.configuration
     configuration.limitQueuedBytes()
+    let signer = settings.apiKey.map(UpgradeSigner.init)
     let link = WorkerLinkSocket(
+      url, signer,
       opened: { [weak self] in self?.opened($0, $1, $2) },
       received: { [weak self] in self?.received($0, $1) },
       receivedFile: { [weak self] in self?.receivedFile($0, $1) },
       heldBack: { [weak self] in self?.heldBack($0, $1) },
       closed: { [weak self] in self?.closed($0, "\($1)", retryAfter: $1.retryAfter) })
-    socket = link
-    isCongested = false
-    WebSocketClient.connect(
-      to: url, on: loop, configuration: configuration, tls: settings.tls, headers: credentials, delegate: link
-    ) { [weak self, weak link] in
-      guard let self, let link, case .failure(let error) = $0, self.socket === link else { return }
-      self.socket = nil
-      let problem = error.admissionProblem(hasKey: self.signer != nil)
-      // A key may be about to be added, and a certificate to be renewed; until then this only costs both sides.
-      let patience = problem.map { _ in min(self.settings.maxReconnectDelay, Self.admissionRetry) }
-      self.feed(.connectFailed(problem ?? "\(error)", retryAfter: error.retryAfter ?? patience))
-    }
+    let credentials =
+      settings.offersSession
+      ? signer?.headers(target: url.target, subprotocols: [Protocols.session]) : signer?.legacyHeaders()
+    return CoordinatorDialer.Call(link: link, configuration: configuration, headers: credentials ?? [:])
+  }
+
+  private func refusal(_ error: WebSocketError) -> CoordinatorDialer<WorkerLinkSocket>.Refusal {
+    let problem = error.admissionProblem(hasKey: settings.apiKey != nil)
+    // A key may be about to be added, and a certificate to be renewed; until then this only costs both sides.
+    let patience = problem.map { _ in min(settings.maxReconnectDelay, Self.admissionRetry) }
+    return CoordinatorDialer.Refusal(text: problem ?? "\(error)", retryAfter: error.retryAfter ?? patience)
   }
 
   private static let admissionRetry: Duration = .seconds(10)
 
-  private var credentials: HTTPHeaders {
-    guard let signer else { return [:] }
-    return settings.offersSession
-      ? signer.headers(target: url.target, subprotocols: [Protocols.session]) : signer.legacyHeaders()
-  }
-
   private func opened(_ link: WorkerLinkSocket, _ mode: ConnectionMode, _ answer: HTTPHeaders) {
-    guard socket === link else { return link.leave(1000, "no longer wanted") }
-    frames = mode == .session ? FileFrames(nil, .worker) : nil
-    guard let signer, settings.offersSession else { return feed(.connected(mode)) }
-    // Whoever cannot sign may be anybody: nothing of what runs here is told, and nothing run for it.
-    guard mode == .session, let secret = signer.secret(answered: answer) else {
-      socket = nil
-      link.leave(1008, "this worker has an API key, and the coordinator did not prove to know it")
-      let text =
-        "whoever answers at \(settings.coordinator) asks for no API key, so it is not the coordinator that this worker's "
-        + "key is for; give the coordinator its keys, or the worker none"
-      return feed(.connectFailed(text, retryAfter: nil))
+    guard dialer.isCalling(link) else { return link.leave(1000, "no longer wanted") }
+    var channel: ChannelSecret?
+    if let signer = link.signer, settings.offersSession {
+      // Whoever cannot sign may be anybody: nothing of what runs here is told, and nothing run for it.
+      guard mode == .session, let secret = signer.secret(answered: answer) else {
+        link.leave(1008, "this worker has an API key, and the coordinator did not prove to know it")
+        let text =
+          "whoever answers at \(link.url.address) asks for no API key, so it is not the coordinator that this worker's "
+          + "key is for; give the coordinator its keys, or the worker none"
+        return dialer.refuse(link, CoordinatorDialer.Refusal(text: text))
+      }
+      channel = secret
     }
-    frames = FileFrames(secret, .worker)
-    feed(.connected(mode, channel: secret))
+    dialer.settle(on: link)
+    socket = link
+    frames = mode == .session ? FileFrames(channel, .worker) : nil
+    feed(.connected(mode, channel: channel))
   }
 
   private func received(_ link: WorkerLinkSocket, _ bytes: [UInt8]) {
@@ -359,7 +367,7 @@ public final class WorkerRuntime {
     socket = nil
     isCongested = false
     files?.lineDown()
-    feed(.disconnected(reason, retryAfter: retryAfter))
+    feed(.disconnected(reason, retryAfter: dialer.ended(retryAfter: retryAfter)))
   }
 
   // MARK: The outbox file
@@ -414,6 +422,7 @@ public final class WorkerRuntime {
     timer?.cancel()
     disconnectTimer?.cancel()
     metricsTimer?.cancel()
+    dialer.cancel()
     socket?.leave(1000, "the worker has stopped")
     socket = nil
     let (mailbox, runtime) = (loop.mailbox, LoopBound(self, to: loop))

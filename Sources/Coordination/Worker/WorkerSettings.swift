@@ -7,7 +7,8 @@ public import Reactor
 public struct WorkerSettings: Sendable {
   /// 1 to 128 of the characters `A–Z a–z 0–9 . _ : @ { } -`; `nil` makes one up for this run.
   public var workerID: String?
-  /// `ws://HOST:PORT`, or `wss://HOST:PORT` with TLS.
+  /// `ws://HOST:PORT`, or `wss://HOST:PORT` with TLS; several with commas between them: whichever answers first is taken,
+  /// and another when it is lost.
   public var coordinator = "ws://localhost:\(Protocols.defaultPort)"
   /// How many tasks run at once.
   public var slots = 1

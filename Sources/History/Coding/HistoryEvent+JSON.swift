@@ -20,6 +20,10 @@ extension HistoryEvent {
         "event": "commitBegun", "batch": Self.number(batch), "changes": .array(changes.map { .object($0.json) }),
       ]
     case .committed(let batch): ["event": "committed", "batch": Self.number(batch)]
+    case .joined(let member): ["event": "joined", "member": .integer(member.number)]
+    case .membershipEnded(let member): ["event": "membershipEnded", "of": .integer(member.number)]
+    case .taken(let tasks, let how):
+      ["event": "taken", "tasks": .array(tasks.map { .object($0.json) }), "how": .string(how.rawValue)]
     case .registered(let worker, let session, let resumed):
       Self.joining("registered", worker, session, resumed)
     case .coordinatorHandled(let worker, let session, let sequence, let kind):
@@ -74,6 +78,12 @@ extension HistoryEvent {
       for change in try reader.objects("changes") { changes.append(try StoredChange(change)) }
       self = .commitBegun(batch: try reader.unsigned("batch"), changes)
     case "committed": self = .committed(batch: try reader.unsigned("batch"))
+    case "joined": self = .joined(MemberID(try reader.integer64("member")))
+    case "membershipEnded": self = .membershipEnded(MemberID(try reader.integer64("of")))
+    case "taken":
+      var tasks: [StoredTask] = []
+      for task in try reader.objects("tasks") { tasks.append(try StoredTask(task)) }
+      self = .taken(tasks, try reader.word("how"))
     case "registered":
       self = .registered(try reader.worker(), try reader.session(), resumed: try reader.flag("resumed"))
     case "coordinatorHandled":
@@ -183,6 +193,9 @@ extension StoredChange {
       ["change": "checkpoint", "task": .string(id.text), "key": key.json]
     case .output(let key):
       ["change": "output", "task": .string(key.taskID.text), "attempt": .integer(Int64(key.attempt))]
+    case .released(let id): ["change": "released", "task": .string(id.text)]
+    case .transferred(let id, let member):
+      ["change": "transferred", "task": .string(id.text), "to": .integer(member.number)]
     case .other(let what): ["change": "other", "what": .string(what)]
     }
   }
@@ -202,6 +215,8 @@ extension StoredChange {
       guard let key = try reader.checkpoint("key") else { throw .missingField("key") }
       self = .checkpoint(try reader.task(), key)
     case "output": self = .output(try reader.attempt())
+    case "released": self = .released(try reader.task())
+    case "transferred": self = .transferred(try reader.task(), to: MemberID(try reader.integer64("to")))
     case "other": self = .other(try reader.text("what"))
     case let name: throw .badValue("change", problem: "\(name) is not known")
     }

@@ -1,10 +1,12 @@
 public import CoordinationCore
 import Primitives
 
-/// A record as one line of a history file: `{"t":81234,"event":"committed","batch":7}`, `t` in nanoseconds.
+/// A record as one line of a history file: `{"t":81234,"event":"committed","batch":7}`, `t` in nanoseconds; with `"member":3`
+/// where it is said in the line itself whose doing it is.
 extension HistoryRecord {
   public var json: JSONObject {
     var object: JSONObject = ["t": .integer(time.nanoseconds)]
+    if let member { object["member"] = .integer(member.number) }
     for member in event.json.members { object[member.key] = member.value }
     return object
   }
@@ -12,7 +14,9 @@ extension HistoryRecord {
   /// - Throws: `MessageError` that names the member that is missing or wrong.
   public init(json object: JSONObject) throws(MessageError) {
     let reader = HistoryReader(object)
-    self.init(try HistoryEvent(reader), at: Instant(nanoseconds: try reader.integer64("t")))
+    self.init(
+      try HistoryEvent(reader), at: Instant(nanoseconds: try reader.integer64("t")),
+      by: try reader.number("member").map { MemberID(Int64($0)) })
   }
 
   /// The line without its end.
@@ -36,6 +40,7 @@ public struct HistoryText: Equatable, Sendable {
   /// - Throws: `Malformed` for anything but whole records; only the very end, after the last line end, may be cut.
   public init(_ bytes: [UInt8]) throws(Malformed) {
     var number = 0
+    var member: MemberID?
     var rest = bytes[...]
     while let end = rest.firstIndex(of: UInt8(ascii: "\n")) {
       number += 1
@@ -44,7 +49,16 @@ public struct HistoryText: Equatable, Sendable {
       let value: JSONValue
       do { value = try JSONParser.parse(line) } catch { throw Malformed(line: number, problem: "\(error)") }
       guard let object = value.object else { throw Malformed(line: number, problem: "not an object") }
-      do { records.append(try HistoryRecord(json: object)) } catch {
+      do {
+        var record = try HistoryRecord(json: object)
+        switch record.event {
+        case .joined(let joined): member = joined
+        case .coordinatorStarted: member = nil
+        default: break
+        }
+        if record.member == nil { record.member = member }
+        records.append(record)
+      } catch {
         throw Malformed(line: number, problem: "\(error)")
       }
     }

@@ -162,9 +162,9 @@ extension TestFilter {
 
 extension Duration {
   /// As durations are kept: whole microseconds, so that every engine gives back the same.
-  var inMilliseconds: Double { inSeconds * 1_000 }
+  package var inMilliseconds: Double { inSeconds * 1_000 }
 
-  static func milliseconds(_ mean: Double) -> Duration { .microseconds(Int64((mean * 1_000).rounded())) }
+  package static func milliseconds(_ mean: Double) -> Duration { .microseconds(Int64((mean * 1_000).rounded())) }
 }
 
 extension TaskFilter {

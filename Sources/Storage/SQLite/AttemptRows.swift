@@ -1,4 +1,4 @@
-import CoordinationCore
+package import CoordinationCore
 import Primitives
 
 /// The table `attempts`: one row per execution of a task.
@@ -74,7 +74,7 @@ final class AttemptRows {
 
 extension AttemptRecord.Outcome {
   // Part of the file format.
-  var code: Int64 {
+  package var code: Int64 {
     switch self {
     case .running: 0
     case .completed: 1
@@ -84,7 +84,7 @@ extension AttemptRecord.Outcome {
     }
   }
 
-  init?(code: Int64) {
+  package init?(code: Int64) {
     guard let match = Self.allCases.first(where: { $0.code == code }) else { return nil }
     self = match
   }

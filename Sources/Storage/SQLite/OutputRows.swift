@@ -1,4 +1,4 @@
-import CoordinationCore
+package import CoordinationCore
 
 /// The tables `output` and `output_dropped`: what attempts wrote, in chunks that follow one another.
 final class OutputRows {
@@ -93,7 +93,7 @@ final class OutputRows {
 
 extension OutputStream {
   // Part of the file format.
-  var code: Int64 {
+  package var code: Int64 {
     switch self {
     case .stdout: 0
     case .stderr: 1

@@ -1,4 +1,4 @@
-import CoordinationCore
+package import CoordinationCore
 import Primitives
 
 /// The table `tasks`: one row per task.
@@ -223,7 +223,7 @@ final class TaskRows {
 
 extension TaskStatus {
   // Part of the file format. The terminal ones come last, so that one comparison in SQL finds them.
-  var code: Int64 {
+  package var code: Int64 {
     switch self {
     case .queued: 0
     case .assigned: 1
@@ -235,9 +235,9 @@ extension TaskStatus {
     }
   }
 
-  static let firstTerminalCode: Int64 = 4
+  package static let firstTerminalCode: Int64 = 4
 
-  init?(code: Int64) {
+  package init?(code: Int64) {
     guard let match = Self.allCases.first(where: { $0.code == code }) else { return nil }
     self = match
   }

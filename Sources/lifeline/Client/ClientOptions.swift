@@ -8,8 +8,10 @@ import Reactor
 /// What every command takes that talks to a coordinator.
 enum ClientOptions {
   static let coordinator = Option(
-    "coordinator", .string, default: "ws://localhost:\(Protocols.defaultPort)", as: "URL",
-    environment: "LIFELINE_COORDINATOR", "The coordinator's address."
+    "coordinator", repeated: .string, default: ["ws://localhost:\(Protocols.defaultPort)"], as: "URL",
+    environment: "LIFELINE_COORDINATOR",
+    "The coordinator's address, or the addresses of several with commas between them: whichever answers first is taken, and "
+      + "another when it is lost."
   ).shared(as: "client")
   static let patience = Option(
     "patience", .duration(), default: ClientSettings().patience ?? .seconds(10),
@@ -34,6 +36,7 @@ enum ClientOptions {
 
   /// What a `wss` address is spoken to with; `nil` for a `ws` address.
   static func tls(_ invocation: Invocation, for address: String) throws -> TLSClientContext? {
+    // All of a list are alike.
     guard address.lowercased().hasPrefix("wss:") else {
       // Whoever asks for TLS must not go without and believe otherwise.
       let options: [any DeclaredOption] = [tlsCA, tlsCertificate, tlsKey]
@@ -51,9 +54,9 @@ enum ClientOptions {
   static let json = Option(flag: "json", "Print JSON, for programs.")
 
   static func address(_ invocation: Invocation) throws(UsageError) -> String {
-    let address = invocation[coordinator]
-    do { try CoordinatorClient.checkAddress(address) } catch { throw invocation.error("\(error)") }
-    return address
+    let list = invocation[coordinator].joined(separator: ",")
+    do { _ = try CoordinatorAddresses(list) } catch { throw invocation.error("\(error)") }
+    return list
   }
 }
 

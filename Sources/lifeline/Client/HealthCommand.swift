@@ -17,7 +17,7 @@ enum HealthCommand: Subcommand {
     "health", "says whether a coordinator answers",
     details: [
       "Exit status 0 when it does and 1 when it does not, for scripts, containers and monitors; no key is needed. The answer "
-        + "is a line: ok, ready, or what is wrong."
+        + "is a line: ok, ready, or what is wrong. Of several, each is asked and has its line, and all must be well."
     ],
     options: [ClientOptions.coordinator, ready, timeout],
     sections: [OptionSection("Security", [ClientOptions.tlsCA, ClientOptions.tlsCertificate, ClientOptions.tlsKey])],
@@ -27,20 +27,22 @@ enum HealthCommand: Subcommand {
     ])
 
   static func run(_ invocation: Invocation) throws(UsageError) -> Int32 {
-    let address = try ClientOptions.address(invocation)
+    let list = try ClientOptions.address(invocation)
     let path = invocation[ready] ? "/readyz" : "/healthz"
     do {
-      let base = try WebSocketURL(address)
-      let url = try WebSocketURL(host: base.host, port: base.port, target: path, isSecure: base.isSecure)
+      let urls = try CoordinatorAddresses(list).targeting(path)
       let loop = try EventLoop()
-      let tls = try ClientOptions.tls(invocation, for: address)
-      var result: Result<HTTPAnswer, HTTPProbe.Problem>?
-      let probe = HTTPProbe(url, on: loop, timeout: invocation[timeout], tls: tls) {
-        result = $0
-        loop.stop()
+      let tls = try ClientOptions.tls(invocation, for: list)
+      var results: [Int: Result<HTTPAnswer, HTTPProbe.Problem>] = [:]
+      let probes = urls.indices.map { index in
+        HTTPProbe(urls[index], on: loop, timeout: invocation[timeout], tls: tls) {
+          results[index] = $0
+          if results.count == urls.count { loop.stop() }
+        }
       }
-      withExtendedLifetime(probe) { loop.run() }
-      return try report(result?.get(), from: address)
+      withExtendedLifetime(probes) { loop.run() }
+      let areWell = urls.indices.map { report(results[$0], from: urls[$0].address, isOneOfMany: urls.count > 1) }
+      return areWell.allSatisfy { $0 } ? 0 : 1
     } catch let error as UsageError {
       throw error
     } catch {
@@ -49,16 +51,26 @@ enum HealthCommand: Subcommand {
     }
   }
 
-  private static func report(_ answer: HTTPAnswer?, from address: String) -> Int32 {
-    guard let answer else { return 1 }
+  /// - Returns: whether all is well.
+  private static func report(
+    _ result: Result<HTTPAnswer, HTTPProbe.Problem>?, from address: String, isOneOfMany: Bool
+  ) -> Bool {
+    let answer: HTTPAnswer
+    switch result {
+    case nil: return false
+    case .failure(let problem):
+      Console.standard.complain("lifeline health: \(problem)")
+      return false
+    case .success(let given): answer = given
+    }
     let object = try? JSONParser.parse(answer.body).object
     let word = object?["status"]?.string ?? ""
     guard answer.status == 200, !word.isEmpty else {
       let reason = object?["reason"]?.string ?? "it answered \(answer.status)"
       Console.standard.complain("lifeline health: the coordinator at \(address): \(reason.escapedForDisplay)")
-      return 1
+      return false
     }
-    Console.standard.write("\(word.escapedForDisplay)\n")
-    return 0
+    Console.standard.write("\(isOneOfMany ? "\(address): " : "")\(word.escapedForDisplay)\n")
+    return true
   }
 }

@@ -30,7 +30,8 @@ enum ConfigurationShow {
       if option.isSecret && given.source != .standard {
         object["hidden"] = .bool(true)
       } else if option.isRepeatable {
-        object["value"] = .array(given.texts.map(JSONValue.string))
+        let usual = option.defaultValue.map { [$0] } ?? []
+        object["value"] = .array((given.source == .standard ? usual : given.texts).map(JSONValue.string))
       } else {
         object["value"] = (given.texts.last ?? option.defaultValue).map(JSONValue.string) ?? .null
       }

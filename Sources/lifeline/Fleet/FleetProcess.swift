@@ -16,7 +16,8 @@ final class FleetProcess {
   private let loop: EventLoop
   private let settings: WorkerSettings
   private let names: [String]
-  private let target: WebSocketURL
+  private let targets: [WebSocketURL]
+  private var probes = 0
   private var runtimes: [WorkerRuntime] = []
   private var isRegistered: [Bool]
   private var registered = 0
@@ -29,7 +30,7 @@ final class FleetProcess {
 
   init(_ settings: WorkerSettings, _ names: [String]) throws {
     loop = try EventLoop()
-    target = try WebSocketURL(settings.coordinator)
+    targets = try CoordinatorAddresses(settings.coordinator).urls
     self.settings = settings
     self.names = names
     isRegistered = names.map { _ in false }
@@ -106,9 +107,12 @@ final class FleetProcess {
     probe()
   }
 
-  /// Knocks at the coordinator's port until it opens: workers that wait for their next attempt would see it too late.
+  /// Knocks at the coordinators' ports, one after the other, until one opens: workers that wait for their next attempt
+  /// would see it too late.
   private func probe() {
     guard outage != nil, outage?.opened == nil, signals == 0 else { return }
+    let target = targets[probes % targets.count]
+    probes += 1
     Connection.connect(host: target.host, port: target.port, on: loop) { [self] result in
       switch result {
       case .success(let connection):

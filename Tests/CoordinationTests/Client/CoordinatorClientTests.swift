@@ -35,9 +35,9 @@ import WebSocket
 
   @Test(arguments: ["localhost:8765", "http://localhost", "wss:/localhost", "ws://", "ws://a b"])
   func `an address that is none is an error at once`(address: String) throws {
-    #expect(throws: CoordinatorClient.AddressError.self) { try CoordinatorClient.checkAddress(address) }
+    #expect(throws: CoordinatorAddresses.Problem.self) { try CoordinatorAddresses(address) }
     let loop = try EventLoop()
-    #expect(throws: CoordinatorClient.AddressError.self) { try CoordinatorClient(self.settings(address), on: loop) }
+    #expect(throws: CoordinatorAddresses.Problem.self) { try CoordinatorClient(self.settings(address), on: loop) }
   }
 
   @Test func `requests are answered, and errors carry the coordinator's code`() throws {

@@ -1,0 +1,7 @@
+#pragma once
+// Debian keeps PostgreSQL's headers in a folder of their own; others where every header is.
+#if __has_include(<postgresql/libpq-fe.h>)
+#include <postgresql/libpq-fe.h>
+#else
+#include <libpq-fe.h>
+#endif

@@ -1,0 +1,109 @@
+import PostgreSQL
+import Primitives
+import Reactor
+
+/// A connection that is made again, for ever, whenever it is lost.
+final class PostgresLane {
+  typealias Answer = PostgresConnection.Answer
+
+  private let address: PostgresAddress
+  private let loop: EventLoop
+  /// Makes a fresh connection ready for use; says why it cannot.
+  private let prepare: (PostgresConnection, @escaping (PostgresError?) -> Void) -> Void
+  private var connection: PostgresConnection?
+  private var backoff = Backoff(Backoff.Configuration(base: .milliseconds(100), cap: .seconds(3)))
+  private var random = SystemRandomNumberGenerator()
+  private var retry: Timer?
+  private(set) var isReady = false
+  private var hasEnded = false
+
+  var onUp: () -> Void = {}
+  /// The connection is lost, or could not be made; another attempt follows.
+  var onDown: (PostgresError) -> Void = { _ in }
+  var onNotification: (String, String) -> Void = { _, _ in }
+
+  /// How long one attempt to connect may take.
+  private static let maxConnecting = Duration.seconds(5)
+
+  init(
+    _ address: PostgresAddress, on loop: EventLoop,
+    prepare: @escaping (PostgresConnection, @escaping (PostgresError?) -> Void) -> Void
+  ) {
+    self.address = address
+    self.loop = loop
+    self.prepare = prepare
+  }
+
+  func start() {
+    guard !hasEnded, connection == nil else { return }
+    connection = PostgresConnection.connect(address, within: Self.maxConnecting, on: loop) { [weak self] result in
+      guard let self, let connection else { return }
+      if case .failure(let error) = result { return down(error) }
+      connection.onLoss = { [weak self] error in self?.down(error) }
+      connection.onNotification = { [weak self] channel, text in self?.onNotification(channel, text) }
+      prepare(connection) { [weak self, weak connection] problem in
+        guard let self, let connection, connection === self.connection else { return }
+        if let problem { return down(problem) }
+        backoff.reset()
+        isReady = true
+        onUp()
+      }
+    }
+  }
+
+  /// Nothing is called any more.
+  func stop() {
+    hasEnded = true
+    isReady = false
+    retry?.cancel()
+    connection?.close()
+    connection = nil
+  }
+
+  /// Gives up a connection that stands, and makes another.
+  func drop(_ reason: String) {
+    guard connection != nil else { return }
+    down(PostgresError(.connection, reason))
+  }
+
+  /// Runs a transaction on a lane that is ready; its answer may be that the connection broke.
+  func run(_ calls: [PostgresCall], _ completion: @escaping (Answer) -> Void) {
+    guard isReady, let connection else {
+      return loop.afterTurn { completion(.failure(PostgresError(.connection, "there is no connection"))) }
+    }
+    lost.append(completion)
+    let number = firstNumber + lost.count - 1
+    connection.run(calls) { [weak self] answer in self?.answer(number, answer) }
+  }
+
+  /// What is not answered yet, by number: for connections that are given up.
+  private var lost: [((Answer) -> Void)?] = []
+  private var firstNumber = 0
+
+  private func answer(_ number: Int, _ answer: Answer) {
+    let index = number - firstNumber
+    guard lost.indices.contains(index), let completion = lost[index].take() else { return }
+    while let first = lost.first, first == nil {
+      lost.removeFirst()
+      firstNumber += 1
+    }
+    completion(answer)
+  }
+
+  /// Since when an answer has been waited for in vain.
+  var waitingSince: Instant? { connection?.waitingSince }
+
+  private func down(_ error: PostgresError) {
+    guard !hasEnded else { return }
+    isReady = false
+    connection?.close()
+    connection = nil
+    let unanswered = lost
+    firstNumber += lost.count
+    lost = []
+    let delay = backoff.nextDelay(using: &random) ?? .seconds(1)
+    retry = loop.schedule(after: delay) { [weak self] in self?.start() }
+    onDown(error)
+    for completion in unanswered { completion?(.failure(PostgresError(.connection, "\(error)"))) }
+  }
+}

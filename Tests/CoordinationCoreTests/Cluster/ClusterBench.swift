@@ -1,0 +1,119 @@
+import CoordinationCore
+import Primitives
+
+/// One member's cores whose store and whose others are scripted: what they are asked is kept, a test answers.
+final class ClusterBench {
+  let cluster: ClusterCore
+  var now: Instant = .zero
+  let wall = WallTime(milliseconds: 1_700_000_000_000)
+  private(set) var writes: [StoreWrite] = []
+  private(set) var answers: [RequestID: CoordinatorAnswer] = [:]
+  private(set) var closes: [(connection: UInt64, reason: String)] = []
+  /// What was asked of the store and of others, in order; taken by `asked`.
+  private var questions: [ClusterEffect] = []
+  private var sent: [UInt64: [Message]] = [:]
+  private var numbers: [UInt64: UInt64] = [:]
+
+  init(exclusive: Bool = false, others: [Int64] = []) throws {
+    var configuration = CoordinatorConfiguration()
+    configuration.isShared = true
+    configuration.exclusiveLeases = exclusive
+    let core = try CoordinatorCore(configuration: configuration, random: SeededGenerator(seed: 1), at: now)
+    cluster = ClusterCore(core, member: MemberID(1), joinedAt: now, at: now)
+    handle(.coordinator(.tick))
+    renew(others: others)
+    _ = asked()
+  }
+
+  func renew(others: [Int64] = [], takenOver: [UnfinishedTask] = []) {
+    let members = ([1] + others).map { Member(id: MemberID($0), name: "m\($0)", address: "") }
+    handle(.renewed(MembershipRenewal(members: members, takenOver: takenOver)))
+  }
+
+  func handle(_ event: ClusterEvent) {
+    feed(event)
+    feed(.coordinator(.turnEnded))
+  }
+
+  private func feed(_ event: ClusterEvent) {
+    var effects: [ClusterEffect] = []
+    cluster.handle(event, at: now, wall: wall, into: &effects)
+    for effect in effects {
+      switch effect {
+      case .coordinator(.send(let id, let bytes)):
+        if let message = try? Envelope.open(bytes, mode: .session) { sent[id.number, default: []].append(message) }
+      case .coordinator(.close(let id, _, let reason)): closes.append((id.number, reason))
+      case .coordinator(.commit(let id, let batch)):
+        writes += batch
+        feed(.coordinator(.committed(id)))
+      case .coordinator(.answer(let id, let answer)): answers[id] = answer
+      case .coordinator: break
+      default: questions.append(effect)
+      }
+    }
+  }
+
+  func asked() -> [ClusterEffect] {
+    defer { questions = [] }
+    return questions
+  }
+
+  func tick(after duration: Duration) {
+    now += duration
+    handle(.coordinator(.tick))
+  }
+
+  func request(_ number: UInt64, _ request: CoordinatorRequest) {
+    handle(.coordinator(.request(RequestID(number), request)))
+  }
+
+  // MARK: Workers
+
+  func knock(_ connection: UInt64, _ worker: String, boot: String = "b", slots: Int = 2) {
+    numbers[connection] = 0
+    handle(
+      .coordinator(.connected(ConnectionID(connection), WorkerID(known: worker), .session, remoteAddress: "here")))
+    say(
+      connection, .registration,
+      ["boot_id": .string(boot), "capabilities": ["slots": .integer(Int64(slots)), "kinds": ["work"]]])
+  }
+
+  /// A worker that holds nothing anywhere, registered.
+  func admit(_ connection: UInt64, _ worker: String, slots: Int = 2) {
+    knock(connection, worker, slots: slots)
+    handle(.gathered(WorkerID(known: worker), Gathering()))
+    synchronise(connection)
+    _ = replies(connection)
+  }
+
+  func synchronise(_ connection: UInt64, holding tasks: [JSONValue] = []) {
+    say(connection, .stateSync, ["tasks": .array(tasks), "final": true], reliably: true)
+  }
+
+  func say(_ connection: UInt64, _ kind: MessageKind, _ fields: JSONObject = [:], reliably: Bool = false) {
+    if reliably { numbers[connection, default: 0] += 1 }
+    let bytes = Envelope.seal(
+      Message(kind, fields).body, sequence: reliably ? numbers[connection] : nil, acknowledgement: 0)
+    handle(.coordinator(.received(ConnectionID(connection), bytes)))
+  }
+
+  func replies(_ connection: UInt64) -> [Message] { sent.removeValue(forKey: connection) ?? [] }
+}
+
+/// A task of the store, queued or held.
+func stored(
+  _ id: String, _ status: TaskStatus = .queued, attempt: Int = 0, by worker: String? = nil, kind: String = "work"
+) -> UnfinishedTask {
+  var state = TaskState(status: status)
+  state.attempt = attempt
+  state.workerID = worker.map(WorkerID.init(known:))
+  let record = TaskRecord(
+    id: TaskID(known: id), specification: TaskSpecification(name: id, work: .custom(kind: kind, input: [:])),
+    submittedAt: WallTime(milliseconds: 1), state: state)
+  let newest = worker.map {
+    AttemptRecord(
+      taskID: record.id, attempt: attempt, workerID: WorkerID(known: $0), startedAt: WallTime(milliseconds: 2),
+      resumedFrom: nil)
+  }
+  return UnfinishedTask(task: record, checkpoint: nil, attempt: newest)
+}

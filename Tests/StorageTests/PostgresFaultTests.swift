@@ -1,0 +1,132 @@
+import CoordinationCore
+import Glibc
+import Primitives
+import Storage
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import PostgresStorage
+
+/// Servers that die, connections that break, processes that stand still: nothing that was acknowledged is lost, nothing is
+/// done twice, and the store goes on by itself.
+@Suite(
+  .timeLimit(.minutes(3)), .enabled(if: PostgresServer.isUsable, "PostgreSQL is not installed: make deps-postgresql"))
+struct PostgresFaultTests {
+  private static let counted = TestName(suite: "s", test: "t")
+
+  /// Commits one by one, each with a task of its own and one more run of the same test.
+  private final class Writer: Sendable {
+    let store: PostgresStore
+    let acknowledged = EventLog<Int>("commits acknowledged")
+    let failed = Mutex<[StoreError]>([])
+    private let next = Atomic(0)
+
+    init(_ store: PostgresStore) { self.store = store }
+
+    /// Keeps `width` commits waiting until there were `total`.
+    func run(_ total: Int, width: Int) { for _ in 0..<width { step(total) } }
+
+    private func step(_ total: Int) {
+      let number = next.add(1, ordering: .relaxed).oldValue
+      guard number < total else { return }
+      store.commit([.submit(task("t\(number)")), .testRan(PostgresFaultTests.counted, .seconds(1))]) { result in
+        switch result {
+        case .success: self.acknowledged.put(number)
+        case .failure(let error): self.failed.withLock { $0.append(error) }
+        }
+        self.step(total)
+      }
+    }
+  }
+
+  private func runs(_ store: PostgresStore) async throws -> Int { try await store.tests().first?.runs ?? 0 }
+
+  @Test func `a server that is killed in the middle of commits loses nothing and doubles nothing`() async throws {
+    let server = try PostgresServer(synchronizes: true)
+    let store = try Postgres.open(server.url(database: "work"))
+    _ = try await store.join("a")
+    let signals = store.signals("a")
+    let writer = Writer(store)
+    let total = 3_000
+    writer.run(total, width: 40)
+    for round in 1...3 {
+      try writer.acknowledged.wait(for: "commits", limit: .seconds(60)) { $0.count >= round * 600 ? true : nil }
+      try server.kill9()
+      try signals.wait(for: "loss") { $0.filter { $0 == .reachable(false) }.count >= round ? true : nil }
+      let error = await storeError { _ = try await store.tasks() }
+      guard case .unreachable = error else {
+        Issue.record("\(String(describing: error))")
+        return
+      }
+      try server.start()
+      try signals.wait(for: "return") { $0.filter { $0 == .reachable(true) }.count >= round ? true : nil }
+    }
+    try writer.acknowledged.wait(for: "the last commit", limit: .seconds(60)) { $0.count == total ? true : nil }
+    #expect(writer.failed.withLock { $0 } == [])
+    #expect(try await store.counts() == [.queued: total])
+    #expect(try await runs(store) == total)
+    await store.close()
+  }
+
+  @Test func `connections that are ended again and again change nothing about commits and claims`() async throws {
+    let shared = try SharedDatabase()
+    let store = try shared.open()
+    _ = try await store.join("a")
+    let writer = Writer(store)
+    let total = 2_000
+    writer.run(total, width: 20)
+    let claimed = Mutex<[String]>([])
+    let claims = Task {
+      while claimed.withLock({ $0.count }) < total {
+        let some = try await store.claimNames(50)
+        claimed.withLock { $0 += some }
+      }
+    }
+    for round in 1...8 {
+      try writer.acknowledged.wait(for: "commits", limit: .seconds(60)) { $0.count >= round * 200 ? true : nil }
+      try shared.server.terminateBackends(of: shared.database)
+    }
+    try writer.acknowledged.wait(for: "the last commit", limit: .seconds(60)) { $0.count == total ? true : nil }
+    try await claims.value
+    let all = claimed.withLock { $0 }
+    #expect(all.count == total)
+    #expect(Set(all).count == total)
+    #expect(writer.failed.withLock { $0 } == [])
+    #expect(try await runs(store) == total)
+    await shared.close()
+  }
+
+  @Test func `a server process that stands still is left, and what it does later changes nothing`() async throws {
+    let shared = try SharedDatabase()
+    let store = try shared.open()
+    let member = try await store.join("a")
+    try await store.commit([.submit(task("t0"))])
+    store.perform { $0.maxSilence = .milliseconds(300) }
+    let frozen = try shared.server.backends(of: shared.database, client: "lifeline")
+    #expect(frozen.count == 2)
+    for pid in frozen { kill(pid, SIGSTOP) }
+    defer { for pid in frozen { kill(pid, SIGCONT) } }
+    try await store.commit([.submit(task("t1")), .testRan(Self.counted, .seconds(1))])
+    #expect(try await store.claimNames() == ["t0", "t1"])
+    for pid in frozen { kill(pid, SIGCONT) }
+    try eventually("end of the old processes") {
+      Set(try shared.server.backends(of: shared.database, client: "lifeline")).isDisjoint(with: frozen) ? true : nil
+    }
+    #expect(try await runs(store) == 1)
+    #expect(try await store.renew().members.map(\.id) == [member])
+    await shared.close()
+  }
+
+  @Test func `what others told while the connection was away may be missing, and that is said`() async throws {
+    try await withTwoMembers { a, b, ids, shared in
+      let signals = b.signals("b")
+      try shared.server.terminateBackends(of: shared.database)
+      try signals.first("word of what may be missing") { $0 == .mayHaveMissed }
+      try await a.commit([.submit(task("t"))])
+      a.send("again", to: ids.b)
+      try signals.first("message") { $0 == .message("again", from: ids.a) }
+      #expect(signals.all.first == .reachable(false))
+    }
+  }
+}

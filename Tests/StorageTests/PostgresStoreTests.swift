@@ -1,0 +1,129 @@
+import CoordinationCore
+import Primitives
+import Storage
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import PostgresStorage
+
+/// What is PostgreSQL's own: addresses, tables, groups of commits.
+@Suite(
+  .timeLimit(.minutes(2)), .enabled(if: PostgresServer.isUsable, "PostgreSQL is not installed: make deps-postgresql"))
+struct PostgresStoreTests {
+  private func firstError(_ url: String) async throws -> StoreError? {
+    let store = try Postgres.open(url)
+    let error = await storeError { try await store.commit([.submit(task("a"))]) }
+    await store.close()
+    return error
+  }
+
+  @Test func `an address that is none is refused at once, without a word of it`() throws {
+    #expect {
+      _ = try Postgres.open("postgres://me:secret@h/db?nonsense=1")
+    } throws: { error in
+      guard case .refused = error as? StoreError else { return false }
+      return !"\(error)".contains("secret")
+    }
+  }
+
+  @Test(arguments: [
+    "postgres:///no_such_database?host=FOLDER&user=postgres", "postgres:///postgres?host=FOLDER&user=nobody_known",
+  ])
+  func `who cannot come in is told so, and does not wait`(_ url: String) async throws {
+    let error = try await firstError(url.replacing("FOLDER", with: PostgresServer.shared().folder) + "&password=secret")
+    guard case .refused(_, let reason) = error else {
+      Issue.record("\(String(describing: error))")
+      return
+    }
+    #expect(reason.contains("does not exist"))
+    #expect(!"\(String(describing: error))".contains("secret"))
+  }
+
+  @Test func `a database that cannot be reached fails what waits for it after a while`() async throws {
+    let error = try await firstError("postgres:///work?host=/tmp/lifeline-no-such-folder&user=postgres")
+    guard case .unreachable = error else {
+      Issue.record("\(String(describing: error))")
+      return
+    }
+  }
+
+  @Test func `tables of another program are left as they are`() async throws {
+    let server = try PostgresServer.shared()
+    let url = try server.freshURL()
+    let database = PostgresServer.database(of: url)
+    try server.execute("CREATE TABLE lifeline_tasks (x int); INSERT INTO lifeline_tasks VALUES (7)", database: database)
+    guard case .refused = try await firstError(url) else {
+      Issue.record("it was taken")
+      return
+    }
+    #expect(try server.execute("SELECT x FROM lifeline_tasks", database: database) == ["7"])
+    #expect(
+      try server.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'", database: database) == ["1"])
+  }
+
+  @Test func `tables of a newer version are left as they are`() async throws {
+    let shared = try SharedDatabase()
+    let store = try shared.open()
+    try await store.commit([.submit(task("a"))])
+    await store.close()
+    try shared.server.execute("UPDATE lifeline_schema SET version = 99", database: shared.database)
+    guard case .refused(_, let reason) = try await firstError(shared.url) else {
+      Issue.record("it was taken")
+      return
+    }
+    #expect(reason.contains("99"))
+    #expect(try shared.server.execute("SELECT count(*) FROM lifeline_tasks", database: shared.database) == ["1"])
+  }
+
+  @Test func `two clusters share a database by schemas`() async throws {
+    let shared = try SharedDatabase()
+    try shared.server.execute("CREATE SCHEMA one; CREATE SCHEMA two", database: shared.database)
+    let stores = try ["one", "two"].map { try Postgres.open("\(shared.url)&options=-csearch_path%3D\($0)") }
+    for (index, store) in stores.enumerated() { try await store.commit([.submit(task("t\(index)"))]) }
+    for (index, store) in stores.enumerated() {
+      #expect(try await store.names() == ["t\(index)"])
+      await store.close()
+    }
+  }
+
+  @Test func `several that come to an empty database at once all find the tables`() async throws {
+    let shared = try SharedDatabase()
+    let stores = try (0..<6).map { _ in try shared.open() }
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for (index, store) in stores.enumerated() {
+        group.addTask { try await store.commit([.submit(task("t\(index)"))]) }
+      }
+      try await group.waitForAll()
+    }
+    #expect(try await stores[0].counts() == [.queued: 6])
+    await shared.close()
+  }
+
+  @Test func `commits that wait share a transaction, and only the guilty one of a group fails`() async throws {
+    let shared = try SharedDatabase()
+    let store = try shared.open()
+    try await store.commit([.submit(task("first"))])
+    try shared.server.execute(
+      "ALTER TABLE lifeline_tasks ADD CONSTRAINT no_evil CHECK (id <> 'evil')", database: shared.database)
+    let before = store.transactions
+    let results = EventLog<String>("results")
+    Postgres.thread.mailbox.post {
+      for number in 0..<100 {
+        let name = number == 40 ? "evil" : "t\(number)"
+        store.commit([.submit(task(name))]) { result in
+          if case .failure = result { results.put("failed \(name)") } else { results.put(name) }
+        }
+      }
+    }
+    let all = try results.wait(for: "100 results") { $0.count == 100 ? $0 : nil }
+    #expect(all == (0..<100).map { $0 == 40 ? "failed evil" : "t\($0)" }, "in the order of the calls")
+    try await store.commit([.submit(task("u"))])
+    let between = store.transactions
+    #expect(between - before == 100, "each of the failed group had its own: 99 and the last one")
+    for number in 0..<500 { store.commit([.submit(task("v\(number)"))]) { _ in } }
+    #expect(try await store.counts() == [.queued: 601])
+    #expect(store.transactions - between < 100)
+    await shared.close()
+  }
+}
