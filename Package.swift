@@ -143,7 +143,7 @@ let package = Package(
       [
         "Primitives", "Authentication", "ArgumentParsing", "Configuration", "CommandDocuments", "Terminal",
         "StructuredLog", "Reactor", "CoordinationCore", "Coordination", "Certificates", "TestRuns",
-        "FaultProxy", "WebSocket", "Simulation", "Storage", "History", "Trials", "TrialReport",
+        "FaultProxy", "WebSocket", "Simulation", "Storage", "PostgresStorage", "History", "Trials", "TrialReport",
       ]),
     program("websocket-echo", ["ArgumentParsing", "Terminal", "Reactor", "WebSocket"]),
 

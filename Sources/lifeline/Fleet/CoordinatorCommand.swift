@@ -8,13 +8,10 @@ import Reactor
 
 /// `lifeline coordinator`
 enum CoordinatorCommand: Subcommand {
-  private static let host = Option("host", .string, default: "localhost", as: "HOST", "Where to listen.")
-  private static let port = Option(
+  static let host = Option("host", .string, default: "localhost", as: "HOST", "Where to listen.")
+  static let port = Option(
     "port", .integer(0...65_535), default: Int(Protocols.defaultPort), as: "PORT",
     "Where to listen; 0 takes a free port.")
-  private static let store = Option(
-    "store", .string, default: "lifeline.db", as: "FILE",
-    "The file that keeps tasks, created when missing; the word memory keeps them nowhere.")
   private static let demoTasks = Option(
     "demo-tasks", .integer(0...100_000), default: 0, as: "N",
     "Submit this many tasks that count and sleep, named demo-1 and so on; those that are there already stay as they are."
@@ -52,9 +49,12 @@ enum CoordinatorCommand: Subcommand {
         + "hint when to come back, and a second time ends it at once. Workers go on with what they run and come back to "
         + "whoever is started next on the same file."
     ],
-    options: [host, port, store, LogSink.level, demoTasks, heartbeatInterval, heartbeatTimeout, HistoryOption.file],
+    options: [
+      host, port, StoreOptions.store, LogSink.level, demoTasks, heartbeatInterval, heartbeatTimeout, HistoryOption.file,
+    ],
     sections: [
       OptionSection("Absent workers", [closedGrace, lease, exclusiveLeases]),
+      OptionSection("Several coordinators", StoreOptions.shared),
       OptionSection("Security", CoordinatorSecurity.options),
       OptionSection("Overload", OverloadOptions.all),
       OptionSection("Files", FileOptions.all),
@@ -70,6 +70,9 @@ enum CoordinatorCommand: Subcommand {
       Example(
         "lifeline coordinator --host 0.0.0.0 --tls-certificate server.pem --tls-key server-key.pem --keys lifeline.keys",
         "Serve workers on other machines, by TLS and to those who have a key."),
+      Example(
+        "lifeline coordinator --port 8766 --store postgres://lifeline@db.example/lifeline",
+        "One of several coordinators: whoever dies, the others go on with its work."),
       Example("lifeline coordinator --port 0 --store memory", "Try something out and leave nothing behind."),
     ])
 
@@ -77,7 +80,6 @@ enum CoordinatorCommand: Subcommand {
     var settings = CoordinatorSettings()
     settings.host = invocation[host]
     settings.port = UInt16(clamping: invocation[port])
-    settings.store = invocation[store] == "memory" ? .memory : .sqlite(path: invocation[store])
     settings.core.heartbeatInterval = invocation[heartbeatInterval]
     settings.core.heartbeatTimeout = invocation[heartbeatTimeout]
     settings.core.lease = invocation[lease]
@@ -92,6 +94,7 @@ enum CoordinatorCommand: Subcommand {
       throw invocation.error("--heartbeat-timeout must be longer than --heartbeat-interval")
     }
     settings.log = LogSink.make("coordinator", invocation[LogSink.level])
+    settings.store = try StoreOptions.kind(invocation, log: settings.log)
     OverloadOptions.apply(invocation, to: &settings)
     FileOptions.apply(invocation, to: &settings.files)
     settings.security.isInsecure = CoordinatorSecurity.isInsecure(invocation)
