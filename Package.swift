@@ -119,7 +119,7 @@ let package = Package(
       "Trials",
       [
         "Primitives", "Reactor", "WebSocket", "CoordinationCore", "Coordination", "FaultProxy", "History", "Storage",
-        "TrialReport",
+        "PostgreSQL", "PostgresStorage", "TrialReport",
       ],
       exclude: ["README.md"]),
 

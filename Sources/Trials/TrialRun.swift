@@ -112,9 +112,11 @@ public final class TrialRun {
     began = loop.now
     scenario.prepare(fleet)
     fleet.onDatabaseProblem = { [weak self] in self?.fail($0) }
-    fleet.startDatabase { [weak self] in
-      guard let self, phase == .starting else { return }
-      attempt { try self.fleet.startCoordinators { [weak self] in self?.coordinatorsAreUp() } }
+    fleet.prepareStore { [weak self] in
+      self?.fleet.startDatabase { [weak self] in
+        guard let self, phase == .starting else { return }
+        attempt { try self.fleet.startCoordinators { [weak self] in self?.coordinatorsAreUp() } }
+      }
     }
     timers.append(
       loop.schedule(after: .seconds(60)) { [weak self] in
@@ -212,13 +214,17 @@ public final class TrialRun {
       report.criteria = evidence.criteria(self) + scenario.judge(self, evidence)
       report.violations += evidence.violations
       report.logs = (fleet.processNames + (fleet.database == nil ? [] : ["postgres"])).map { "logs/\($0).log" }
-      fleet.end(keepingStore: options.keepsStore) { [self] in
+      fleet.end(keepingStore: options.keepsStore) { [self] problem in
+        if let problem { report.violations.append("the store cannot be removed: \(problem)") }
         let completion = self.completion
         self.completion = nil
         completion?(report)
       }
     }
   }
+
+  /// Where the store stays, if it does beside the report.
+  public var keptStore: String? { options.keepsStore ? fleet.storePlace : nil }
 
   /// There was neither a verdict nor an error.
   public struct NoVerdict: Error, CustomStringConvertible {

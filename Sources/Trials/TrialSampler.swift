@@ -8,7 +8,7 @@ import TrialReport
 final class TrialSampler {
   private unowned let run: TrialRun
   private var timer: Timer?
-  /// A connection to each coordinator: what a worker is connected to, that one knows best.
+  /// A connection to each coordinator. Each tells of all workers, if it can reach the others, and at least of its own.
   private var clients: [String: CoordinatorClient] = [:]
   private var asked: Set<String> = []
   private var ticks = 0
@@ -67,7 +67,9 @@ final class TrialSampler {
   private func tick() {
     timer?.start(after: .milliseconds(100))
     // A list of thousands is not looked at ten times a second.
-    if !run.options.isHosted || ticks.isMultiple(of: 20) { for name in clients.keys { ask(name) } }
+    // Several coordinators ask each other.
+    let pace = run.options.isHosted ? 20 : clients.count > 1 ? 5 : 1
+    if ticks.isMultiple(of: pace) { for name in clients.keys { ask(name) } }
     readMemory()
     ticks += 1
     if ticks.isMultiple(of: 10), run.phase != .starting { sample() }
@@ -99,10 +101,10 @@ final class TrialSampler {
 
   private func heard(_ list: [JSONObject], from coordinator: String) {
     workers[coordinator] = list
-    for worker in list {
+    for worker in list where worker["state"]?.string == "connected" {
       guard let name = worker["worker_id"]?.string, let count = worker["reconnections"]?.integer else { continue }
-      // A coordinator that was started again counts from zero.
-      let before = lastReconnections.updateValue(Int(count), forKey: "\(coordinator) \(name)") ?? 0
+      // A coordinator that was started again, or that the worker came to from another, counts from zero.
+      let before = lastReconnections.updateValue(Int(count), forKey: name) ?? 0
       reconnections += Int(count) >= before ? Int(count) - before : Int(count)
     }
     let all = workers.values.joined()

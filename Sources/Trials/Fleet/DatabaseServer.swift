@@ -65,9 +65,11 @@ package final class DatabaseServer {
     try TextFile.write(Self.script, to: "\(folder)/start.sh")
   }
 
-  /// What a coordinator on this machine is given as its store, with `environment`.
-  package var url: String { "postgres://\(Self.user)@/postgres?host=\(folder)&port=\(Self.port)" }
-  /// The same for those who reach it at an address.
+  /// Where this machine finds it, with its password: for this process only.
+  package var secretURL: String {
+    "postgres://\(Self.user):\(password)@/postgres?host=\(folder)&port=\(Self.port)"
+  }
+  /// What coordinators are told that reach it at an address, with `environment`.
   package static func url(host: String, port: UInt16 = DatabaseServer.port) -> String {
     "postgres://\(user)@\(host):\(port)/postgres"
   }

@@ -3,8 +3,10 @@ import Primitives
 
 /// A PostgreSQL database as its user names it. Its password is for environments, and in no command line, log or report.
 public struct TrialDatabaseURL: Equatable, Sendable {
+  /// As it was given.
+  package let text: String
   public let withoutPassword: String
-  public let password: String?
+  package let password: String?
 
   /// - Returns: `nil` for what is no `postgres://` or `postgresql://` address.
   public init?(_ text: String) {
@@ -26,18 +28,19 @@ public struct TrialDatabaseURL: Equatable, Sendable {
       let kept = parameters.filter { !$0.hasPrefix("password=") }.joined(separator: "&")
       tail = tail[..<question] + (kept.isEmpty ? "" : "?" + kept)
     }
-    withoutPassword = scheme + authority + tail
-    self.password = password
+    self.init(text: text, withoutPassword: scheme + authority + tail, password: password)
   }
 
   /// The same database, and within it this schema before any other.
   func searching(_ schema: String) -> TrialDatabaseURL {
-    TrialDatabaseURL(
-      withoutPassword: withoutPassword + (withoutPassword.contains("?") ? "&" : "?")
-        + "options=-c%20search_path%3D\(schema)", password: password)
+    func adding(_ text: String) -> String {
+      text + (text.contains("?") ? "&" : "?") + "options=-c%20search_path%3D\(schema)"
+    }
+    return TrialDatabaseURL(text: adding(text), withoutPassword: adding(withoutPassword), password: password)
   }
 
-  private init(withoutPassword: String, password: String?) {
+  private init(text: String, withoutPassword: String, password: String?) {
+    self.text = text
     self.withoutPassword = withoutPassword
     self.password = password
   }
@@ -57,13 +60,5 @@ public struct TrialDatabaseURL: Equatable, Sendable {
       }
     }
     return String(decoding: bytes, as: UTF8.self)
-  }
-}
-
-extension TrialOptions.Store {
-  /// What processes find in their environment that use it.
-  var environment: [String: String] {
-    guard case .database(let url) = self, let password = url.password else { return [:] }
-    return ["PGPASSWORD": password]
   }
 }

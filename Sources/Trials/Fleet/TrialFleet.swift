@@ -2,7 +2,9 @@ import CoordinationCore
 import FaultProxy
 import Glibc
 import Primitives
+import PostgresStorage
 import Reactor
+import Storage
 
 /// The processes of a trial: coordinators, their database if it is the trial's own, and workers, all but the database this
 /// program itself, each worker behind a proxy of its own for each coordinator.
@@ -20,6 +22,7 @@ final class TrialFleet {
   /// How often one has said that it listens.
   private(set) var coordinatorStarts = 0
   let database: DatabaseServer?
+  private let schema: TrialSchema?
   private(set) var workers: [String: ChildProcess] = [:]
   private(set) var ways: [String: WorkerWay] = [:]
   private var frozen: Set<String> = []
@@ -54,8 +57,12 @@ final class TrialFleet {
         call: "start", subject: options.directory, code: EEXIST,
         detail: "an earlier trial's report is in it; choose another folder with --report")
     }
-    database =
-      options.store == .ownServer ? try DatabaseServer(log: "\(options.directory)/logs/postgres.log", on: loop) : nil
+    switch options.store {
+    case .file: (database, schema) = (nil, nil)
+    case .ownServer:
+      (database, schema) = (try DatabaseServer(log: "\(options.directory)/logs/postgres.log", on: loop), nil)
+    case .database(let url): (database, schema) = (nil, TrialSchema(in: url, on: loop))
+    }
     for folder in ["logs", "history", "state"] { try TextFile.makeFolder("\(options.directory)/\(folder)") }
     try TextFile.write(TrialWork.script, to: script)
     names = options.isHosted ? [Self.host] : (1...max(1, options.workers)).map { "worker-\($0)" }
@@ -67,16 +74,25 @@ final class TrialFleet {
   /// Where clients reach them, in order.
   var urls: [String] { coordinatorNames.map { "ws://127.0.0.1:\(addresses[$0]?.port ?? 0)" } }
   var url: String { urls.joined(separator: ",") }
+  /// Where a database's tasks are; `nil`: in a file.
+  private var shared: TrialDatabaseURL? { schema?.url ?? database.flatMap { TrialDatabaseURL($0.secretURL) } }
+  private var file: String { "\(options.directory)/state/trial.db" }
   /// What `--store` is told.
-  var store: String {
-    switch options.store {
-    case .file: "\(options.directory)/state/trial.db"
-    case .ownServer: database?.url ?? ""
-    case .database(let url): url.withoutPassword
-    }
-  }
+  var store: String { shared?.withoutPassword ?? file }
   /// What coordinators need beside it and no command line may say.
-  private var storeEnvironment: [String: String] { database?.environment ?? options.store.environment }
+  private var storeEnvironment: [String: String] { shared?.password.map { ["PGPASSWORD": $0] } ?? [:] }
+  /// Where the store stays when that is wanted, for people; `nil` for a file, which is in the report's folder.
+  var storePlace: String? {
+    if let schema { return "schema \(schema.name) of \(schema.url.withoutPassword)" }
+    return database.map { "\($0.folder)/data, of which PostgreSQL's programs make a server again" }
+  }
+
+  /// Opens what coordinators have left, to read it.
+  func openStore() throws(StoreError) -> any TaskStore {
+    guard let shared else { return try SQLiteStore.open(path: file) }
+    return try PostgresStore.connect(shared.text, on: loop)
+  }
+
   var script: String { "\(options.directory)/state/work.sh" }
   var journal: String { "\(options.directory)/state/journal" }
   func history(of name: String) -> String { "\(options.directory)/history/\(name).jsonl" }
@@ -227,6 +243,14 @@ final class TrialFleet {
 
   // MARK: The database
 
+  /// Makes the trial's place in somebody's database, if it is to be there; once, before `startDatabase`.
+  func prepareStore(_ ready: @escaping () -> Void) {
+    guard let schema else { return ready() }
+    schema.make { [weak self] problem in
+      if let problem { self?.onDatabaseProblem?("no schema can be made: \(problem)") } else { ready() }
+    }
+  }
+
   /// Starts the trial's own database; `ready` is called once it lets anybody in, or at once where there is none.
   func startDatabase(_ ready: @escaping () -> Void) {
     guard let database, !database.isRunning else { return ready() }
@@ -254,12 +278,14 @@ final class TrialFleet {
     callIfEmpty()
   }
 
-  /// Ends the trial's own database, and removes what it stored unless that is wanted.
-  func end(keepingStore: Bool, _ done: @escaping () -> Void) {
-    guard let database else { return done() }
+  /// Ends the trial's own database, and removes what was stored unless that is wanted; `done` is called with what could
+  /// not be removed.
+  func end(keepingStore: Bool, _ done: @escaping (String?) -> Void) {
+    if let schema, !keepingStore { return schema.drop(done) }
+    guard let database else { return done(nil) }
     database.stop {
       if !keepingStore { database.remove() }
-      done()
+      done(nil)
     }
   }
 

@@ -28,7 +28,7 @@ final class BothKill: Scenario {
   }
 
   func judge(_ run: TrialRun, _ evidence: Evidence) -> [TrialReport.Criterion] {
-    let (coordinators, workers) = (evidence.coordinatorStarts, evidence.statistics.workerStarts)
+    let (coordinators, workers) = (run.fleet.coordinatorStarts, evidence.statistics.workerStarts)
     return [
       TrialReport.Criterion(
         "both were killed and started", expected: "at least once, and started as often",

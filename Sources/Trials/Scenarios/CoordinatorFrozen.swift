@@ -45,5 +45,5 @@ final class CoordinatorFrozen: Scenario {
   }
 
   /// How a coordinator logs it.
-  private static let joinedAnew = "fenced"
+  private static let joinedAnew = "it takes its place anew"
 }

@@ -20,7 +20,7 @@ final class Evidence {
     evidence.journal = TrialJournal(TextFile.read(run.fleet.journal) ?? [])
     evidence.readHistories(run)
     do {
-      let store: any TaskStore = try SQLiteStore.open(path: run.fleet.store)
+      let store = try run.fleet.openStore()
       let ids = run.orders.keys.sorted()
       evidence.readTasks(ids[...], from: store, on: run.loop) {
         let mailbox = run.loop.mailbox
@@ -94,7 +94,6 @@ final class Evidence {
 
   func count(_ isWanted: (HistoryEvent) -> Bool) -> Int { history.count { isWanted($0.event) } }
 
-  var coordinatorStarts: Int { count { if case .coordinatorStarted(_) = $0 { true } else { false } } }
   /// Attempts that had started and were taken from their workers.
   var lostStartedAttempts: Int {
     count { $0.outcome == .lost && journal.starts[AttemptKey($0.taskID, $0.attempt)] != nil }

@@ -42,20 +42,21 @@ enum DemoCommand: Subcommand {
     do {
       let loop = try EventLoop()
       let passed: Bool
+      let isInterrupted: Bool
       if invocation[cluster] {
         let network: any ClusterNetwork =
           invocation[Self.network] == "namespaces" ? NamespaceNetwork(on: loop) : LoopbackNetwork(on: loop)
         let show = try ClusterShow(network, directory: directory, on: loop)
         show.start()
-        try serve(loop) { show.end(.interrupted) }
+        isInterrupted = try serve(loop) { show.end(.interrupted) }
         passed = show.report(to: Console.standard)
       } else {
         let show = DemoShow(directory: directory, on: loop)
         show.start()
-        try serve(loop) { show.end(.interrupted) }
+        isInterrupted = try serve(loop) { show.end(.interrupted) }
         passed = show.report(to: Console.standard)
       }
-      if invocation[keep] || !passed {
+      if invocation[keep] || !(passed || isInterrupted) {
         Console.standard.write(line: "The store and the logs are in \(directory)")
       } else {
         FileTree.remove(directory)
@@ -68,9 +69,17 @@ enum DemoCommand: Subcommand {
   }
 
   /// Serves the loop to its end; a signal calls `interrupted`.
-  private static func serve(_ loop: EventLoop, _ interrupted: @escaping () -> Void) throws {
-    let signals = try [SIGINT, SIGTERM, SIGHUP].map { number in try loop.onSignal(number, interrupted) }
+  /// - Returns: whether there was one.
+  private static func serve(_ loop: EventLoop, _ interrupted: @escaping () -> Void) throws -> Bool {
+    var isInterrupted = false
+    let signals = try [SIGINT, SIGTERM, SIGHUP].map { number in
+      try loop.onSignal(number) {
+        isInterrupted = true
+        interrupted()
+      }
+    }
     loop.run()
     for signal in signals { signal.cancel() }
+    return isInterrupted
   }
 }
