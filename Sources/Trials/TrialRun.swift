@@ -293,7 +293,12 @@ public final class TrialRun {
     var fields: JSONObject = ["statuses": ["completed", "failed", "cancelled"], "limit": 500]
     if let after { fields["after"] = .string(after) }
     client?.request("list_tasks", fields) { [weak self] answer in
-      guard let self, case .success(let reply) = answer else { return }
+      guard let self, phase != .stopping, phase != .over else { return }
+      guard case .success(let reply) = answer else {
+        // A coordinator that has lost its database cannot read, and its clients stay.
+        loop.schedule(after: .milliseconds(200)) { [weak self] in self?.list(after: after) }
+        return
+      }
       let tasks = (reply["tasks"]?.array ?? []).compactMap(\.object)
       for task in tasks { changed(task) }
       if tasks.count == 500, let last = tasks.last?["task_id"]?.string { list(after: last) }

@@ -14,6 +14,9 @@ final class ClusterFleet {
   private let program: String
   private var processes: [String: ChildProcess] = [:]
   private var expected: Set<Int32> = []
+  /// What was read of each coordinator's history.
+  private var historyBytes: [String: Int] = [:]
+  private var registrations: [String: [HistoryRecord]] = [:]
   private var isEnding = false
   private var onEmpty: (() -> Void)?
   /// Called with what is wrong when a process ends that nobody ended, or cannot be started.
@@ -87,13 +90,21 @@ final class ClusterFleet {
 
   /// By what coordinators have written down so far.
   func failovers() -> Failovers {
-    var histories: [String: [HistoryRecord]] = [:]
-    for name in ClusterMachines.coordinators {
-      let bytes = (try? WholeFile.read(history(of: name), maxBytes: 256 << 20)) ?? []
-      // The last line may be under way.
-      histories[name] = (try? HistoryText(bytes).records) ?? []
+    for name in ClusterMachines.coordinators { readOn(name) }
+    return Failovers(registrations)
+  }
+
+  /// Reads what a history has more than the last time: all of it takes a while in the end.
+  private func readOn(_ name: String) {
+    guard let bytes = try? WholeFile.read(history(of: name), maxBytes: 256 << 20) else { return }
+    let rest = bytes.dropFirst(historyBytes[name] ?? 0)
+    // The last line may be under way.
+    guard let end = rest.lastIndex(of: UInt8(ascii: "\n")) else { return }
+    historyBytes[name] = bytes.index(after: end)
+    guard let text = try? HistoryText(Array(rest[...end])) else { return }
+    registrations[name, default: []] += text.records.filter {
+      if case .registered = $0.event { true } else { false }
     }
-    return Failovers(histories)
   }
 
   // MARK: The end

@@ -104,11 +104,17 @@ final class ClusterShow {
     var fields: JSONObject = ["limit": 100]
     if let after { fields["after"] = .string(after) }
     client?.request("list_tasks", fields) { [weak self] result in
-      guard let self, case .success(let reply) = result else { return }
+      guard let self, end == nil else { return }
+      // A coordinator that has lost its database cannot read, and its clients stay.
+      guard case .success(let reply) = result else { return listAgain(after: after) }
       let page = (reply["tasks"]?.array ?? []).compactMap(\.object)
       for task in page { changed(task) }
       if page.count == 100, let last = page.last?["task_id"]?.string { list(after: last) }
     }
+  }
+
+  private func listAgain(after: String?) {
+    timers.append(loop.schedule(after: .milliseconds(200)) { [weak self] in self?.list(after: after) })
   }
 
   private func schedule() {
@@ -139,7 +145,9 @@ final class ClusterShow {
     timers.append(
       loop.schedule(after: Self.limit) { [weak self] in
         guard let self else { return }
-        end(.failed("\(ended) of \(ClusterTasks.all.count) commands had ended after \(Int(Self.limit.inSeconds)) s"))
+        let missing = ClusterTasks.all.map(\.id).filter { tasks[$0].map(Self.hasEnded) != true }
+        end(
+          .failed("\(missing.count) commands had not ended after \(Int(Self.limit.inSeconds)) s: \(missing.prefix(9))"))
       })
     tickAgain()
   }
