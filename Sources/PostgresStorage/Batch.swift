@@ -1,6 +1,7 @@
 import CoordinationCore
 import PostgreSQL
 import Primitives
+import Reactor
 import Storage
 
 /// Requests that are done in one transaction.
@@ -40,7 +41,7 @@ extension PostgresSession {
     case .renew:
       calls = [
         WriteStatements.fenceAndRenew(me.0, me.1, .int(lease.wholeNanoseconds / 1_000)),
-        MemberStatements.endLapsed(me.0),
+        MemberStatements.endLapsed(me.0, .int(loop.now - upSince >= lease ? 1 : 0)),
         MemberStatements.takeOver(me.0, me.1, .int(Self.maxTakenOver)), MemberStatements.forgetEnded(),
         MemberStatements.members(),
       ]

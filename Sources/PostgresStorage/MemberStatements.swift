@@ -110,12 +110,16 @@ enum MemberStatements {
   }
 
   /// One whose row is locked is in the middle of a transaction; it is looked at again with the next renewal.
+  ///
+  /// `$2` says whether this member's connection has stood for a lease: when the database was away for everybody, nobody
+  /// could renew, and whoever is back first must not end the others for it.
   static let endLapsed = PostgresStatement(
     "end_lapsed",
     """
     UPDATE lifeline_members m SET ended_at = now() FROM (
       SELECT id FROM lifeline_members
-      WHERE ended_at IS NULL AND expires_at < clock_timestamp() AND id <> $1::bigint FOR UPDATE SKIP LOCKED) lapsed
+      WHERE ended_at IS NULL AND expires_at < clock_timestamp() AND id <> $1::bigint AND $2::bigint > 0
+      FOR UPDATE SKIP LOCKED) lapsed
     WHERE m.id = lapsed.id
     """)
 
@@ -191,7 +195,7 @@ enum MemberStatements {
     .sql(
       """
       SELECT DISTINCT owner FROM lifeline_unfinished
-      WHERE last_worker = $1::text AND owner IS NOT NULL AND owner <> $2::bigint AND status IN (1, 2, 3)
+      WHERE last_worker = $1::text AND owner IS NOT NULL AND owner <> $2::bigint
       """, .text(worker), .int(member))
   }
 

@@ -46,6 +46,8 @@ final class PostgresSession {
 
   var phase = Phase.connecting
   var wasUp = false
+  /// Since when the connections have stood.
+  private(set) var upSince: Instant = .zero
   var waiting = RequestQueue()
   /// The transaction that is under way, or is to be repeated.
   var batch: Batch?
@@ -121,6 +123,7 @@ final class PostgresSession {
     let isFirst = !wasUp
     wasUp = true
     phase = .up
+    upSince = loop.now
     if !isFirst {
       log("the store \(store) can be reached again")
       onSignal(.reachable(true))

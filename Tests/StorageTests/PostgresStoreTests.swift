@@ -1,5 +1,6 @@
 import CoordinationCore
 import Primitives
+import Reactor
 import Storage
 import Synchronization
 import TestSupport
