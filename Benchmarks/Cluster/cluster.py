@@ -214,6 +214,9 @@ def show(name, result, tasks):
     shares = ", ".join(f"{who} {spent / seconds:.2f}" for who, spent in sorted(result["spent"].items()))
     print(f"{name:<34} {result['lives']:>8,.0f} lives/s   all submitted after {result['submitted']:.2f} of {seconds:.2f} s")
     print(f"{'':<34} processors busy: {shares}")
+    each = {who: 1e6 * spent / tasks for who, spent in result["spent"].items()}
+    costs = ", ".join(f"{who} {cost:.0f}" for who, cost in sorted(each.items()))
+    print(f"{'':<34} processor time for each life: {costs}, together {sum(each.values()):.0f} microseconds")
     if "work" in result:
         work = result["work"]
         print(
@@ -253,6 +256,7 @@ def sessions(options, server):
     server.query("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
     with Fleet(options, server.url, 1, 1, 1) as small, Fleet(options, server.url, 1, options.idle, 1) as large:
         one, many = small.coordinators[0].process.pid, large.coordinators[0].process.pid
+        time.sleep(12)  # two rounds of heartbeats: what comes with the registration is over
         size = (resident(many) - resident(one)) / (options.idle - 1)
         before, begin = [sum(database.processor_time(pid)) for pid in (one, many)], time.monotonic()
         work = server.processor_time()
@@ -321,7 +325,7 @@ def main():
     parser.add_argument("--program", default=str(ROOT / ".build/release/lifeline"), help="the lifeline to measure")
     parser.add_argument("--coordinators", type=int, action="append", metavar="N", help="how many (1, then 2, then 3)")
     parser.add_argument("--tasks", type=int, default=30_000, metavar="N", help="of each measurement (30,000)")
-    parser.add_argument("--workers", type=int, default=8, metavar="N", help="that do the tasks (8)")
+    parser.add_argument("--workers", type=int, default=32, metavar="N", help="that do the tasks (32)")
     parser.add_argument("--slots", type=int, default=64, metavar="N", help="of each worker (64)")
     parser.add_argument("--sessions", type=int, default=200, metavar="N", help="of the fail-over (200)")
     parser.add_argument("--idle", type=int, default=2_000, metavar="N", help="workers without work, to weigh them (2,000)")
