@@ -74,7 +74,7 @@ public struct SQLColumn: Sendable {
   public mutating func appendNull() {
     count += 1
     hasNull = true
-    bytes.append(contentsOf: [255, 255, 255, 255])
+    append(length: -1)
   }
 
   public mutating func append(_ value: Int64?) {
@@ -91,7 +91,7 @@ public struct SQLColumn: Sendable {
 
   private mutating func append(word: UInt64) {
     count += 1
-    bytes.append(contentsOf: [0, 0, 0, 8])
+    append(length: 8)
     for shift in stride(from: 56, through: 0, by: -8) { bytes.append(UInt8(truncatingIfNeeded: word >> UInt64(shift))) }
   }
 
@@ -114,7 +114,9 @@ public struct SQLColumn: Sendable {
   }
 
   private mutating func append(length: Int) {
-    bytes.append(contentsOf: UInt32(truncatingIfNeeded: length).bigEndianBytes)
+    // One by one: an array of four would be an allocation for each value.
+    let word = UInt32(truncatingIfNeeded: length)
+    for shift in stride(from: 24, through: 0, by: -8) { bytes.append(UInt8(truncatingIfNeeded: word >> UInt32(shift))) }
   }
 
   public var value: SQLValue {

@@ -63,6 +63,7 @@ final class PostgresSession {
   var lease = Duration.zero
   var lastNumber: Int64 = 0
 
+  private var isClosing = false
   /// Questions on their way.
   var asked = 0
   /// Questions until the first connection for them stands.
@@ -144,6 +145,8 @@ final class PostgresSession {
       log("the store \(store) cannot be reached: \(error)")
       onSignal(.reachable(false))
       failQuestions()
+      // Who wants to end does not wait for a database that may never come back.
+      if isClosing, let awayError { failAll(awayError) }
     case .away: phase = .away(error.description)
     }
   }
@@ -208,8 +211,9 @@ final class PostgresSession {
 
   func add(_ request: StoreRequest) {
     switch request {
-    case .close where awayError != nil:
-      failAll(awayError ?? .closed)
+    case .close:
+      isClosing = true
+      if let awayError { failAll(awayError) }
       waiting.append(request)
     case .read:
       if let error = awayError { return finish(request, error) }

@@ -87,6 +87,30 @@ struct PostgresFaultTests {
     await b.close()
   }
 
+  @Test func `closing does not wait for a server that is away`() async throws {
+    let server = try PostgresServer()
+    let stores = try (0..<2).map { _ in try Postgres.open(server.url(database: "work")) }
+    let signals = stores.map { $0.signals("store") }
+    for store in stores { try await store.commit([.submit(task("a"))]) }
+    try server.kill9()
+    let late = EventLog<StoreError?>("commits while it is away")
+    // One is closed when it knows, the other perhaps before.
+    try signals[0].first("loss") { $0 == .reachable(false) }
+    for store in stores {
+      store.commit([.submit(task("b"))]) { result in
+        if case .failure(let error) = result { late.put(error) } else { late.put(nil) }
+      }
+      await store.close()
+    }
+    #expect(late.count == 2)
+    for error in late.all {
+      guard case .unreachable = error else {
+        Issue.record("\(String(describing: error))")
+        continue
+      }
+    }
+  }
+
   @Test func `connections that are ended again and again change nothing about commits and claims`() async throws {
     let shared = try SharedDatabase()
     let store = try shared.open()
