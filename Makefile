@@ -5,6 +5,7 @@ BUILD_FLAGS ?=
 TEST_FLAGS ?=
 BENCH_FLAGS ?=
 TRIAL_FLAGS ?= --quick
+DEMO_FLAGS ?=
 CONFORMANCE_FLAGS ?=
 SECONDS ?= 60
 SEEDS ?= 2000
@@ -50,6 +51,10 @@ release: swift deps ## build the optimised programs: .build/release/lifeline
 
 demo: release ## see workers die and disconnect, and every task still end once
 	@Scripts/demo.sh
+
+.PHONY: demo-cluster
+demo-cluster: release ## the same of three coordinators on PostgreSQL: they and their database are killed and cut off
+	@Scripts/demo-cluster.sh $(DEMO_FLAGS)
 
 trials: release ## break real fleets on purpose: TRIAL_FLAGS="--quick --only e2e,half_open --seed 7"
 	.build/release/lifeline test $(TRIAL_FLAGS)

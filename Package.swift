@@ -117,7 +117,10 @@ let package = Package(
     // Runs of real fleets that are broken on purpose and judged afterwards.
     library(
       "Trials",
-      ["Primitives", "Reactor", "CoordinationCore", "Coordination", "FaultProxy", "History", "Storage", "TrialReport"],
+      [
+        "Primitives", "Reactor", "WebSocket", "CoordinationCore", "Coordination", "FaultProxy", "History", "Storage",
+        "PostgreSQL", "PostgresStorage", "TrialReport",
+      ],
       exclude: ["README.md"]),
 
     // What the programs share: their command lines, their terminal, their log.

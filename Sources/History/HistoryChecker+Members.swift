@@ -66,12 +66,12 @@ extension HistoryChecker {
   }
 
   private mutating func takeOver(_ task: StoredTask, from owner: MemberID, _ how: Taking, by member: MemberID) {
-    guard !ended.contains(owner) else { return }
-    if options.commitsAreExact {
+    if !ended.contains(owner), options.commitsAreExact {
       breaks(.oneMember, "task \(task.id) was \(how.rawValue) by member \(member) while it was member \(owner)'s")
       return
     }
-    // Nobody but the store need have told of the end; from here on no commit that the owner begins may happen.
+    // Nobody but the store need have told of the end; from here on no commit that the owner begins may happen. Those that
+    // it had begun may have, whoever heard of it.
     settle(task.id) { $0.map { $0.isAs(task) } ?? false }
     ended.insert(owner)
   }

@@ -28,3 +28,20 @@ extension StoredTask {
       checkpoint: unfinished.checkpoint?.key)
   }
 }
+
+extension HistoryEvent {
+  /// What the store's answer gave to a member; `nil` when that is nothing.
+  public init?(_ event: ClusterEvent) {
+    let tasks: [UnfinishedTask]
+    let how: Taking
+    switch event {
+    case .renewed(let renewal): (tasks, how) = (renewal.takenOver, .takenOver)
+    case .claimed(let claimed): (tasks, how) = (claimed, .claimed)
+    case .gathered(_, let gathering): (tasks, how) = (gathering.tasks, .gathered)
+    case .located(_, .here(let task)): (tasks, how) = ([task], .located)
+    default: return nil
+    }
+    guard !tasks.isEmpty else { return nil }
+    self = .taken(tasks.map { StoredTask($0) }, how)
+  }
+}

@@ -17,6 +17,20 @@ public struct TrialOptions: Sendable {
   public var isHosted: Bool { workers > Self.maxProcesses }
   /// The most workers that are each a process of their own.
   public static let maxProcesses = 50
+  /// Where tasks are kept.
+  public enum Store: Equatable, Sendable {
+    /// In a SQLite file in the report's folder.
+    case file
+    /// In a PostgreSQL server that the trial starts, breaks, and removes.
+    case ownServer
+    /// In a PostgreSQL database at this URL, in a schema that the trial makes and drops.
+    case database(TrialDatabaseURL)
+  }
+  public var store = Store.file
+  /// How many coordinators share the store; more than one needs PostgreSQL.
+  public var coordinators = 1
+  /// Whether what the trial has left in a database stays there.
+  public var keepsStore = false
   /// The command line that runs the trial again.
   public var command: String
   /// Called with the store's path when the coordinator has stopped and nobody has judged yet: a check that nothing can
@@ -44,6 +58,8 @@ public struct FleetSettings: Equatable, Sendable {
   public var heartbeatTimeout: Duration = .seconds(2)
   public var closedGrace: Duration = .seconds(1)
   public var lease: Duration = .seconds(6)
+  /// How long a coordinator that others share a store with may be silent.
+  public var memberLease: Duration = .seconds(3)
   public var reconnectDelay: Duration = .milliseconds(200)
   public var maxReconnectDelay: Duration = .seconds(1)
   /// How long everything may take to end once nothing is broken any more.

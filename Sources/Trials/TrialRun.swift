@@ -43,7 +43,9 @@ public final class TrialRun {
   private(set) var sampler: TrialSampler?
   private var timers: [Timer] = []
   /// When something that a worker must notice was done to it.
-  private(set) var disturbances: [(worker: String, time: Instant)] = []
+  var disturbances: [(worker: String, time: Instant)] = []
+  /// When a coordinator went away while others were there.
+  var departures: [Failovers.Departure] = []
   var report: TrialReport
   private var completion: ((TrialReport) -> Void)?
   /// Where the run stands, each second.
@@ -85,6 +87,20 @@ public final class TrialRun {
       .init("closed grace", seconds(settings.closedGrace)),
       .init("lease", seconds(settings.lease)), .init("reconnect delay", seconds(settings.reconnectDelay)),
       .init("drain within", seconds(settings.drain)),
+    ] + store(options, settings)
+  }
+
+  private static func store(_ options: TrialOptions, _ settings: FleetSettings) -> [TrialReport.Option] {
+    let name =
+      switch options.store {
+      case .file: "SQLite"
+      case .ownServer: "PostgreSQL, a server of the trial's own"
+      case .database: "PostgreSQL"
+      }
+    guard options.store != .file else { return [.init("store", name)] }
+    return [
+      .init("store", name), .init("coordinators", "\(options.coordinators)"),
+      .init("member lease", "\(settings.memberLease.inSeconds) s"),
     ]
   }
 
@@ -95,7 +111,13 @@ public final class TrialRun {
     completion = done
     began = loop.now
     scenario.prepare(fleet)
-    attempt { try fleet.startCoordinator { [weak self] in self?.coordinatorIsUp() } }
+    fleet.onDatabaseProblem = { [weak self] in self?.fail($0) }
+    fleet.prepareStore { [weak self] in
+      self?.fleet.startDatabase { [weak self] in
+        guard let self, phase == .starting else { return }
+        attempt { try self.fleet.startCoordinators { [weak self] in self?.coordinatorsAreUp() } }
+      }
+    }
     timers.append(
       loop.schedule(after: .seconds(60)) { [weak self] in
         guard let self, phase == .starting else { return }
@@ -103,7 +125,8 @@ public final class TrialRun {
       })
   }
 
-  private func coordinatorIsUp() {
+  private func coordinatorsAreUp() {
+    guard phase == .starting else { return }
     attempt {
       for name in fleet.names { try fleet.startWorker(name) }
       var settings = ClientSettings()
@@ -121,7 +144,7 @@ public final class TrialRun {
       }
       let sampler = TrialSampler(self)
       self.sampler = sampler
-      sampler.start()
+      try sampler.start()
     }
   }
 
@@ -174,7 +197,7 @@ public final class TrialRun {
     stop()
   }
 
-  private func attempt(_ body: () throws -> Void) {
+  func attempt(_ body: () throws -> Void) {
     do { try body() } catch { fail("\(error)") }
   }
 
@@ -190,12 +213,18 @@ public final class TrialRun {
     Evidence.collect(self) { [self] evidence in
       report.criteria = evidence.criteria(self) + scenario.judge(self, evidence)
       report.violations += evidence.violations
-      report.logs = (["coordinator"] + fleet.names).map { "logs/\($0).log" }
-      let completion = self.completion
-      self.completion = nil
-      completion?(report)
+      report.logs = (fleet.processNames + (fleet.database == nil ? [] : ["postgres"])).map { "logs/\($0).log" }
+      fleet.end(keepingStore: options.keepsStore) { [self] problem in
+        if let problem { report.violations.append("the store cannot be removed: \(problem)") }
+        let completion = self.completion
+        self.completion = nil
+        completion?(report)
+      }
     }
   }
+
+  /// Where the store stays, if it does beside the report.
+  public var keptStore: String? { options.keepsStore ? fleet.storePlace : nil }
 
   /// There was neither a verdict nor an error.
   public struct NoVerdict: Error, CustomStringConvertible {
@@ -264,7 +293,12 @@ public final class TrialRun {
     var fields: JSONObject = ["statuses": ["completed", "failed", "cancelled"], "limit": 500]
     if let after { fields["after"] = .string(after) }
     client?.request("list_tasks", fields) { [weak self] answer in
-      guard let self, case .success(let reply) = answer else { return }
+      guard let self, phase != .stopping, phase != .over else { return }
+      guard case .success(let reply) = answer else {
+        // A coordinator that has lost its database cannot read, and its clients stay.
+        loop.schedule(after: .milliseconds(200)) { [weak self] in self?.list(after: after) }
+        return
+      }
       let tasks = (reply["tasks"]?.array ?? []).compactMap(\.object)
       for task in tasks { changed(task) }
       if tasks.count == 500, let last = tasks.last?["task_id"]?.string { list(after: last) }
@@ -307,49 +341,6 @@ public final class TrialRun {
 
   func worker(_ index: Int) -> String { fleet.names[index % fleet.names.count] }
   func drawnWorker() -> String { worker(Int.random(in: 0..<fleet.names.count, using: &random)) }
-
-  /// The coordinator is killed, and another started on its store after `pause`; `ready` is called once it listens.
-  func killCoordinator(for pause: Duration, ready: @escaping (TrialRun) -> Void = { _ in }) {
-    mark("the coordinator is killed for \(pause.wholeMilliseconds) ms", for: pause)
-    fleet.killCoordinator()
-    startCoordinator(after: pause, ready)
-  }
-
-  private func startCoordinator(after pause: Duration, _ ready: @escaping (TrialRun) -> Void) {
-    at(pause) { run in
-      // It may not have died yet.
-      guard run.fleet.coordinator == nil else { return run.startCoordinator(after: .milliseconds(20), ready) }
-      try run.fleet.startCoordinator { [weak run] in
-        guard let run else { return }
-        ready(run)
-      }
-    }
-  }
-
-  /// Remembers that `name` must come back from now on.
-  func disturb(_ name: String, _ label: String) {
-    mark(label)
-    disturbances.append((worker: name, time: MonotonicClock.now()))
-  }
-
-  func killWorker(_ name: String, for pause: Duration) {
-    mark("\(name) is killed for \(pause.wholeMilliseconds) ms", for: pause)
-    fleet.killWorker(name)
-    startWorker(name, after: pause)
-  }
-
-  private func startWorker(_ name: String, after pause: Duration) {
-    at(pause) { run in
-      guard run.fleet.workers[name] == nil else { return run.startWorker(name, after: .milliseconds(20)) }
-      try run.fleet.startWorker(name)
-    }
-  }
-
-  func freezeWorker(_ name: String, for pause: Duration) {
-    mark("\(name) is frozen for \(pause.wholeMilliseconds) ms", for: pause)
-    fleet.freezeWorker(name)
-    at(pause) { $0.fleet.thawWorker(name) }
-  }
 }
 
 @available(*, unavailable) extension TrialRun: Sendable {}

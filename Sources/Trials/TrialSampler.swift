@@ -8,10 +8,14 @@ import TrialReport
 final class TrialSampler {
   private unowned let run: TrialRun
   private var timer: Timer?
-  private var isAsking = false
+  /// A connection to each coordinator. Each tells of all workers, if it can reach the others, and at least of its own.
+  private var clients: [String: CoordinatorClient] = [:]
+  private var asked: Set<String> = []
   private var ticks = 0
   private var lastEnded = 0
   private var isLost = false
+  /// By coordinator.
+  private var workers: [String: [JSONObject]] = [:]
   private(set) var connected = 0
   private(set) var reconnections = 0
   private var lastReconnections: [String: Int] = [:]
@@ -23,7 +27,7 @@ final class TrialSampler {
   /// Called with each look at the workers, ten times a second.
   var onLook: ((TrialSampler) -> Void)?
   private(set) var counts: [TaskStatus: Int] = [:]
-  /// The coordinator's resident memory in KiB, at its most.
+  /// A coordinator's resident memory in KiB, at its most: the largest one's.
   private(set) var peakMemory = 0
   private(set) var memory = 0
   private var points: [String: [TrialReport.Series.Point]] = [:]
@@ -41,12 +45,21 @@ final class TrialSampler {
     Self.shape.map { TrialReport.Series($0.name, unit: $0.unit, group: $0.group, points: points[$0.name] ?? []) }
   }
 
-  func start() {
+  func start() throws {
+    for (name, url) in zip(run.fleet.coordinatorNames, run.fleet.urls) {
+      var settings = ClientSettings()
+      settings.coordinator = url
+      settings.patience = nil
+      clients[name] = try CoordinatorClient(settings, on: run.loop)
+    }
     timer = run.loop.makeTimer { [weak self] in self?.tick() }
     tick()
   }
 
-  func stop() { timer?.cancel() }
+  func stop() {
+    timer?.cancel()
+    for client in clients.values { client.close() }
+  }
 
   /// From now on only what comes counts.
   func forgetPeaks() { peakMemory = 0 }
@@ -54,47 +67,57 @@ final class TrialSampler {
   private func tick() {
     timer?.start(after: .milliseconds(100))
     // A list of thousands is not looked at ten times a second.
-    if !isAsking, !run.options.isHosted || ticks.isMultiple(of: 20) { ask() }
+    // Several coordinators ask each other.
+    let pace = run.options.isHosted ? 20 : clients.count > 1 ? 5 : 1
+    if ticks.isMultiple(of: pace) { for name in clients.keys { ask(name) } }
     readMemory()
     ticks += 1
     if ticks.isMultiple(of: 10), run.phase != .starting { sample() }
   }
 
   private func readMemory() {
-    guard let pid = run.fleet.coordinator?.pid, let kibibytes = TextFile.processMemory(pid, "VmRSS") else { return }
-    memory = kibibytes
-    peakMemory = max(peakMemory, kibibytes)
+    let kibibytes = run.fleet.coordinators.values.compactMap { TextFile.processMemory($0.pid, "VmRSS") }
+    guard let most = kibibytes.max() else { return }
+    memory = most
+    peakMemory = max(peakMemory, most)
   }
 
-  private func ask() {
-    isAsking = true
-    run.client?.request("list_workers") { [weak self] answer in
+  private func ask(_ coordinator: String) {
+    // One that is down is not heard of, and what it said is history.
+    if run.fleet.coordinators[coordinator] == nil { workers[coordinator] = nil }
+    guard asked.insert(coordinator).inserted else { return }
+    clients[coordinator]?.request("list_workers") { [weak self] answer in
       guard let self else { return }
-      isAsking = false
+      asked.remove(coordinator)
       guard case .success(let reply) = answer else { return }
-      let workers = (reply["workers"]?.array ?? []).compactMap(\.object)
-      connected = workers.count { $0["state"]?.string == "connected" }
-      for worker in workers {
-        guard let name = worker["worker_id"]?.string, let count = worker["reconnections"]?.integer else { continue }
-        // A coordinator that was started again counts from zero.
-        let before = lastReconnections.updateValue(Int(count), forKey: name) ?? 0
-        reconnections += Int(count) >= before ? Int(count) - before : Int(count)
-      }
-      refusedWrites = workers.reduce(0) { $0 + Int($1["refused_writes"]?.integer ?? 0) }
-      longestRoundTrip = workers.compactMap { $0["rtt_s"]?.number }.max() ?? 0
-      worstRoundTrip = max(worstRoundTrip, longestRoundTrip)
-      onLook?(self)
-      run.saw(connected: connected)
+      heard((reply["workers"]?.array ?? []).compactMap(\.object), from: coordinator)
     }
-    guard ticks.isMultiple(of: 10) else { return }
-    run.client?.request("count_tasks") { [weak self] answer in
+    guard ticks.isMultiple(of: 10), coordinator == run.fleet.coordinators.keys.min() else { return }
+    clients[coordinator]?.request("count_tasks") { [weak self] answer in
       guard let self, case .success(let reply) = answer, let object = reply["counts"]?.object else { return }
       for status in TaskStatus.allCases { counts[status] = Int(object[status.rawValue]?.integer ?? 0) }
     }
   }
 
+  private func heard(_ list: [JSONObject], from coordinator: String) {
+    workers[coordinator] = list
+    for worker in list where worker["state"]?.string == "connected" {
+      guard let name = worker["worker_id"]?.string, let count = worker["reconnections"]?.integer else { continue }
+      // A coordinator that was started again, or that the worker came to from another, counts from zero.
+      let before = lastReconnections.updateValue(Int(count), forKey: name) ?? 0
+      reconnections += Int(count) >= before ? Int(count) - before : Int(count)
+    }
+    let all = workers.values.joined()
+    connected = Set(all.filter { $0["state"]?.string == "connected" }.compactMap { $0["worker_id"]?.string }).count
+    refusedWrites = all.reduce(0) { $0 + Int($1["refused_writes"]?.integer ?? 0) }
+    longestRoundTrip = all.compactMap { $0["rtt_s"]?.number }.max() ?? 0
+    worstRoundTrip = max(worstRoundTrip, longestRoundTrip)
+    onLook?(self)
+    run.saw(connected: connected)
+  }
+
   private func sample() {
-    let isDown = run.fleet.coordinator == nil
+    let isDown = run.fleet.coordinators.isEmpty
     let ended = run.ended
     record("connected workers", isDown ? 0 : Double(connected))
     record("reconnections", Double(reconnections))
@@ -111,7 +134,7 @@ final class TrialSampler {
     let isRecent = marks.last.map { run.seconds < ($0.end ?? $0.start) + 3 } ?? false
     return TrialProgress(
       name: run.report.title, elapsed: .seconds(run.seconds), total: run.options.duration,
-      connectedWorkers: run.fleet.coordinator == nil ? 0 : connected, workers: run.options.workers,
+      connectedWorkers: run.fleet.coordinators.isEmpty ? 0 : connected, workers: run.options.workers,
       reconnections: reconnections, endedTasks: run.ended, runningTasks: counts[.running] ?? 0,
       queuedTasks: counts[.queued] ?? 0, tasks: run.orders.count, faults: marks.count,
       fault: run.phase == .draining ? "the faults are over, the work ends" : isRecent ? marks.last?.label : nil)

@@ -23,6 +23,11 @@ import Testing
     (["e2e", "--seed", "-1"], "--seed"), (["test", "--only", "e2e,nothing"], "there is no nothing"),
     (["stress", "--scenario", "flapping", "--workers", "0"], "--workers"),
     (["stress", "--scenario", "flapping", "--workers", "51"], "at most 50"),
+    (["stress", "--scenario", "flapping", "--coordinators", "2"], "several cannot share a SQLite file"),
+    (["stress", "--scenario", "flapping", "--store", "trial.db"], "neither postgres://"),
+    (["stress", "--scenario", "database_kill9"], "add --store postgres"),
+    (["stress", "--scenario", "coordinator_frozen", "--store", "postgres", "--coordinators", "1"], "--coordinators 2"),
+    (["test", "--only", "disk_full", "--store", "postgres"], "leave --store out"),
   ])
   func `what cannot be run is a usage error that says why`(arguments: [String], text: String) throws {
     let process = try TestProcess(TestProcess.built("lifeline"), arguments)

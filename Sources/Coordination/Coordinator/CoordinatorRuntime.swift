@@ -139,7 +139,6 @@ public final class CoordinatorRuntime {
     ready: @escaping (Result<CoordinatorRuntime, CoordinatorStartError>) -> Void
   ) {
     guard case .shared(let cluster, let open) = settings.store else { return }
-    settings.record?(.coordinatorStarted([]))
     Membership.join(settings, cluster, opening: open, on: loop) { result in
       switch result {
       case .failure(let error): ready(.failure(error))
@@ -154,7 +153,12 @@ public final class CoordinatorRuntime {
 
   private func take(_ membership: Membership) {
     let shell = ClusterShell(membership, on: loop, log: settings.log)
-    shell.feed = { [weak self] in self?.feed(cluster: $0) }
+    settings.record?(.joined(membership.core.me))
+    shell.feed = { [weak self] event in
+      guard let self else { return }
+      if let taken = HistoryEvent(event) { settings.record?(taken) }
+      feed(cluster: event)
+    }
     shell.onFenced = { [weak self] in self?.fenced() }
     shell.onFailure = { [weak self] in self?.storeFailed($0) }
     (core, store, cluster) = (membership.core.core, membership.store, shell)
@@ -172,6 +176,7 @@ public final class CoordinatorRuntime {
   private func fenced() {
     guard !isRejoining, !hasStopped, case .shared(let cluster, let open) = settings.store else { return }
     isRejoining = true
+    if let me = self.cluster?.core.me { settings.record?(.membershipEnded(me)) }
     settings.log(
       LogEntry(.error, "this coordinator was away from its store for too long; it takes its place anew"))
     self.cluster?.abandon()

@@ -67,12 +67,14 @@ struct Claims {
       looksAt = now + pollInterval
     }
     guard !isClaiming, !core.isDraining else { return }
-    let (wishes, limit) = core.wishes(for: known.lazy.filter { [resting] in resting[$0] == nil })
-    if !wishes.isEmpty {
+    // Counting room takes a look at each worker that has some: only where there is something to fill it with.
+    let (wishes, limit) =
+      known.isEmpty ? ([], 0) : core.wishes(for: known.lazy.filter { [resting] in resting[$0] == nil })
+    if !wishes.isEmpty, limit > 0 {
       isClaiming = true
       asked = (wishes, limit)
       effects.append(.claim(wishes, limit: limit, overdueBefore: core.overdueBefore(wall)))
-    } else if mustLook, !isLooking, limit > 0 {
+    } else if mustLook, !isLooking, core.hasRoomForTasks {
       isLooking = true
       mustLook = false
       effects.append(.poolNeeds)

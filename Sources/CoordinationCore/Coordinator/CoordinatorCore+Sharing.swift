@@ -106,17 +106,18 @@ extension CoordinatorCore {
     return now - link.openedAt < configuration.heartbeatTimeout
   }
 
-  /// What connected workers have room for now, of tasks with these needs.
-  public func wishes(for needs: some Sequence<TaskNeeds>) -> (wishes: [ClaimWish], limit: Int) {
+  /// Whether any connected worker has room for anything.
+  var hasRoomForTasks: Bool { !isDraining && book.dispatcher.room(atMost: 1) > 0 }
+
+  /// What connected workers have room for now, of tasks with these needs, and how much of it together.
+  func wishes(for needs: some Sequence<TaskNeeds>) -> (wishes: [ClaimWish], limit: Int) {
     guard !isDraining else { return ([], 0) }
-    let limit = book.dispatcher.room(atMost: Self.maxClaim)
-    guard limit > 0 else { return ([], 0) }
     var wishes: [ClaimWish] = []
     for need in needs {
-      let count = book.dispatcher.room(for: need, atMost: limit)
+      let count = book.dispatcher.room(for: need, atMost: Self.maxClaim)
       if count > 0 { wishes.append(ClaimWish(need, count: count)) }
     }
-    return (wishes, limit)
+    return (wishes, wishes.isEmpty ? 0 : book.dispatcher.room(atMost: Self.maxClaim))
   }
 
   /// Before which time of submission a task is overdue; `nil`: never.

@@ -62,6 +62,16 @@ final class WorkerGroup {
       head = 0
     }
 
+    /// How many tasks of so many slots those who stand in it could start now.
+    func room(slots: Int, atMost limit: Int) -> Int {
+      var room = 0
+      for entry in entries[head...] where stands(entry) && entry.worker.canTakeTasks {
+        room += entry.worker.freeSlots / slots
+        if room >= limit { return limit }
+      }
+      return room
+    }
+
     /// Everyone who still stands in it, in order.
     var standing: [Entry] { entries[head...].filter(stands) }
 
@@ -245,10 +255,8 @@ final class WorkerGroup {
   func room(slots: Int, atMost limit: Int) -> Int {
     var room = 0
     for (free, bucket) in buckets where free >= slots && bucket.live > 0 {
-      for entry in bucket.standing where entry.worker.canTakeTasks {
-        room += entry.worker.freeSlots / slots
-        if room >= limit { return limit }
-      }
+      room += bucket.room(slots: slots, atMost: limit - room)
+      if room >= limit { return limit }
     }
     return room
   }

@@ -28,12 +28,12 @@ final class BothKill: Scenario {
   }
 
   func judge(_ run: TrialRun, _ evidence: Evidence) -> [TrialReport.Criterion] {
-    let (coordinators, workers) = (evidence.coordinatorStarts, evidence.statistics.workerStarts)
+    let (coordinators, workers) = (run.fleet.coordinatorStarts, evidence.statistics.workerStarts)
     return [
       TrialReport.Criterion(
         "both were killed and started", expected: "at least once, and started as often",
         measured: "\(kills) kills, \(coordinators) coordinators, \(workers) workers started",
-        isMet: kills > 0 && coordinators == kills + 1 && workers > run.options.workers)
+        isMet: kills > 0 && coordinators == kills + run.options.coordinators && workers > run.options.workers)
     ]
   }
 }

@@ -21,14 +21,14 @@ final class CorruptBytes: Scenario {
       $0.padBytes = 300
     }
     run.mark("one byte in \(Self.oneIn) is changed")
-    for proxy in run.fleet.proxies.values {
-      proxy.faults.up.corruptsOneIn = Self.oneIn
-      proxy.faults.down.corruptsOneIn = Self.oneIn
+    for way in run.fleet.ways.values {
+      way.faults.up.corruptsOneIn = Self.oneIn
+      way.faults.down.corruptsOneIn = Self.oneIn
     }
   }
 
   func end(_ run: TrialRun) {
-    corrupted = run.fleet.proxies.values.reduce(0) { $0 + $1.statistics.corruptedBytes.values.reduce(0, +) }
+    corrupted = run.fleet.ways.values.reduce(0) { $0 + $1.corruptedBytes }
   }
 
   func judge(_ run: TrialRun, _ evidence: Evidence) -> [TrialReport.Criterion] {

@@ -8,7 +8,7 @@ final class DiskFull: Scenario {
     name: "disk_full",
     summary: "The store's files may not grow beyond 1 MiB (RLIMIT_FSIZE), until the limit is lifted.",
     passes: "the coordinator said that it cannot commit, and went on once it could", workers: 4,
-    duration: .seconds(30), quickWorkers: 3, quickDuration: .seconds(12))
+    duration: .seconds(30), quickWorkers: 3, quickDuration: .seconds(12), needs: .file)
 
   /// `ulimit -f` counts half kibibytes.
   private static let halfKibibytes = 2_048

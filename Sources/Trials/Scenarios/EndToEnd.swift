@@ -29,37 +29,37 @@ final class EndToEnd: Scenario {
     let isUp = Bool.random(using: &run.random)
     let short = Duration.milliseconds(Int.random(in: 100...1_500, using: &run.random))
     let long = Duration.milliseconds(Int.random(in: 1_000...4_000, using: &run.random))
-    let (direction, way) = isUp ? (FaultDirection.up, "from") : (.down, "to")
-    let proxy = run.fleet.proxies[name]
+    let (direction, side) = isUp ? (FaultDirection.up, "from") : (.down, "to")
+    let way = run.fleet.ways[name]
     switch kind {
     case 0..<12:
       run.mark("\(name)'s connection is cut")
-      proxy?.cut()
+      way?.cut()
     case 12..<22:
       run.mark("\(name)'s connection is cut \(bytes) bytes \(direction) from now")
-      proxy?.cut(after: bytes, direction)
+      way?.cut(after: bytes, direction)
     case 22..<34:
       run.mark("\(name) is in a black hole for \(long.wholeMilliseconds) ms", for: long)
-      proxy?.setBlackHole(true)
-      run.at(long) { $0.fleet.proxies[name]?.setBlackHole(false) }
+      way?.setBlackHole(true)
+      run.at(long) { $0.fleet.ways[name]?.setBlackHole(false) }
     case 34..<42:
       run.mark("\(name)'s connection is half open: \(isUp ? "its own" : "the coordinator's") end is gone")
-      proxy?.leaveHalfOpen(gone: isUp ? .near : .far)
+      way?.leaveHalfOpen(gone: isUp ? .near : .far)
     case 42..<50:
-      breaks(name, "bytes \(way) \(name) are lost", for: long, run) { $0[direction].delivery = .dropped }
+      breaks(name, "bytes \(side) \(name) are lost", for: long, run) { $0[direction].delivery = .dropped }
     case 50..<55:
-      breaks(name, "bytes \(way) \(name) wait", for: long, run) { $0[direction].delivery = .held }
+      breaks(name, "bytes \(side) \(name) wait", for: long, run) { $0[direction].delivery = .held }
     case 55..<60:
-      breaks(name, "one byte in 2,000 \(way) \(name) is changed", for: long, run) {
+      breaks(name, "one byte in 2,000 \(side) \(name) is changed", for: long, run) {
         $0[direction].corruptsOneIn = 2_000
       }
     case 60..<65:
-      breaks(name, "bytes \(way) \(name) come one by one, and slowly", for: long, run) {
+      breaks(name, "bytes \(side) \(name) come one by one, and slowly", for: long, run) {
         $0[direction].sliceBytes = 1
         $0[direction].bytesPerSecond = 2_000
       }
     case 65..<77: run.killWorker(name, for: short)
-    case 77..<87: run.freezeWorker(name, for: long)
+    case 77..<87: run.freeze(name, for: long)
     case 87..<96: run.killCoordinator(for: short)
     default:
       run.killCoordinator(for: short)
@@ -71,7 +71,7 @@ final class EndToEnd: Scenario {
     _ name: String, _ label: String, for time: Duration, _ run: TrialRun, _ change: (inout FaultTable) -> Void
   ) {
     run.mark("\(label) for \(time.wholeMilliseconds) ms", for: time)
-    if let proxy = run.fleet.proxies[name] { change(&proxy.faults) }
+    if let way = run.fleet.ways[name] { change(&way.faults) }
     run.at(time) { $0.fleet.mend(name) }
   }
 

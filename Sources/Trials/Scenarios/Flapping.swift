@@ -21,7 +21,7 @@ final class Flapping: Scenario {
       $0.every(.milliseconds(700)) { [self] run in
         cuts += 1
         if cuts == 1 { run.mark("every connection is cut every 700 ms") }
-        for proxy in run.fleet.proxies.values { proxy.cut() }
+        for way in run.fleet.ways.values { way.cut() }
       }
     }
   }

@@ -20,7 +20,7 @@ final class HalfOpen: Scenario {
         let gone: FaultProxy.End = count.isMultiple(of: 2) ? .far : .near
         run.disturb(
           name, "\(name)'s connection is half open: \(gone == .near ? "its own" : "the coordinator's") end is gone")
-        run.fleet.proxies[name]?.leaveHalfOpen(gone: gone)
+        run.fleet.ways[name]?.leaveHalfOpen(gone: gone)
       }
     }
   }

@@ -20,7 +20,7 @@ final class OneWayPartition: Scenario {
         let name = run.worker(count)
         let direction: FaultDirection = count.isMultiple(of: 2) ? .down : .up
         run.mark("\(name) \(direction == .up ? "is not heard" : "hears nothing") for 4 s", for: .seconds(4))
-        run.fleet.proxies[name]?.faults[direction].delivery = .dropped
+        run.fleet.ways[name]?.faults[direction].delivery = .dropped
         run.at(.seconds(4)) { run in
           run.fleet.mend(name)
           run.disturb(name, "\(name) is heard again")
@@ -30,7 +30,7 @@ final class OneWayPartition: Scenario {
   }
 
   func end(_ run: TrialRun) {
-    dropped = run.fleet.proxies.values.reduce(0) { $0 + $1.statistics.droppedBytes.values.reduce(0, +) }
+    dropped = run.fleet.ways.values.reduce(0) { $0 + $1.droppedBytes }
   }
 
   func judge(_ run: TrialRun, _ evidence: Evidence) -> [TrialReport.Criterion] {

@@ -15,6 +15,30 @@ public struct ScenarioAbout: Equatable, Sendable {
   public let quickDuration: Duration
   /// The most workers that it is for; beyond 50 they share one process.
   public var maxWorkers = TrialOptions.maxProcesses
+  /// What it can be done to.
+  public var needs = Needs.anyStore
+
+  public enum Needs: Sendable {
+    case anyStore
+    /// The store is a file.
+    case file
+    /// A PostgreSQL server of the trial's own, because that is what is broken.
+    case ownServer
+    /// Several coordinators.
+    case severalCoordinators
+  }
+
+  /// Why it cannot be run so; `nil` when it can.
+  public func objection(to store: TrialOptions.Store, coordinators: Int) -> String? {
+    switch needs {
+    case .anyStore: nil
+    case .file: store == .file ? nil : "\(name) breaks the file that is the store: leave --store out"
+    case .ownServer:
+      store == .ownServer ? nil : "\(name) kills its database, which must be one of its own: add --store postgres"
+    case .severalCoordinators:
+      coordinators > 1 ? nil : "\(name) needs several coordinators: add --store postgres --coordinators 2"
+    }
+  }
 }
 
 /// A way to make a fleet's life hard, and what must be seen of it afterwards. One object is one run of it.
@@ -44,7 +68,8 @@ public enum Scenarios {
     [
       ThunderingHerd.self, SteadyLoad.self, MessageFlood.self, CheckpointHeavy.self, MixedPriority.self, Flapping.self,
       HalfOpen.self, OneWayPartition.self, ZombieResume.self, CoordinatorKill.self, BothKill.self, SlowReader.self,
-      CorruptBytes.self, DiskFull.self, PoisonTask.self, Slowloris.self, RollingDrain.self,
+      CorruptBytes.self, DiskFull.self, PoisonTask.self, Slowloris.self, RollingDrain.self, DatabaseKill.self,
+      CoordinatorFrozen.self,
     ]
   }
 

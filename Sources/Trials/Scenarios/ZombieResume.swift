@@ -18,7 +18,7 @@ final class ZombieResume: Scenario {
     run.at(.seconds(1)) { [self] in
       $0.every(run.settings.lease * 3 + .seconds(2)) { [self] run in
         zombies += 1
-        run.freezeWorker(run.worker(zombies), for: run.settings.lease * 3)
+        run.freeze(run.worker(zombies), for: run.settings.lease * 3)
       }
     }
   }

@@ -11,6 +11,8 @@ final class Evidence {
   private(set) var journal = TrialJournal([])
   private(set) var violations: [String] = []
   private(set) var statistics = HistoryChecker().statistics
+  /// By what each coordinator wrote.
+  private(set) var failovers = Failovers([:])
 
   /// Reads everything; `done` is called on the run's loop.
   static func collect(_ run: TrialRun, _ done: @escaping (Evidence) -> Void) {
@@ -18,7 +20,7 @@ final class Evidence {
     evidence.journal = TrialJournal(TextFile.read(run.fleet.journal) ?? [])
     evidence.readHistories(run)
     do {
-      let store = try SQLiteStore.open(path: run.fleet.store)
+      let store = try run.fleet.openStore()
       let ids = run.orders.keys.sorted()
       evidence.readTasks(ids[...], from: store, on: run.loop) {
         let mailbox = run.loop.mailbox
@@ -34,18 +36,19 @@ final class Evidence {
   }
 
   private func readHistories(_ run: TrialRun) {
-    var histories: [[HistoryRecord]] = []
-    for name in ["trial", "coordinator"] + run.fleet.names {
+    var histories: [String: [HistoryRecord]] = [:]
+    for name in ["trial"] + run.fleet.processNames {
       let path = run.fleet.history(of: name)
       guard let bytes = TextFile.read(path) else {
         violations.append("there is no history of \(name)")
         continue
       }
-      do { histories.append(try HistoryText(bytes).records) } catch {
+      do { histories[name] = try HistoryText(bytes).records } catch {
         violations.append("the history of \(name) cannot be read: \(error)")
       }
     }
-    history = HistoryText.merged(histories)
+    failovers = Failovers(histories.filter { run.fleet.coordinatorNames.contains($0.key) })
+    history = HistoryText.merged((["trial"] + run.fleet.processNames).compactMap { histories[$0] })
   }
 
   /// The whole history, and the store as it is in the end, against the rules that hold for every fleet.
@@ -66,7 +69,7 @@ final class Evidence {
   }
 
   private func readTasks(
-    _ ids: ArraySlice<TaskID>, from store: SQLiteStore, on loop: EventLoop, _ done: @escaping () -> Void
+    _ ids: ArraySlice<TaskID>, from store: any TaskStore, on loop: EventLoop, _ done: @escaping () -> Void
   ) {
     guard let id = ids.first else { return done() }
     let mailbox = loop.mailbox
@@ -83,7 +86,7 @@ final class Evidence {
 
   /// How many lines of all logs are such.
   func logLines(_ run: TrialRun, _ isWanted: (Substring) -> Bool) -> Int {
-    (["coordinator"] + run.fleet.names).reduce(0) { count, name in
+    run.fleet.processNames.reduce(0) { count, name in
       let text = String(decoding: TextFile.read("\(run.options.directory)/logs/\(name).log") ?? [], as: UTF8.self)
       return count + text.split(separator: "\n").count(where: isWanted)
     }
@@ -91,7 +94,6 @@ final class Evidence {
 
   func count(_ isWanted: (HistoryEvent) -> Bool) -> Int { history.count { isWanted($0.event) } }
 
-  var coordinatorStarts: Int { count { if case .coordinatorStarted(_) = $0 { true } else { false } } }
   /// Attempts that had started and were taken from their workers.
   var lostStartedAttempts: Int {
     count { $0.outcome == .lost && journal.starts[AttemptKey($0.taskID, $0.attempt)] != nil }

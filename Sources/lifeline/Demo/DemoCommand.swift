@@ -9,6 +9,14 @@ import Terminal
 /// `lifeline demo`
 enum DemoCommand: Subcommand {
   private static let keep = Option(flag: "keep", "Keep the store and the logs, and say where they are.")
+  private static let cluster = Option(
+    flag: "cluster",
+    "Instead: three coordinators on PostgreSQL (Debian's, started for it) and six workers; coordinators are killed and cut "
+      + "off, and so is the database.")
+  private static let network = Option(
+    "network", .choice(["loopback", "namespaces"]), default: "loopback", as: "KIND",
+    "With --cluster, how machines are told apart: by addresses of the loopback interface, or by network namespaces, within "
+      + "one that this process is in alone (Scripts/demo-cluster.sh makes it).")
 
   static let command = ArgumentParsing.Command(
     "demo", "shows a fleet that loses its network, a worker and its coordinator, and no work",
@@ -17,8 +25,11 @@ enum DemoCommand: Subcommand {
         + "connection twice, kills a worker and the coordinator with SIGKILL while they run, and starts both again. It ends "
         + "within a minute with a table of what became of each command, checked against what it must have printed."
     ],
-    options: [keep],
-    examples: [Example("lifeline demo", "Everything in a temporary folder that is removed at the end.")])
+    options: [keep, cluster, network],
+    examples: [
+      Example("lifeline demo", "Everything in a temporary folder that is removed at the end."),
+      Example("lifeline demo --cluster", "What becomes of work when coordinators and their database are lost."),
+    ])
 
   static func run(_ invocation: Invocation) throws(UsageError) -> Int32 {
     var template = Array("/tmp/lifeline-demo-XXXXXX".utf8CString)
@@ -30,13 +41,22 @@ enum DemoCommand: Subcommand {
     let directory = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     do {
       let loop = try EventLoop()
-      let show = DemoShow(directory: directory, on: loop)
-      show.start()
-      let signals = try [SIGINT, SIGTERM].map { number in try loop.onSignal(number) { show.end(.interrupted) } }
-      loop.run()
-      for signal in signals { signal.cancel() }
-      let passed = show.report(to: Console.standard)
-      if invocation[keep] || !passed {
+      let passed: Bool
+      let isInterrupted: Bool
+      if invocation[cluster] {
+        let network: any ClusterNetwork =
+          invocation[Self.network] == "namespaces" ? NamespaceNetwork(on: loop) : LoopbackNetwork(on: loop)
+        let show = try ClusterShow(network, directory: directory, on: loop)
+        show.start()
+        isInterrupted = try serve(loop) { show.end(.interrupted) }
+        passed = show.report(to: Console.standard)
+      } else {
+        let show = DemoShow(directory: directory, on: loop)
+        show.start()
+        isInterrupted = try serve(loop) { show.end(.interrupted) }
+        passed = show.report(to: Console.standard)
+      }
+      if invocation[keep] || !(passed || isInterrupted) {
         Console.standard.write(line: "The store and the logs are in \(directory)")
       } else {
         FileTree.remove(directory)
@@ -46,5 +66,20 @@ enum DemoCommand: Subcommand {
       Console.standard.complain("lifeline demo: \(error)")
       return 1
     }
+  }
+
+  /// Serves the loop to its end; a signal calls `interrupted`.
+  /// - Returns: whether there was one.
+  private static func serve(_ loop: EventLoop, _ interrupted: @escaping () -> Void) throws -> Bool {
+    var isInterrupted = false
+    let signals = try [SIGINT, SIGTERM, SIGHUP].map { number in
+      try loop.onSignal(number) {
+        isInterrupted = true
+        interrupted()
+      }
+    }
+    loop.run()
+    for signal in signals { signal.cancel() }
+    return isInterrupted
   }
 }

@@ -9,7 +9,7 @@ struct DemoTask {
 
   /// Counters that checkpoint, small jobs, failures, and long outputs: forty real shell commands.
   static let all: [DemoTask] = {
-    let counters = (1...24).map { number in counter(number, to: 30 + number % 5 * 4) }
+    let counters = (1...24).map { number in counter(to: 30 + number % 5 * 4, id: "") }
     let small = [
       job("sum", "echo $((17 * 23))", last: "391"),
       job("sort", "printf '%s\\n' pear apple fig | sort | head -n 1", last: "apple"),
@@ -46,7 +46,7 @@ struct DemoTask {
   }
 
   /// Counts up, a checkpoint at every step; a later attempt goes on from the last.
-  private static func counter(_ number: Int, to limit: Int) -> DemoTask {
+  static func counter(to limit: Int, id: String) -> DemoTask {
     let script = """
       i=0
       if [ -s "$LIFELINE_CHECKPOINT_FILE" ]; then i=$(cat "$LIFELINE_CHECKPOINT_FILE"); fi
@@ -59,6 +59,6 @@ struct DemoTask {
       echo "counted to $i"
       """
     return DemoTask(
-      id: "", name: "count to \(limit)", script: script, exitCode: 0, lastLine: "counted to \(limit)")
+      id: id, name: "count to \(limit)", script: script, exitCode: 0, lastLine: "counted to \(limit)")
   }
 }

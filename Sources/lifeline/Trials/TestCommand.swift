@@ -15,10 +15,12 @@ enum TestCommand: Subcommand {
   static let command = ArgumentParsing.Command(
     "test", "runs e2e and every stress scenario in sequence, with one verdict",
     details: [
+      "Scenarios that the store, or the number of coordinators, does not allow are left out.",
       "Each trial leaves a folder with its own report; the table at the end, and index.html beside them, say what became of "
-        + "all. Exit status 1 if any of them failed."
+        + "all. Exit status 1 if any of them failed.",
     ],
     options: [quick, only, TrialOption.seed, TrialOption.report, ClientOptions.json],
+    sections: [OptionSection("Several coordinators", TrialStore.options)],
     examples: [
       Example("lifeline test --quick", "Everything, within 5 minutes."),
       Example("lifeline test --quick --only e2e,thundering_herd --seed 7", "Two of them, with the faults of a seed."),
@@ -27,24 +29,32 @@ enum TestCommand: Subcommand {
   static func run(_ invocation: Invocation) throws(UsageError) -> Int32 {
     let seed = try TrialOption.seed(invocation)
     let isQuick = invocation[quick]
+    let store = try TrialStore(invocation)
+    let wanted = invocation[only].map { $0.split(separator: ",").map(String.init) }
     var plans: [TrialPlan] = []
     for about in [Scenarios.endToEnd] + Scenarios.list {
+      if let wanted {
+        guard wanted.contains(about.name) else { continue }
+        try store.check(about, invocation)
+      } else if about.objection(to: store.place, coordinators: store.coordinators) != nil {
+        continue
+      }
       let isEndToEnd = about.name == Scenarios.endToEnd.name
       plans.append(
         TrialPlan(
           name: about.name, workers: isQuick ? about.quickWorkers : about.workers,
           duration: isQuick ? about.quickDuration : about.duration,
-          interval: isEndToEnd ? (isQuick ? .seconds(2) : .seconds(30)) : nil, seed: seed))
+          interval: isEndToEnd ? (isQuick ? .seconds(2) : .seconds(30)) : nil, seed: seed, store: store))
     }
     var words = ["lifeline test"] + (isQuick ? ["--quick"] : [])
-    if let list = invocation[only] {
-      let names = list.split(separator: ",").map(String.init)
-      for name in names where !plans.contains(where: { $0.name == name }) {
-        throw invocation.error("--only: there is no \(name); known are \(plans.map(\.name).joined(separator: ", "))")
+    if let wanted {
+      let known = ([Scenarios.endToEnd] + Scenarios.list).map(\.name)
+      for name in wanted where !known.contains(name) {
+        throw invocation.error("--only: there is no \(name); known are \(known.joined(separator: ", "))")
       }
-      plans = plans.filter { names.contains($0.name) }
-      words.append("--only \(list)")
+      words.append("--only \(wanted.joined(separator: ","))")
     }
+    if store.place != .file { words.append(String(store.words.dropFirst())) }
     let suite = TrialSuite(plans, command: (words + ["--seed \(seed)"]).joined(separator: " "))
     return suite.run(in: invocation[TrialOption.report], printsJSON: invocation[ClientOptions.json])
   }

@@ -53,6 +53,7 @@ enum EndToEndCommand: Subcommand {
     options: [
       TrialOption.workers, TrialOption.duration, interval, TrialOption.seed, TrialOption.report, ClientOptions.json,
     ],
+    sections: [OptionSection("Several coordinators", TrialStore.options)],
     examples: [
       Example("lifeline e2e --workers 5 --duration 300 --disruption-interval 30", "Five minutes, ten faults."),
       Example(
@@ -64,7 +65,7 @@ enum EndToEndCommand: Subcommand {
     let plan = TrialPlan(
       name: about.name, workers: try TrialOption.workers(invocation, about),
       duration: invocation[TrialOption.duration] ?? about.duration, interval: invocation[interval],
-      seed: try TrialOption.seed(invocation))
+      seed: try TrialOption.seed(invocation), store: try TrialStore(invocation))
     return TrialShow.run(plan, directory: invocation[TrialOption.report], printsJSON: invocation[ClientOptions.json])
   }
 }
@@ -85,10 +86,12 @@ enum StressCommand: Subcommand {
       scenario, list, TrialOption.workers, TrialOption.duration, TrialOption.seed, TrialOption.report,
       ClientOptions.json,
     ],
+    sections: [OptionSection("Several coordinators", TrialStore.options)],
     examples: [
       Example("lifeline stress --list-scenarios", "What there is."),
       Example("lifeline stress --scenario thundering_herd", "Twenty workers lose their coordinator at once."),
       Example("lifeline stress --scenario coordinator_kill9 --seed 7 --report out", "The same kills every time."),
+      Example("lifeline stress --scenario database_kill9 --store postgres", "Two coordinators and their PostgreSQL."),
     ])
 
   static func run(_ invocation: Invocation) throws(UsageError) -> Int32 {
@@ -102,10 +105,12 @@ enum StressCommand: Subcommand {
     guard let about = Scenarios.list.first(where: { $0.name == name }) else {
       throw invocation.error("there is no scenario \(name)")
     }
+    let store = try TrialStore(invocation)
+    try store.check(about, invocation)
     let plan = TrialPlan(
       name: about.name, workers: try TrialOption.workers(invocation, about),
       duration: invocation[TrialOption.duration] ?? about.duration, interval: nil,
-      seed: try TrialOption.seed(invocation))
+      seed: try TrialOption.seed(invocation), store: store)
     return TrialShow.run(plan, directory: invocation[TrialOption.report], printsJSON: invocation[ClientOptions.json])
   }
 }

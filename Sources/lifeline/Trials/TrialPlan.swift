@@ -9,10 +9,11 @@ struct TrialPlan {
   /// `nil` for a scenario, which has a rhythm of its own.
   let interval: Duration?
   let seed: UInt64
+  var store = TrialStore()
 
   /// The command line that runs it again.
   var command: String {
-    let numbers = "--workers \(workers) --duration \(Self.text(duration))"
+    let numbers = "--workers \(workers) --duration \(Self.text(duration))" + store.words
     guard let interval else { return "lifeline stress --scenario \(name) \(numbers) --seed \(seed)" }
     return "lifeline e2e \(numbers) --disruption-interval \(Self.text(interval)) --seed \(seed)"
   }
@@ -23,8 +24,12 @@ struct TrialPlan {
   }
 
   func options(in directory: String) -> TrialOptions {
-    TrialOptions(
+    var options = TrialOptions(
       workers: workers, duration: duration, disruptionInterval: interval ?? .seconds(10), seed: seed,
       directory: directory, command: command)
+    options.store = store.place
+    options.coordinators = store.coordinators
+    options.keepsStore = store.isKept
+    return options
   }
 }

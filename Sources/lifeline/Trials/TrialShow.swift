@@ -50,6 +50,7 @@ enum TrialShow {
     display.end()
     guard let report else { throw TrialRun.NoVerdict() }
     try run.write(report)
+    if let place = run.keptStore { LineWriter.standardError.write(line: "the store stays: \(place)") }
     return report
   }
 

@@ -1,11 +1,11 @@
 import Primitives
-import Reactor
-import WebSocket
+package import Reactor
+package import WebSocket
 
 /// The status and the body of an answer that was read to its end.
-struct HTTPAnswer: Equatable {
-  let status: Int
-  let body: String
+package struct HTTPAnswer: Equatable {
+  package let status: Int
+  package let body: String
 
   /// - Returns: `nil` for what is no HTTP/1 answer.
   init?(_ bytes: [UInt8]) {
@@ -19,9 +19,9 @@ struct HTTPAnswer: Equatable {
 }
 
 /// One GET over a connection of its own, which ends with the answer.
-final class HTTPProbe: ConnectionDelegate {
-  struct Problem: Error, CustomStringConvertible {
-    let description: String
+package final class HTTPProbe: ConnectionDelegate {
+  package struct Problem: Error, CustomStringConvertible {
+    package let description: String
   }
 
   /// Whoever sends more is no coordinator.
@@ -34,7 +34,7 @@ final class HTTPProbe: ConnectionDelegate {
   private var completion: ((Result<HTTPAnswer, Problem>) -> Void)?
 
   /// - Parameter timeout: for all of it, name resolution included.
-  init(
+  package init(
     _ url: WebSocketURL, on loop: EventLoop, timeout: Duration, tls: TLSClientContext?,
     _ completion: @escaping (Result<HTTPAnswer, Problem>) -> Void
   ) {
@@ -59,7 +59,7 @@ final class HTTPProbe: ConnectionDelegate {
     }
   }
 
-  func connection(_ connection: Connection, didReceive bytes: inout MutableRawSpan) {
+  package func connection(_ connection: Connection, didReceive bytes: inout MutableRawSpan) {
     // SAFETY: the array copies the bytes during the call.
     unsafe bytes.withUnsafeBytes { unsafe self.bytes += $0 }
     if self.bytes.count > Self.maxAnswerBytes {
@@ -67,7 +67,7 @@ final class HTTPProbe: ConnectionDelegate {
     }
   }
 
-  func connectionDidClose(_ connection: Connection, error: SystemError?) {
+  package func connectionDidClose(_ connection: Connection, error: SystemError?) {
     if let answer = HTTPAnswer(bytes) { return finish(.success(answer)) }
     let reason = error.map { "\($0)" } ?? "it ended the connection without an HTTP answer"
     finish(.failure(Problem(description: "\(url): \(reason)")))
