@@ -310,6 +310,8 @@ public struct HistoryChecker: Sendable {
     // A coordinator that took over may have found that it had ended; nobody but the store had heard of it.
     if checkpoint == nil, entry.outcome == .running { settle(key.taskID) { $0?.status.isTerminal == true } }
     if store[key.taskID]?.status.isTerminal == true { return }
+    // Of a lost attempt a coordinator takes what comes while the task is its own; in the pool it is nobody's to write.
+    if entry.outcome == .lost, coordinatorSessions.keys.contains(where: { $0 != nil }) { return }
     if let checkpoint {
       let isStored = entry.checkpoint.map { $0 >= CheckpointKey(attempt: key.attempt, number: checkpoint) } ?? false
       let isSuperseded = kept.contains { $0 > checkpoint }

@@ -60,7 +60,8 @@ extension CoordinatorCore {
       }
       // A session that goes on says nothing of what others gave the worker: it must be asked what it holds.
       if worker.session != nil { forgetSession(of: worker, reason: "its tasks came from another coordinator") }
-      guard worker.absence == nil else { continue }
+      // However long it has been away from here: it may have been with the other coordinator a moment ago, with a whole
+      // lease.
       worker.lastHeard = now
       worker.absence = Absence(kind: .restored, since: now)
       renewLease(of: worker)
