@@ -27,6 +27,7 @@ WANTED_SECONDS = 5  # until everybody of a killed coordinator is registered with
 BACKOFF = 2  # seconds: the first two draws of a worker, at --reconnect-delay 1
 PATIENCE = 180
 TASKS_PER_REQUEST = 500
+PARTS = ["database", "sqlite", "lives", "sessions", "failover"]
 
 
 class Coordinator:
@@ -63,12 +64,6 @@ class Coordinator:
 
     def connected(self):
         return self.overview()["workers"]["connected"]
-
-    def held(self):
-        """The tasks that its connected workers hold, with their workers."""
-        workers = self.request("GET", "/api/v1/workers")["workers"]
-        return {task: worker["worker_id"] for worker in workers if worker["state"] == "connected"
-                for task in worker["active_tasks"]}
 
     def kill(self):
         self.process.kill()
@@ -185,7 +180,10 @@ def throughput(options, server, coordinators):
         begin = time.monotonic()
         fleet.submit(options.tasks, task)
         submitted = time.monotonic() - begin
-        fleet.until(lambda: fleet.completed() >= warm + options.tasks, "the tasks to end", every=0.02)
+        fleet.until(lambda: fleet.completed() >= warm + options.tasks, "the tasks to end", every=0.05)
+        if server:
+            # Coordinators count what they have seen; the clock runs until the last of it is committed.
+            fleet.until(lambda: server.query("SELECT count(*) FROM lifeline_unfinished") == "0", "the last commit", every=0)
         seconds = time.monotonic() - begin
         spent = {name: value - spent[name] for name, value in measure_time(server, fleet).items()}
         result = {"lives": options.tasks / seconds, "seconds": seconds, "submitted": submitted, "spent": spent}
@@ -242,6 +240,33 @@ def bearing(server, seconds):
     print(f"{'pgbench: 100 updates a commit':<34} {100 * rate:>8,.0f} rows/s with 1 connection", flush=True)
 
 
+# MARK: Sessions
+
+
+def resident(pid):
+    fields = pathlib.Path(f"/proc/{pid}/statm").read_text().split()
+    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def sessions(options, server):
+    """What a registered worker that has nothing to do costs its coordinator, and the database."""
+    server.query("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    with Fleet(options, server.url, 1, 1, 1) as small, Fleet(options, server.url, 1, options.idle, 1) as large:
+        one, many = small.coordinators[0].process.pid, large.coordinators[0].process.pid
+        size = (resident(many) - resident(one)) / (options.idle - 1)
+        before, begin = [sum(database.processor_time(pid)) for pid in (one, many)], time.monotonic()
+        work = server.processor_time()
+        time.sleep(options.seconds * 5)
+        seconds = time.monotonic() - begin
+        busy = [(sum(database.processor_time(pid)) - old) / seconds for pid, old in zip((one, many), before)]
+        connections = server.query("SELECT count(*) FROM pg_stat_activity WHERE datname = 'lifeline' AND pid <> pg_backend_pid()")
+        print(
+            f"{'idle workers':<34} {options.idle:,} of them: {size / 1024:.1f} KiB resident for each, {busy[1]:.3f} processors"
+            f" at one coordinator, {busy[0]:.3f} at one with a single worker\n"
+            f"{'':<34} database: {(server.processor_time() - work) / seconds:.3f} processors,"
+            f" {connections} connections for two coordinators", flush=True)
+
+
 # MARK: Fail-over
 
 
@@ -252,10 +277,16 @@ def failover(options, server):
         task = {"kind": "demo_task", "input": {"iterations": 150, "sleep": 0.1, "checkpoint_every": 10}, "run": "long"}
         fleet.submit(options.sessions, task)
         dying, other = fleet.coordinators
-        fleet.until(lambda: len(dying.held()) + len(other.held()) >= options.sessions, "every worker to have a task")
-        before = dying.held()
+        # Without --name a coordinator of any port is called after its process.
+        member = server.query(f"SELECT max(id) FROM lifeline_members WHERE name LIKE '%process {dying.process.pid}'")
+
+        def held(condition):
+            return int(server.query(f"SELECT count(*) FROM lifeline_unfinished WHERE {condition}"))
+
+        fleet.until(lambda: held("owner IS NOT NULL AND worker IS NOT NULL") >= options.sessions, "every worker to have a task")
+        tasks = held(f"owner = {member}")
         sessions = dying.connected()
-        if not before:
+        if not tasks:
             raise RuntimeError("no worker chose the coordinator that is to be killed")
         begin = time.monotonic()
         dying.kill()
@@ -266,14 +297,11 @@ def failover(options, server):
                 raise RuntimeError(f"after {PATIENCE} s {other.connected()} of {options.sessions} are registered")
             if registered is None and other.connected() >= options.sessions:
                 registered = now
-            held = other.held()
-            ended = other.overview()["tasks"]["completed"]
-            here = sum(held.get(task) == worker for task, worker in before.items())
-            if here and first is None:
+            left = held(f"owner = {member}")
+            if left < tasks and first is None:
                 first = now
-            if everything is None and (here == len(before) or ended):
+            if left == 0 and everything is None:
                 everything = now
-            time.sleep(0.02)
         fleet.until(lambda: other.overview()["tasks"]["completed"] >= options.sessions, "all tasks to end")
         listed = []
         after = ""
@@ -284,7 +312,7 @@ def failover(options, server):
                 break
             after = f"&after={page['next']}"
         again = sum(task["attempt"] != 1 for task in listed)
-        return {"sessions": sessions, "tasks": len(before), "registered": registered, "first": first, "all": everything,
+        return {"sessions": sessions, "tasks": tasks, "registered": registered, "first": first, "all": everything,
                 "again": again, "lost": options.sessions - sum(task["status"] == "completed" for task in listed)}
 
 
@@ -296,12 +324,13 @@ def main():
     parser.add_argument("--workers", type=int, default=8, metavar="N", help="that do the tasks (8)")
     parser.add_argument("--slots", type=int, default=64, metavar="N", help="of each worker (64)")
     parser.add_argument("--sessions", type=int, default=200, metavar="N", help="of the fail-over (200)")
+    parser.add_argument("--idle", type=int, default=2_000, metavar="N", help="workers without work, to weigh them (2,000)")
     parser.add_argument("--repeats", type=int, default=1, metavar="N", help="how often all of it is measured (1)")
     parser.add_argument("--seconds", type=int, default=3, metavar="S", help="of each pgbench (3)")
-    parser.add_argument("--only", choices=["database", "sqlite", "lives", "failover"], action="append", help="only this part")
+    parser.add_argument("--only", choices=PARTS, action="append", help="only this part")
     parser.add_argument("--check", action="store_true", help="exit with status 1 where less was reached than is wanted")
     options = parser.parse_args()
-    parts = options.only or ["database", "sqlite", "lives", "failover"]
+    parts = options.only or PARTS
     missed = []
     try:
         server = database.Server() if set(parts) - {"sqlite"} else None
@@ -318,12 +347,14 @@ def main():
                 show(f"{count} coordinator{'s' if count > 1 else ''} on PostgreSQL", result, options.tasks)
                 if count == 2 and result["lives"] < WANTED_LIVES:
                     missed.append(f"{result['lives']:,.0f} lives/s with two coordinators, wanted {WANTED_LIVES:,}")
+            if "sessions" in parts:
+                sessions(options, server)
             if "failover" in parts:
                 result = failover(options, server)
                 print(
                     f"{'kill -9 of one of two coordinators':<34} {result['sessions']} sessions: all registered elsewhere after"
                     f" {result['registered']:.2f} s (at most {WANTED_SECONDS} and the backoff, {BACKOFF})\n"
-                    f"{'':<34} {result['tasks']} tasks: the first goes on after {result['first']:.2f} s, all after"
+                    f"{'':<34} {result['tasks']} tasks: the first is another's after {result['first']:.2f} s, all after"
                     f" {result['all']:.2f} s; {result['again']} begun again, {result['lost']} lost", flush=True)
                 if result["registered"] > WANTED_SECONDS + BACKOFF:
                     missed.append(f"fail-over took {result['registered']:.2f} s")

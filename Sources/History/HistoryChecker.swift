@@ -98,7 +98,7 @@ public struct HistoryChecker: Sendable {
       pending[member, default: PendingCommits()].append(batch, changes, isVoid: isVoid)
     case .committed(let batch): committed(batch, by: member)
     case .joined(let joined): join(joined)
-    case .membershipEnded(let ended): membershipEnded(ended)
+    case .membershipEnded(let member): ended.insert(member)
     case .taken(let tasks, let how): taken(tasks, how, by: member)
     case .required(let id, let requirements, let slots): needs[id] = (requirements, slots)
     case .offered(let worker, let capabilities): offers[worker] = capabilities
@@ -181,11 +181,6 @@ public struct HistoryChecker: Sendable {
     if coordinatorSessions.updateValue([:], forKey: member) != nil || ended.contains(member) {
       breaks(.oneMember, "two coordinators joined as member \(member)")
     }
-  }
-
-  private mutating func membershipEnded(_ member: MemberID) {
-    ended.insert(member)
-    if options.commitsAreExact { pending[member] = nil }
   }
 
   // MARK: Sessions

@@ -195,7 +195,7 @@ enum MemberStatements {
     .sql(
       """
       SELECT DISTINCT owner FROM lifeline_unfinished
-      WHERE last_worker = $1::text AND owner IS NOT NULL AND owner <> $2::bigint AND status IN (1, 2, 3)
+      WHERE last_worker = $1::text AND owner IS NOT NULL AND owner <> $2::bigint
       """, .text(worker), .int(member))
   }
 

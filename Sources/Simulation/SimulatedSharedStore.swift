@@ -190,7 +190,7 @@ final class SimulatedSharedStore {
       if let owner = owners[task] {
         if owner == id {
           gathering.tasks.append(entry.unfinished)
-        } else if entry.record.state.status.isHeld {
+        } else {
           gathering.heldBy.insert(owner)
         }
       } else if [.running, .lost].contains(entry.attempts[entry.record.state.attempt]?.outcome) {

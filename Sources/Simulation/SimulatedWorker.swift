@@ -26,6 +26,7 @@ final class SimulatedWorker {
   private var forgotten: [(at: Instant, entry: DiskEntry)] = []
   private var persistedAt: Instant = .zero
   private var inbox: [WorkerEvent] = []
+  private var isPerforming = false
   private var tickAt: Instant = .distantFuture
   private var leaseEnds: Instant = .distantFuture
 
@@ -138,12 +139,17 @@ final class SimulatedWorker {
         fleet.note("\(id) ◀ \(event)")
       }
     }
-    var todo: [WorkerEffect] = []
-    swap(&todo, &fleet.workerEffects)
-    core.handle(event, at: fleet.now, wall: fleet.wall, into: &todo)
-    for effect in todo { perform(effect) }
-    todo.removeAll(keepingCapacity: true)
-    fleet.workerEffects = todo
+    core.handle(event, at: fleet.now, wall: fleet.wall, into: &fleet.workerEffects)
+    // An effect may feed the core again; what comes of that waits for its turn, as in a real worker.
+    guard !isPerforming else { return }
+    isPerforming = true
+    var index = 0
+    while index < fleet.workerEffects.count {
+      perform(fleet.workerEffects[index])
+      index += 1
+    }
+    fleet.workerEffects.removeAll(keepingCapacity: true)
+    isPerforming = false
   }
 
   private func perform(_ effect: WorkerEffect) {

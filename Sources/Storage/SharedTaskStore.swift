@@ -54,7 +54,7 @@ public protocol SharedTaskStore: TaskStore {
 
   /// Claims every task of the pool that `worker` held last and whose newest attempt is not known to have ended otherwise
   /// than by being lost, and returns those together with what is this member's already and the worker's; says which
-  /// members hold tasks that the worker holds.
+  /// members hold tasks that the worker held last, whatever has become of them since.
   func gather(_ worker: WorkerID, _ completion: @escaping @Sendable (Result<Gathering, StoreError>) -> Void)
 
   /// Sends a message to a member, or to all others. It arrives at most once, within moments or never.

@@ -69,6 +69,24 @@ struct PostgresFaultTests {
     await store.close()
   }
 
+  @Test func `a database that was away for longer than every lease ends nobody's membership`() async throws {
+    let server = try PostgresServer(synchronizes: true)
+    let (a, b) = (try Postgres.open(server.url(database: "work")), try Postgres.open(server.url(database: "work")))
+    // Over before the server can be back.
+    let lease = Duration.milliseconds(30)
+    _ = try await (a.join("a", lease: lease), b.join("b", lease: .seconds(60)))
+    let signals = (a.signals("a"), b.signals("b"))
+    try await a.renew()
+    try server.kill9()
+    for log in [signals.0, signals.1] { try log.wait(for: "loss") { $0.contains(.reachable(false)) ? true : nil } }
+    try server.start()
+    for log in [signals.0, signals.1] { try log.wait(for: "return") { $0.contains(.reachable(true)) ? true : nil } }
+    #expect(try await b.renew().members.count == 2)
+    #expect(try await a.renew().members.count == 2)
+    await a.close()
+    await b.close()
+  }
+
   @Test func `connections that are ended again and again change nothing about commits and claims`() async throws {
     let shared = try SharedDatabase()
     let store = try shared.open()

@@ -100,15 +100,16 @@ final class SharedDatabase {
   func close() async { for store in stores { await store.close() } }
 }
 
-/// Hands over two stores of one database of which each has joined, as `a` and as `b`.
+/// Hands over two stores of one database of which each has joined, as `a` and as `b`. Who would end the other waits for a
+/// lease of its own first.
 func withTwoMembers(
-  lease: Duration = .seconds(60),
+  lease: Duration = .seconds(60), other: Duration = .seconds(60),
   _ body: (_ a: PostgresStore, _ b: PostgresStore, _ ids: (a: MemberID, b: MemberID), SharedDatabase) async throws ->
     Void
 ) async throws {
   let shared = try SharedDatabase()
   let (a, b) = (try shared.open(), try shared.open())
-  let ids = (a: try await a.join("a", lease: lease), b: try await b.join("b"))
+  let ids = (a: try await a.join("a", lease: lease), b: try await b.join("b", lease: other))
   try await body(a, b, ids, shared)
   await shared.close()
 }

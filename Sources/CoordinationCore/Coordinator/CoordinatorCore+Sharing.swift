@@ -19,13 +19,22 @@ extension CoordinatorCore {
     link.deferred.append(message)
     guard link.deferred.count == 1 else { return }
     let bootID = message.kind == .registration ? message.fields["boot_id"]?.string : nil
-    emit(.gather(link.connection, link.workerID, bootID: bootID))
+    // What was given away before this must be in the store, and from here on nothing of the worker's is given away: what
+    // is gathered is then all there is.
+    coming[link.workerID] = link.connection
+    promiseGather(link, bootID: bootID)
+  }
+
+  /// A connection has ended, or its worker may register.
+  func noteGone(_ link: WorkerLink) {
+    if coming[link.workerID] == link.connection { coming[link.workerID] = nil }
   }
 
   func gathered(_ id: ConnectionID, _ tasks: [UnfinishedTask], _ refusal: String?) {
     adopt(tasks)
     guard let link = links[id], !link.isGathered else { return }
     link.isGathered = true
+    noteGone(link)
     let deferred = link.deferred
     link.deferred = []
     if let refusal {
@@ -49,6 +58,8 @@ extension CoordinatorCore {
         if worker.isSynchronised { takeBack(task.id, from: worker, reason: "worker \(id) does not know it") }
         continue
       }
+      // A session that goes on says nothing of what others gave the worker: it must be asked what it holds.
+      if worker.session != nil { forgetSession(of: worker, reason: "its tasks came from another coordinator") }
       guard worker.absence == nil else { continue }
       worker.lastHeard = now
       worker.absence = Absence(kind: .restored, since: now)
@@ -58,7 +69,10 @@ extension CoordinatorCore {
 
   /// The worker has come to another coordinator: all that is kept for it here goes there.
   func handOver(_ id: WorkerID, _ bootID: String?, to member: MemberID) {
-    guard let worker = workers[id] else { return promiseHandedOver(id, to: member) }
+    guard let worker = workers[id] else {
+      handOverLost(by: id, to: member)
+      return promiseHandedOver(id, to: member)
+    }
     if let link = worker.link {
       // Two processes with one name would take each other's place for ever.
       if worker.bootID != bootID, now - worker.lastHeard < configuration.heartbeatTimeout {
@@ -73,9 +87,22 @@ extension CoordinatorCore {
       if let live = book[task] { book.give(live, by: .transfer(task, to: member)) }
       worker.drop(task)
     }
+    handOverLost(by: id, to: member)
     worker.absence = nil
     worker.hasMoved = true
     promiseHandedOver(id, to: member)
+  }
+
+  /// The worker may have words of what it held last, and says them there.
+  private func handOverLost(by id: WorkerID, to member: MemberID) {
+    for task in book.lastHeld(by: id) { book.give(task, by: .transfer(task.id, to: member)) }
+  }
+
+  /// Whether a worker that has just come, or is about to, may still have a result or a checkpoint of what it held.
+  func mayHaveWords(_ id: WorkerID) -> Bool {
+    if coming[id] != nil { return true }
+    guard let link = workers[id]?.link, link.isRegistered else { return false }
+    return now - link.openedAt < configuration.heartbeatTimeout
   }
 
   /// What connected workers have room for now, of tasks with these needs.

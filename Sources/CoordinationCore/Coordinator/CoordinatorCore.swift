@@ -26,6 +26,8 @@ public final class CoordinatorCore {
   /// What is counted, but for the tasks.
   var counted = CoordinatorStatistics()
   private(set) var links: [ConnectionID: WorkerLink] = [:]
+  /// Workers that have connected and wait for what other coordinators have of them, with the newest connection of each.
+  var coming: [WorkerID: ConnectionID] = [:]
   /// Workers that are registered over a connection.
   public private(set) var connectedWorkers = 0
   private var random: any RandomNumberGenerator
@@ -64,6 +66,7 @@ public final class CoordinatorCore {
     case answer(RequestID, CoordinatorAnswer)
     case notice(CoordinatorNotice)
     case handedOver(WorkerID, MemberID)
+    case gather(ConnectionID, WorkerID, bootID: String?)
   }
 
   /// Submissions that wait until the store has said which of their tasks it knows.
@@ -308,6 +311,7 @@ public final class CoordinatorCore {
 
   private func disconnected(_ id: ConnectionID) {
     guard let link = links.removeValue(forKey: id) else { return }
+    noteGone(link)
     detach(link, .closed)
   }
 
@@ -325,6 +329,7 @@ public final class CoordinatorCore {
 
   func close(_ link: WorkerLink, _ code: UInt16, _ reason: String, as kind: Absence.Kind = .closed) {
     links[link.connection] = nil
+    noteGone(link)
     effects.append(.close(link.connection, code: code, reason: reason))
     log(
       .info, "connection closed", ["connection": "\(link.connection)", "worker": link.workerID.text, "reason": reason])
@@ -377,6 +382,9 @@ public final class CoordinatorCore {
   func promiseReliable(_ message: Message, to id: WorkerID) { promise(.reliable(id, message)) }
   func promisePlain(_ message: Message, over link: WorkerLink) { promise(.plain(link.connection, message)) }
   func promise(_ notice: CoordinatorNotice) { promise(.notice(notice)) }
+  func promiseGather(_ link: WorkerLink, bootID: String?) {
+    promise(.gather(link.connection, link.workerID, bootID: bootID))
+  }
   func promiseHandedOver(_ worker: WorkerID, to member: MemberID) { promise(.handedOver(worker, member)) }
   func emit(_ effect: CoordinatorEffect) { effects.append(effect) }
   private func promise(_ promise: Promise) { gathering.promises.append(promise) }
@@ -401,7 +409,7 @@ public final class CoordinatorCore {
 
   private func endTurn() {
     giveOutTasks()
-    if configuration.isShared { book.releaseQueued() }
+    if configuration.isShared { book.releaseQueued(unless: mayHaveWords) }
     for task in book.changes { gathering.promises.append(.notice(.taskChanged(task))) }
     book.changes.removeAll(keepingCapacity: true)
     if inFlight == nil {
@@ -458,6 +466,8 @@ public final class CoordinatorCore {
       case .answer(let id, let answer): effects.append(.answer(id, answer))
       case .notice(let notice): effects.append(.notice(notice))
       case .handedOver(let worker, let member): effects.append(.handedOver(worker, to: member))
+      case .gather(let id, let worker, let bootID):
+        if links[id] != nil { effects.append(.gather(id, worker, bootID: bootID)) }
       }
     }
   }

@@ -28,10 +28,21 @@ extension TaskBook {
     return task
   }
 
+  /// Queued tasks whose newest attempt was lost with this worker.
+  func lastHeld(by worker: WorkerID) -> [LiveTask] {
+    guard statistics[.queued] > 0 else { return [] }
+    return tasks.values.filter {
+      $0.state.status == .queued && $0.state.workerID == worker && $0.attempt?.outcome == .lost
+    }.sorted { $0.id < $1.id }
+  }
+
   /// What nobody here can start now goes back to the pool, where somebody else may.
-  mutating func releaseQueued() {
+  /// - Parameter mayHaveWords: whether a worker may still say something of what it held last.
+  mutating func releaseQueued(unless mayHaveWords: (WorkerID) -> Bool) {
     guard statistics[.queued] > 0 else { return }
     for task in tasks.values.filter({ $0.state.status == .queued }).sorted(by: { $0.id < $1.id }) {
+      // What its last worker has of a lost attempt is worth more than another worker's haste, and is refused elsewhere.
+      if task.attempt?.outcome == .lost, let worker = task.state.workerID, mayHaveWords(worker) { continue }
       give(task, by: .release(task.id))
     }
   }
