@@ -3,10 +3,11 @@ import Reactor
 
 /// What scenarios do to processes, and how it is undone.
 extension TrialRun {
-  /// The only coordinator, or one that is drawn: with one, nothing is drawn.
+  /// The only coordinator, or one that is drawn of those that serve a worker: with one, nothing is drawn.
   func drawnCoordinator() -> String {
-    let names = fleet.coordinatorNames
-    guard names.count > 1 else { return names.first ?? "" }
+    let serving = fleet.servingCoordinators
+    let names = serving.isEmpty ? fleet.coordinatorNames : serving
+    guard fleet.coordinatorNames.count > 1 else { return names.first ?? "" }
     return names[Int.random(in: 0..<names.count, using: &random)]
   }
 

@@ -101,6 +101,11 @@ final class TrialFleet {
 
   // MARK: Coordinators
 
+  /// Those that serve a worker now.
+  var servingCoordinators: [String] {
+    coordinatorNames.enumerated().filter { index, _ in ways.values.contains { $0.leads(to: index) } }.map(\.element)
+  }
+
   /// Starts every coordinator for the first time; `ready` is called once all listen.
   func startCoordinators(_ ready: @escaping () -> Void) throws(SystemError) {
     for name in coordinatorNames {

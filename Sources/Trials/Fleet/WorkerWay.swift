@@ -17,6 +17,11 @@ final class WorkerWay {
   /// What the worker is told of its coordinators.
   var urls: [String] { proxies.map { "ws://127.0.0.1:\($0.address.port ?? 0)" } }
 
+  /// Whether the worker is connected to this coordinator, by its place among them.
+  func leads(to coordinator: Int) -> Bool {
+    proxies.indices.contains(coordinator) && proxies[coordinator].openConnections > 0
+  }
+
   var faults: FaultTable {
     get { proxies.first?.faults ?? FaultTable() }
     set { for proxy in proxies { proxy.faults = newValue } }

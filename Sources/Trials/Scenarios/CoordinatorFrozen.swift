@@ -25,8 +25,8 @@ final class CoordinatorFrozen: Scenario {
   private func freeze(_ run: TrialRun) {
     let pause = Duration.milliseconds(Int.random(in: 2_000...3_500, using: &run.random))
     let extra = Duration.milliseconds(Int.random(in: 1_500...4_000, using: &run.random))
-    let name = run.drawnCoordinator()
     run.at(pause) { [self] run in
+      let name = run.drawnCoordinator()
       freezes += 1
       run.freeze(name, for: run.settings.memberLease + extra) { [self] in freeze($0) }
     }

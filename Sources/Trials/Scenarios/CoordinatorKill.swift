@@ -25,8 +25,8 @@ final class CoordinatorKill: Scenario {
     // Long enough away for the others to take over.
     let down = Duration.milliseconds(Int.random(in: isAlone ? 0...1_000 : 2_000...7_000, using: &run.random))
     let takesAll = !isAlone && Int.random(in: 0..<4, using: &run.random) == 0
-    let names = takesAll ? run.fleet.coordinatorNames : [run.drawnCoordinator()]
     run.at(pause) { [self] run in
+      let names = takesAll ? run.fleet.coordinatorNames : [run.drawnCoordinator()]
       kills += names.count
       run.killCoordinators(names, for: down) { [self] in kill($0) }
     }

@@ -48,13 +48,10 @@ final class DatabaseKill: Scenario {
 
   private func journalBytes(_ run: TrialRun) -> Int { TextFile.read(run.fleet.journal)?.count ?? 0 }
 
-  func end(_ run: TrialRun) {
-    // The last outage may be under way; what was not seen to its end is not judged.
-    outages.removeAll { $0.over == nil }
-  }
-
   func judge(_ run: TrialRun, _ evidence: Evidence) -> [TrialReport.Criterion] {
     watch?.stop()
+    // The last outage may have been under way when faults ended; what was not seen to its end is not judged.
+    let outages = self.outages.filter { $0.over != nil && $0.after != nil }
     var silent: [String] = []
     var slowest = Duration.zero
     var reason = ""

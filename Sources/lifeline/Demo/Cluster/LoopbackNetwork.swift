@@ -10,7 +10,7 @@ final class LoopbackNetwork: ClusterNetwork {
 
   init(on loop: EventLoop) { self.loop = loop }
 
-  let summary = "addresses of the loopback interface, with a fault proxy on every line"
+  let summary = "loopback addresses, a fault proxy on every line"
   let databaseNetwork: DatabaseServer.Network? = nil
   func build(_ ready: @escaping (String?) -> Void) { ready(nil) }
   func prefix(of machine: String) -> [String] { [] }

@@ -1,0 +1,132 @@
+import CoordinationCore
+import Glibc
+import Reactor
+import TestSupport
+import Testing
+
+extension EndToEnd {
+  /// Two coordinators on one PostgreSQL, as real processes.
+  @Suite(.serialized, .enabled(if: PostgresServer.isUsable, "PostgreSQL is not installed: make deps-postgresql"))
+  struct ClusterTests {
+    private func cluster(memberLease: String = "1s") throws -> Cluster {
+      try Cluster(store: PostgresServer.shared().freshURL(), memberLease: memberLease)
+    }
+
+    @Test func `a worker whose coordinator is killed goes on at the other with the same attempt`() throws {
+      let cluster = try cluster()
+      try cluster.gate("gate")
+      let worker = try cluster.worker("w1")
+      let holder = try cluster.firstHolder(of: "w1")
+      let script = Scripts.start + Scripts.checkpoint("1") + Scripts.wait("gate") + Scripts.done
+      let id = try cluster.submit("moved", script, at: holder)
+      try cluster.journal.line("start \(id) 1")
+      try cluster.reached("running", id)
+      try cluster.coordinator(holder).kill()
+      try worker.registered(2)
+      try cluster.coordinator(holder.other).logs("worker registered")
+      cluster.open("gate")
+      let task = try cluster.ended(id, at: holder.other)
+      #expect(task.text("status") == "completed")
+      #expect(task.outcomes == ["completed"])
+      #expect(task.text("stdout") == "output of attempt 1\n")
+      #expect(try cluster.journal.all().count { $0.hasPrefix("start \(id)") } == 1)
+    }
+
+    @Test func `a coordinator that is stopped in order hands over at once`() throws {
+      // Nobody could take over from one that had only fallen silent.
+      let cluster = try cluster(memberLease: "600s")
+      try cluster.gate("gate")
+      let worker = try cluster.worker("w1")
+      let holder = try cluster.firstHolder(of: "w1")
+      let id = try cluster.submit("handed", Scripts.start + Scripts.wait("gate") + Scripts.done, at: holder)
+      try cluster.journal.line("start \(id) 1")
+      try cluster.reached("running", id)
+      let coordinator = try cluster.coordinator(holder)
+      coordinator.signal(SIGTERM)
+      #expect(try coordinator.exit(limit: .seconds(60)) == .exited(0))
+      try worker.registered(2)
+      cluster.open("gate")
+      let task = try cluster.ended(id, at: holder.other)
+      #expect(task.text("status") == "completed")
+      #expect(task.outcomes == ["completed"])
+    }
+
+    @Test func `a task is controlled at the coordinator that does not hold it`() throws {
+      let cluster = try cluster()
+      try cluster.gate("gate")
+      _ = try cluster.worker("w1", at: .a)
+      let id = try cluster.submit("held", Scripts.start + Scripts.wait("gate") + Scripts.done, at: .a)
+      try cluster.journal.line("start \(id) 1")
+      try cluster.reached("running", id)
+      _ = try cluster.client(.b, ["pause", id])
+      try cluster.reached("paused", id)
+      #expect(try cluster.task(id, at: .a).text("status") == "paused")
+      _ = try cluster.client(.b, ["resume", id])
+      _ = try eventually("resumption") {
+        try cluster.task(id, at: .b).text("status") == "running" ? true : nil
+      }
+      _ = try cluster.client(.b, ["cancel", id])
+      #expect(try cluster.ended(id, at: .b).text("status") == "cancelled")
+      #expect(try cluster.task(id, at: .a).text("status") == "cancelled")
+    }
+
+    @Test func `a run at one coordinator is done by a worker of the other, and seen at either`() throws {
+      let cluster = try cluster()
+      _ = try cluster.worker("w1", at: .a)
+      let text = try cluster.client(.b, ["run", "--name", "far", "--", "sh", "-c", "echo from afar"])
+      #expect(text == "from afar")
+      let tasks = try Cluster.Name.allCases.map { name in
+        try JSONParser.parse(cluster.client(name, ["tasks", "--json"])).array?.compactMap(\.object) ?? []
+      }
+      #expect(tasks[0] == tasks[1])
+      let task = try #require(tasks[0].first)
+      #expect(task.text("worker_id") == "w1")
+      let id = task.text("task_id")
+      for name in Cluster.Name.allCases {
+        #expect(try cluster.client(name, ["logs", id]) == "from afar")
+      }
+      #expect(try cluster.client(.a, ["workers"]).contains("w1"))
+    }
+
+    @Test func `a task that waits is cancelled wherever that is asked`() throws {
+      let cluster = try cluster()
+      let id = try cluster.submit("waiting", "true", at: .a)
+      _ = try cluster.client(.b, ["cancel", id])
+      #expect(try cluster.ended(id, at: .a).text("status") == "cancelled")
+      // Nothing of it is given to whoever comes.
+      _ = try cluster.worker("w1")
+      #expect(try cluster.task(id, at: .b).attempts.isEmpty)
+    }
+
+    @Test func `what ends while the database is away is recorded once it is back, and readiness tells of it`() throws {
+      let server = try PostgresServer(synchronizes: true)
+      let cluster = try Cluster(store: server.freshURL(), memberLease: "1s")
+      try cluster.gate("gate")
+      _ = try cluster.worker("w1", at: .a)
+      let id = try cluster.submit(
+        "through", Scripts.start + Scripts.checkpoint("1") + Scripts.wait("gate") + Scripts.done + "exit 3", at: .b)
+      try cluster.journal.line("start \(id) 1")
+      try cluster.reached("running", id)
+      for name in Cluster.Name.allCases { #expect(try cluster.client(name, ["health", "--ready"]) == "ready") }
+      try server.kill9()
+      for name in Cluster.Name.allCases {
+        try eventually("an unready \(name)") {
+          (try? cluster.client(name, ["health", "--ready"], expecting: .exited(1))) != nil ? true : nil
+        }
+      }
+      cluster.open("gate")
+      try cluster.journal.line("done \(id) 1")
+      try server.start()
+      for name in Cluster.Name.allCases {
+        try eventually("a ready \(name)") {
+          (try? cluster.client(name, ["health", "--ready"])) == "ready" ? true : nil
+        }
+      }
+      let task = try cluster.ended(id, at: .b)
+      #expect(task.text("status") == "failed")
+      #expect(task.number("exit_code") == 3)
+      #expect(task.outcomes == ["failed"])
+      #expect(try cluster.journal.all().count { $0.hasPrefix("start \(id)") } == 1)
+    }
+  }
+}
