@@ -10,7 +10,7 @@ import Testing
 
 /// What is PostgreSQL's own: addresses, tables, groups of commits.
 @Suite(
-  .timeLimit(.minutes(2)), .enabled(if: PostgresServer.isUsable, "PostgreSQL is not installed: make deps-postgresql"))
+  .timeLimit(.minutes(5)), .enabled(if: PostgresServer.isUsable, "PostgreSQL is not installed: make deps-postgresql"))
 struct PostgresStoreTests {
   private func firstError(_ url: String) async throws -> StoreError? {
     let store = try Postgres.open(url)

@@ -7,7 +7,7 @@ import Testing
 
 /// What a store that several coordinators share promises.
 @Suite(
-  .timeLimit(.minutes(2)), .enabled(if: PostgresServer.isUsable, "PostgreSQL is not installed: make deps-postgresql"))
+  .timeLimit(.minutes(5)), .enabled(if: PostgresServer.isUsable, "PostgreSQL is not installed: make deps-postgresql"))
 struct SharedTaskStoreTests {
   // MARK: Members
 

@@ -4,7 +4,7 @@ import Storage
 import Testing
 
 /// What every engine promises.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(5)))
 struct TaskStoreTests {
   @Test(arguments: Engine.allCases)
   func `a submitted task comes back as it was`(_ engine: Engine) async throws {

@@ -4,7 +4,7 @@ import Primitives
 import Testing
 
 /// What every engine remembers of tests and runs.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(5)))
 struct TestRecordTests {
   private func name(_ test: String, _ suite: String = "unit") -> TestName { TestName(suite: suite, test: test) }
 
