@@ -25,6 +25,8 @@ public final class CoordinatorClient {
     /// A message of `FileFrames`, and no text.
     var isFile = false
     var isSent = false
+    /// Since when coordinators answer that they cannot, now.
+    var unavailableSince: Instant?
     let completion: (Result<FileFrames.Frame, ClientError>) -> Void
   }
 
@@ -292,8 +294,10 @@ public final class CoordinatorClient {
       pending.removeValue(forKey: number)?.completion(.failure(.answered(code: code, message: message)))
       return
     }
-    // The store is busy or being repaired; whoever waits for ever for a connection waits for it too.
-    guard settings.patience == nil else {
+    // The store is busy or being repaired: it is waited for as a connection is.
+    let since = pending[number]?.unavailableSince ?? loop.now
+    pending[number]?.unavailableSince = since
+    if let patience = settings.patience, loop.now + Self.unavailableDelay - since > patience {
       pending.removeValue(forKey: number)?.completion(.failure(.answered(code: code, message: message)))
       return
     }
