@@ -25,7 +25,8 @@ struct Gatherings {
 
   private var pending: [WorkerID: Pending] = [:]
 
-  var nextDeadline: Instant { pending.values.lazy.map(\.askAgainAt).min() ?? .distantFuture }
+  /// No later than the first of them: a herd comes back at once, and is not searched at each of its messages.
+  private(set) var nextDeadline: Instant = .distantFuture
 
   mutating func begin(_ worker: WorkerID, _ connection: ConnectionID, bootID: String?, _ effects: inout [ClusterEffect])
   {
@@ -43,6 +44,7 @@ struct Gatherings {
       state.isAsking = false
       state.awaited = gathering.heldBy
       state.askAgainAt = now + Self.patience
+      nextDeadline = min(nextDeadline, state.askAgainAt)
       pending[worker] = state
       for member in gathering.heldBy.sorted() {
         effects.append(.send(.handOver(worker, bootID: state.bootID), to: member))
@@ -71,6 +73,8 @@ struct Gatherings {
   }
 
   mutating func tick(at now: Instant, _ effects: inout [ClusterEffect]) {
+    guard now >= nextDeadline else { return }
+    defer { nextDeadline = pending.values.lazy.map(\.askAgainAt).min() ?? .distantFuture }
     for worker in pending.filter({ $0.value.askAgainAt <= now }).keys.sorted() { ask(worker, &effects) }
   }
 

@@ -29,7 +29,8 @@ struct Orders {
   /// Those are never the shell's.
   private static let foreignBit: UInt64 = 1 << 63
 
-  var nextDeadline: Instant { open.values.lazy.map(\.deadline).min() ?? .distantFuture }
+  /// No later than the first of them.
+  private(set) var nextDeadline: Instant = .distantFuture
 
   mutating func asked(_ id: RequestID, _ request: CoordinatorRequest) {
     if let order = ClusterOrder(request) { open[id] = Open(order: order) }
@@ -68,7 +69,7 @@ struct Orders {
     guard open[id] != nil else { return }
     // One that is on its way between two, or whose member has died, is found elsewhere in a moment.
     guard isMember else {
-      open[id]?.deadline = now + Self.patience / 5
+      expect(id, by: now + Self.patience / 5)
       return
     }
     send(id, to: member, at: now, &effects)
@@ -96,7 +97,14 @@ struct Orders {
     }
   }
 
+  private mutating func expect(_ id: RequestID, by deadline: Instant) {
+    open[id]?.deadline = deadline
+    nextDeadline = min(nextDeadline, deadline)
+  }
+
   mutating func tick(at now: Instant, _ effects: inout [ClusterEffect]) {
+    guard now >= nextDeadline else { return }
+    defer { nextDeadline = open.values.lazy.map(\.deadline).min() ?? .distantFuture }
     for id in open.filter({ $0.value.deadline <= now }).keys.sorted(by: { $0.number < $1.number }) {
       open[id]?.deadline = .distantFuture
       switch open[id]?.order {
@@ -123,7 +131,7 @@ struct Orders {
     lastNumber += 1
     if let old = open[id]?.number { sent[old] = nil }
     open[id]?.number = lastNumber
-    open[id]?.deadline = now + Self.patience
+    expect(id, by: now + Self.patience)
     sent[lastNumber] = id
     effects.append(.send(.order(lastNumber, order), to: member))
   }
