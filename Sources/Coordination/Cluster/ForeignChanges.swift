@@ -4,8 +4,8 @@ import Storage
 /// Tells whoever watches here of tasks that other coordinators hold: these say only that a task has changed, and the store
 /// says how.
 final class ForeignChanges {
-  /// Tasks read at once; whoever watches more than change so fast learns of the rest with their next change.
-  private static let maxTasks = 10_000
+  /// Tasks that may wait to be read; when more change so fast, whoever watches starts over with a list.
+  private static let maxTasks = 200_000
   private static let maxFollowed = 10_000
 
   private unowned let runtime: CoordinatorRuntime
@@ -22,9 +22,10 @@ final class ForeignChanges {
   init(_ runtime: CoordinatorRuntime) { self.runtime = runtime }
 
   func changed(_ tasks: [TaskID]) {
-    for task in tasks {
-      guard waiting.count < Self.maxTasks else { break }
-      waiting.insert(task)
+    waiting.formUnion(tasks)
+    guard waiting.count <= Self.maxTasks else {
+      waiting = []
+      return runtime.missedSome()
     }
     read()
   }

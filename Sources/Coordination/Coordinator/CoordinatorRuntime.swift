@@ -441,7 +441,7 @@ public final class CoordinatorRuntime {
   }
 
   /// Whoever watches starts over with a list.
-  private func missedSome() {
+  func missedSome() {
     api?.cache.forgetAll()
     api?.endStreams { _ in true }
     let reason = RetryHint.reason(.zero, "events were missed; list the tasks and watch again")

@@ -181,7 +181,10 @@ public final class ClusterCore {
     confirmedAt = max(confirmedAt, renewalAskedAt)
     renewsAt = mustRenewAgain ? now : renewalAskedAt + configuration.renewInterval
     mustRenewAgain = false
+    let old = members
     members = Dictionary(renewal.members.map { ($0.id, $0) }) { _, newest in newest }
+    // Whoever has died may have committed something that it told nobody any more.
+    if old.keys.contains(where: { members[$0] == nil }) { effects.append(.changedManyElsewhere) }
     guard !renewal.takenOver.isEmpty else { return }
     feed(.adopted(renewal.takenOver))
     effects.append(

@@ -250,6 +250,14 @@ struct ClusterCoreTests {
     #expect(!bench.asked().contains { if case .send(.changed, _) = $0 { true } else { false } })
   }
 
+  @Test func `a member that is gone may have died before it told what it did`() throws {
+    let bench = try ClusterBench(others: [2])
+    bench.renew(others: [2])
+    #expect(!bench.asked().contains(.changedManyElsewhere))
+    bench.renew()
+    #expect(bench.asked().contains(.changedManyElsewhere))
+  }
+
   @Test func `whoever watches here is told of tasks that were put into the pool`() throws {
     let bench = try ClusterBench()
     bench.handle(.watching(true))
