@@ -9,7 +9,7 @@ import Storage
 /// Where `lifeline coordinator` keeps its tasks, and with whom.
 enum StoreOptions {
   static let store = Option(
-    "store", .string, default: "lifeline.db", as: "FILE|URL",
+    "store", .string, default: "lifeline.db", as: "FILE",
     "The file that keeps tasks, created when missing; the word memory keeps them nowhere; the URL of a PostgreSQL database "
       + "(postgres://USER:PASSWORD@HOST/NAME) keeps them for several coordinators at once.")
   private static let name = Option(
