@@ -44,7 +44,7 @@ cores=(Sources/*Core Sources/Primitives Sources/Metrics Sources/Simulation)
 rule "no Foundation in Sources; Glibc and the standard library do" \
   '(^|[[:space:]])import[[:space:]]+(Foundation|FoundationEssentials|Dispatch)([^[:alnum:]_]|$)' '' Sources
 rule "a core imports no I/O, clock or lock; it is given values" \
-  '(^|[[:space:]])import[[:space:]]+(struct |func |enum )?(Glibc|Musl|Darwin|Reactor|WebSocket|Coordination|Storage|Synchronization|CLibEv|CSQLite)([^[:alnum:]_]|$)' \
+  '(^|[[:space:]])import[[:space:]]+(struct |func |enum )?(Glibc|Musl|Darwin|Reactor|WebSocket|Coordination|Storage|Synchronization|CLibEv|CSQLite|CPostgreSQL|PostgreSQL|PostgresStorage)([^[:alnum:]_]|$)' \
   '' "${cores[@]}"
 # `context.now` is a value that was handed in; `.now`, `Clock.now` and `now()` read a clock.
 rule "a core reads no clock; time comes in as an Instant" \

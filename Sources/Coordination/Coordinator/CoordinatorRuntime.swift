@@ -189,6 +189,7 @@ public final class CoordinatorRuntime {
       socket.close(RetryHint.restart, reason)
     }
     for (_, client) in clients.sorted(by: { $0.key < $1.key }) { client.close(RetryHint.restart, reason) }
+    api?.endStreams { _ in true }
     workers = [:]
     let waiting = requests.values
     requests = [:]
