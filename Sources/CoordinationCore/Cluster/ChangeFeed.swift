@@ -32,6 +32,12 @@ struct ChangeFeed {
     watchers[member] = watching ? now + Self.memory : nil
   }
 
+  /// They may have said that they watch, and not been heard: until it is known they are told as if they did.
+  mutating func mayHaveMissed(_ members: some Sequence<MemberID>, at now: Instant, _ effects: inout [ClusterEffect]) {
+    for member in members { watchers[member] = now + Self.memory }
+    if isWatching { effects.append(.send(.watching(true), to: nil)) }
+  }
+
   mutating func note(_ tasks: some Sequence<TaskID>, at now: Instant) {
     guard !watchers.isEmpty else { return }
     for task in tasks {

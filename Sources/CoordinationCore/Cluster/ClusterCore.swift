@@ -86,6 +86,9 @@ public final class ClusterCore {
     case .memberLeft: renewSoon()
     case .mayHaveMissed:
       claims.poolChanged()
+      changes.mayHaveMissed(members.keys.filter { $0 != me }, at: self.now, &self.effects)
+      // What was told meanwhile may not have been heard either.
+      self.effects.append(.send(.changedMany, to: nil))
       self.effects.append(.changedManyElsewhere)
     case .watching(let watching): changes.setWatching(watching, at: self.now, &self.effects)
     }
@@ -185,6 +188,8 @@ public final class ClusterCore {
     members = Dictionary(renewal.members.map { ($0.id, $0) }) { _, newest in newest }
     // Whoever has died may have committed something that it told nobody any more.
     if old.keys.contains(where: { members[$0] == nil }) { effects.append(.changedManyElsewhere) }
+    let new = members.keys.filter { old[$0] == nil && $0 != me }
+    if !new.isEmpty { changes.mayHaveMissed(new, at: now, &effects) }
     guard !renewal.takenOver.isEmpty else { return }
     feed(.adopted(renewal.takenOver))
     effects.append(

@@ -13,6 +13,8 @@ final class ClusterBench {
   private var questions: [ClusterEffect] = []
   private var sent: [UInt64: [Message]] = [:]
   private var numbers: [UInt64: UInt64] = [:]
+  /// What each worker has been sent, and acknowledges with what it says next.
+  private var heard: [UInt64: UInt64] = [:]
 
   init(exclusive: Bool = false, others: [Int64] = []) throws {
     var configuration = CoordinatorConfiguration()
@@ -41,7 +43,9 @@ final class ClusterBench {
     for effect in effects {
       switch effect {
       case .coordinator(.send(let id, let bytes)):
-        if let message = try? Envelope.open(bytes, mode: .session) { sent[id.number, default: []].append(message) }
+        guard let message = try? Envelope.open(bytes, mode: .session) else { continue }
+        sent[id.number, default: []].append(message)
+        heard[id.number] = message.sequence ?? heard[id.number]
       case .coordinator(.close(let id, _, let reason)): closes.append((id.number, reason))
       case .coordinator(.commit(let id, let batch)):
         writes += batch
@@ -93,7 +97,8 @@ final class ClusterBench {
   func say(_ connection: UInt64, _ kind: MessageKind, _ fields: JSONObject = [:], reliably: Bool = false) {
     if reliably { numbers[connection, default: 0] += 1 }
     let bytes = Envelope.seal(
-      Message(kind, fields).body, sequence: reliably ? numbers[connection] : nil, acknowledgement: 0)
+      Message(kind, fields).body, sequence: reliably ? numbers[connection] : nil,
+      acknowledgement: heard[connection] ?? 0)
     handle(.coordinator(.received(ConnectionID(connection), bytes)))
   }
 

@@ -231,23 +231,58 @@ struct ClusterCoreTests {
 
   // MARK: Watching
 
+  /// Time goes by in which the worker beats.
+  private func pass(_ seconds: Int, _ bench: ClusterBench) {
+    for beat in 0..<seconds / 5 {
+      bench.tick(after: .seconds(5))
+      bench.say(1, .heartbeat, ["sequence": .integer(Int64(100 + beat))])
+    }
+  }
+
+  private func changes(_ bench: ClusterBench) -> [ClusterEffect] {
+    bench.tick(after: .milliseconds(60))
+    return bench.asked().filter { if case .send(.changed, _) = $0 { true } else { false } }
+  }
+
   @Test func `members that watch are told of what changes here, once for many changes`() throws {
     let bench = try ClusterBench(others: [2])
     bench.admit(1, "w")
     bench.handle(.claimed([stored("a")]))
-    bench.tick(after: .milliseconds(60))
-    #expect(!bench.asked().contains { if case .send(.changed, _) = $0 { true } else { false } })
+    func progress(_ value: Double) {
+      bench.say(1, .taskState, ["task_id": "a", "attempt": 1, "state": ["progress": .number(value)]])
+    }
+    // Whoever is new here may have watched before.
+    pass(20, bench)
+    _ = changes(bench)
+    progress(0.1)
+    #expect(changes(bench).isEmpty)
     bench.handle(.message(.watching(true), from: MemberID(2)))
-    bench.say(1, .taskState, ["task_id": "a", "attempt": 1, "state": ["status": "running"]], reliably: true)
-    bench.say(1, .taskState, ["task_id": "a", "attempt": 1, "state": ["progress": 0.5]])
-    bench.tick(after: .milliseconds(60))
-    #expect(bench.asked().filter { $0 == .send(.changed([id("a")]), to: MemberID(2)) }.count == 1)
+    progress(0.2)
+    progress(0.3)
+    #expect(changes(bench) == [.send(.changed([id("a")]), to: MemberID(2))])
     // One that has died does not say that it does not watch any more.
-    bench.tick(after: .seconds(20))
-    _ = bench.asked()
-    bench.say(1, .taskState, ["task_id": "a", "attempt": 1, "state": ["progress": 0.6]])
-    bench.tick(after: .milliseconds(60))
-    #expect(!bench.asked().contains { if case .send(.changed, _) = $0 { true } else { false } })
+    pass(20, bench)
+    _ = changes(bench)
+    progress(0.4)
+    #expect(changes(bench).isEmpty)
+    #expect(bench.cluster.core.liveTask(id("a"))?.state.progress == 0.4, "it did change")
+  }
+
+  @Test func `whose words may have been missed is told as if it watched, and hears again who watches here`() throws {
+    let bench = try ClusterBench(others: [2])
+    bench.admit(1, "w")
+    bench.handle(.claimed([stored("a")]))
+    pass(20, bench)
+    bench.handle(.watching(true))
+    _ = changes(bench)
+    bench.say(1, .taskState, ["task_id": "a", "attempt": 1, "state": ["progress": 0.4]])
+    #expect(changes(bench).isEmpty)
+    bench.handle(.mayHaveMissed)
+    let told = bench.asked()
+    #expect(told.contains(.send(.watching(true), to: nil)))
+    #expect(told.contains(.send(.changedMany, to: nil)), "what was told meanwhile may not have been heard")
+    bench.say(1, .taskState, ["task_id": "a", "attempt": 1, "state": ["progress": 0.5]])
+    #expect(changes(bench) == [.send(.changed([id("a")]), to: MemberID(2))])
   }
 
   @Test func `a member that is gone may have died before it told what it did`() throws {
