@@ -276,9 +276,11 @@ public struct HistoryChecker: Sendable {
     if let need = needs[key.taskID], !need.requirements.isMet(by: offer.labels) {
       breaks(.fits, "attempt \(key) was given to \(worker), which does not have \(need.requirements)")
     }
-    // A coordinator that the worker has just left may not know it yet.
+    // A coordinator that the worker has just left may not know it yet; and what this one took over from such a one meets
+    // it unawares, and is given to others with its next commit.
     let held = store.unfinished.filter {
       store[$0]?.worker == worker && store[$0]?.status.isHeld == true && store[$0]?.owner == member
+        && store[$0]?.takenAs == nil
     }
     let slots = held.reduce(0) { $0 + (needs[$1]?.slots ?? 1) }
     if slots > offer.slots { breaks(.fits, "\(worker) was given tasks of \(slots) slots, and has \(offer.slots)") }

@@ -46,7 +46,7 @@ final class PostgresSession {
 
   var phase = Phase.connecting
   var wasUp = false
-  /// Since when the connections have stood.
+  /// Since when there has been a connection for what changes something.
   private(set) var upSince: Instant = .zero
   var waiting = RequestQueue()
   /// The transaction that is under way, or is to be repeated.
@@ -105,6 +105,7 @@ final class PostgresSession {
   // MARK: Connections
 
   private func changesUp() {
+    upSince = loop.now
     // The tables are there now.
     if wasUp { bothUp() } else { questions.start() }
     resume()
@@ -124,7 +125,6 @@ final class PostgresSession {
     let isFirst = !wasUp
     wasUp = true
     phase = .up
-    upSince = loop.now
     if !isFirst {
       log("the store \(store) can be reached again")
       onSignal(.reachable(true))

@@ -13,13 +13,15 @@ struct ChangeFeed {
 
   private var isWatching = false
   private var watchers: [MemberID: Instant] = [:]
+  /// Whether it is not even known who else there is: what changes until then is told to all of them.
+  private var knowsNobody = true
   private var changed: Set<TaskID> = []
   private var hasChangedMany = false
   private var tellsAt: Instant = .distantFuture
   private var repeatsAt: Instant = .distantFuture
 
-  var nextDeadline: Instant { min(tellsAt, repeatsAt) }
-  var hasWatchers: Bool { !watchers.isEmpty }
+  var nextDeadline: Instant { min(knowsNobody ? .distantFuture : tellsAt, repeatsAt) }
+  var hasWatchers: Bool { knowsNobody || !watchers.isEmpty }
 
   mutating func setWatching(_ watching: Bool, at now: Instant, _ effects: inout [ClusterEffect]) {
     guard watching != isWatching else { return }
@@ -34,12 +36,13 @@ struct ChangeFeed {
 
   /// They may have said that they watch, and not been heard: until it is known they are told as if they did.
   mutating func mayHaveMissed(_ members: some Sequence<MemberID>, at now: Instant, _ effects: inout [ClusterEffect]) {
+    knowsNobody = false
     for member in members { watchers[member] = now + Self.memory }
     if isWatching { effects.append(.send(.watching(true), to: nil)) }
   }
 
   mutating func note(_ tasks: some Sequence<TaskID>, at now: Instant) {
-    guard !watchers.isEmpty else { return }
+    guard hasWatchers else { return }
     for task in tasks {
       guard changed.count < Self.maxTasks else {
         hasChangedMany = true
@@ -60,7 +63,7 @@ struct ChangeFeed {
       repeatsAt = now + Self.repetition
       effects.append(.send(.watching(true), to: nil))
     }
-    guard now >= tellsAt else { return }
+    guard now >= tellsAt, !knowsNobody else { return }
     tellsAt = .distantFuture
     watchers = watchers.filter { $0.value > now }
     defer {

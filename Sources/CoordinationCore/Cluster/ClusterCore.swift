@@ -189,7 +189,7 @@ public final class ClusterCore {
     // Whoever has died may have committed something that it told nobody any more.
     if old.keys.contains(where: { members[$0] == nil }) { effects.append(.changedManyElsewhere) }
     let new = members.keys.filter { old[$0] == nil && $0 != me }
-    if !new.isEmpty { changes.mayHaveMissed(new, at: now, &effects) }
+    if !new.isEmpty || old.isEmpty { changes.mayHaveMissed(new, at: now, &effects) }
     guard !renewal.takenOver.isEmpty else { return }
     feed(.adopted(renewal.takenOver))
     effects.append(
