@@ -77,7 +77,10 @@ public final class ClusterCore {
     case .renewed(let renewal): renewed(renewal)
     case .claimed(let tasks): claimed(tasks)
     case .gathered(let worker, let gathering):
-      for event in gatherings.gathered(worker, gathering, at: self.now, &self.effects) { feed(event) }
+      let isMember = { [members] (member: MemberID) in members[member] != nil }
+      for event in gatherings.gathered(worker, gathering, isMember: isMember, at: self.now, &self.effects) {
+        feed(event)
+      }
     case .located(let id, let place): located(id, place)
     case .poolNeeds(let needs): claims.found(needs)
     case .testFates(let tests): feed(.testFates(tests))

@@ -16,7 +16,8 @@ struct Gatherings {
   private struct Pending {
     var connections: [ConnectionID] = []
     var bootID: String?
-    /// Members that were asked and have not answered.
+    /// Members that were asked and have not answered. What the store says of them may be over in a moment: they may have
+    /// given the worker something else that it does not know of yet.
     var awaited: Set<MemberID> = []
     var isAsking = true
     var askAgainAt: Instant = .distantFuture
@@ -35,18 +36,20 @@ struct Gatherings {
     pending[worker]?.bootID = bootID
   }
 
+  /// - Parameter isMember: whether somebody who was asked may still answer.
   /// - Returns: what the coordinator is to be told; empty while others have something of the worker.
   mutating func gathered(
-    _ worker: WorkerID, _ gathering: Gathering, at now: Instant, _ effects: inout [ClusterEffect]
+    _ worker: WorkerID, _ gathering: Gathering, isMember: (MemberID) -> Bool, at now: Instant,
+    _ effects: inout [ClusterEffect]
   ) -> [CoordinatorEvent] {
     guard var state = pending[worker] else { return [.adopted(gathering.tasks)] }
-    guard state.refusal != nil || gathering.heldBy.isEmpty else {
+    state.awaited = state.awaited.filter(isMember).union(gathering.heldBy)
+    guard state.refusal != nil || state.awaited.isEmpty else {
       state.isAsking = false
-      state.awaited = gathering.heldBy
       state.askAgainAt = now + Self.patience
       nextDeadline = min(nextDeadline, state.askAgainAt)
       pending[worker] = state
-      for member in gathering.heldBy.sorted() {
+      for member in state.awaited.sorted() {
         effects.append(.send(.handOver(worker, bootID: state.bootID), to: member))
       }
       return []
@@ -62,6 +65,10 @@ struct Gatherings {
   }
 
   mutating func handedOver(_ worker: WorkerID, by member: MemberID, _ effects: inout [ClusterEffect]) {
+    guard pending[worker] != nil else {
+      // Nobody waits for it any more, and yet it is ours.
+      return effects.append(.gather(worker))
+    }
     guard pending[worker]?.awaited.remove(member) != nil, pending[worker]?.awaited.isEmpty == true else { return }
     ask(worker, &effects)
   }
@@ -81,7 +88,6 @@ struct Gatherings {
   private mutating func ask(_ worker: WorkerID, _ effects: inout [ClusterEffect]) {
     guard pending[worker]?.isAsking == false else { return }
     pending[worker]?.isAsking = true
-    pending[worker]?.awaited = []
     pending[worker]?.askAgainAt = .distantFuture
     effects.append(.gather(worker))
   }

@@ -53,12 +53,11 @@ extension CoordinatorCore {
       let worker = entry(for: id)
       worker.hold(task)
       worker.hasMoved = false
-      guard worker.link == nil else {
-        // It has said already what it holds.
-        if worker.isSynchronised { takeBack(task.id, from: worker, reason: "worker \(id) does not know it") }
-        continue
+      if let link = worker.link {
+        // One that has yet to say what it holds says so; the reference's say it with each heartbeat.
+        guard worker.isSynchronised, link.mode == .session else { continue }
       }
-      // A session that goes on says nothing of what others gave the worker: it must be asked what it holds.
+      // A session that goes on says nothing of what others gave the worker: only the worker knows whether it has it.
       if worker.session != nil { forgetSession(of: worker, reason: "its tasks came from another coordinator") }
       // However long it has been away from here: it may have been with the other coordinator a moment ago, with a whole
       // lease.

@@ -80,8 +80,36 @@ struct ClusterCoreTests {
       bench.tick(after: .milliseconds(300))
       #expect(bench.asked().contains(.gather(worker("w"))))
     }
+    // Dead as the store has it; what it still gave the worker is known by now.
+    bench.renew()
     bench.handle(.gathered(worker("w"), Gathering()))
     #expect(bench.replies(1).contains { $0.kind == .registrationAck })
+  }
+
+  @Test func `a holder that is asked must answer, even if the store does not name it any more`() throws {
+    let bench = try ClusterBench(others: [2])
+    bench.knock(1, "w")
+    bench.handle(.gathered(worker("w"), Gathering(heldBy: [MemberID(2)])))
+    bench.tick(after: .milliseconds(300))
+    _ = bench.asked()
+    // What it held has ended, and it gives the worker something else before it hears that the worker has gone.
+    bench.handle(.gathered(worker("w"), Gathering()))
+    #expect(bench.asked().contains(.send(.handOver(worker("w"), bootID: "b"), to: MemberID(2))))
+    #expect(!bench.replies(1).contains { $0.kind == .registrationAck })
+    bench.handle(.message(.handedOver(worker("w")), from: MemberID(2)))
+    #expect(bench.asked() == [.gather(worker("w"))])
+    bench.handle(.gathered(worker("w"), Gathering(tasks: [stored("a", .assigned, attempt: 1, by: "w")])))
+    #expect(bench.replies(1).contains { $0.kind == .registrationAck })
+  }
+
+  @Test func `what is handed over when nobody waits for it any more is taken up, and its worker asked`() throws {
+    let bench = try ClusterBench(others: [2])
+    bench.admit(1, "w")
+    bench.handle(.message(.handedOver(worker("w")), from: MemberID(2)))
+    #expect(bench.asked().contains(.gather(worker("w"))))
+    bench.handle(.gathered(worker("w"), Gathering(tasks: [stored("a", .running, attempt: 1, by: "w")])))
+    #expect(bench.cluster.core.liveTask(id("a"))?.state.attempt == 1, "it may be running there")
+    #expect(bench.closes.count == 1, "only the worker knows whether it is")
   }
 
   @Test func `a worker whose name is in use elsewhere is told so`() throws {
