@@ -30,7 +30,7 @@ struct SharedTaskStoreTests {
 
   @Test func `a member whose lease has run out ends when another renews, and everything is refused to it`() async throws
   {
-    try await withTwoMembers(lease: .milliseconds(1), other: .seconds(2)) { a, b, ids, _ in
+    try await withTwoMembers(lease: .milliseconds(1), other: .seconds(8)) { a, b, ids, _ in
       try await a.commit([.submit(task("t"))])
       try await waitForEnd(of: ids.a, seenBy: b)
       #expect(await storeError { try await a.commit([.submit(task("x"))]) } == .fenced)
@@ -44,7 +44,7 @@ struct SharedTaskStoreTests {
 
   /// Renews until a member is gone.
   private func waitForEnd(of member: MemberID, seenBy store: PostgresStore) async throws {
-    let end = ContinuousClock.now + .seconds(20)
+    let end = ContinuousClock.now + .seconds(60)
     while try await store.renew().members.contains(where: { $0.id == member }) {
       try #require(ContinuousClock.now < end)
       await Task.yield()
@@ -52,7 +52,7 @@ struct SharedTaskStoreTests {
   }
 
   @Test func `what workers hold of a member that ended goes to one other, and the rest to the pool`() async throws {
-    try await withTwoMembers(lease: .milliseconds(1), other: .seconds(2)) { a, b, ids, shared in
+    try await withTwoMembers(lease: .milliseconds(1), other: .seconds(8)) { a, b, ids, shared in
       let names = (0..<40).map { "t\($0)" }
       try await a.commit(names.map { .submit(task($0)) })
       #expect(try await a.claimNames() == names)
@@ -61,9 +61,9 @@ struct SharedTaskStoreTests {
         names.prefix(20).flatMap { [.update(id($0), state(.running, w)), .attempt(attempt($0, 1, w))] }
           + [.checkpoint(checkpoint("t3", 1, 2), keep: 2)])
       let c = try shared.open()
-      _ = try await c.join("c", lease: .seconds(2))
+      _ = try await c.join("c", lease: .seconds(8))
       var taken: [UnfinishedTask] = []
-      let end = ContinuousClock.now + .seconds(20)
+      let end = ContinuousClock.now + .seconds(60)
       while taken.count < 20, ContinuousClock.now < end {
         async let one = b.renew()
         async let other = c.renew()
