@@ -13,7 +13,9 @@ if [ -n "${TEST_FLAGS:-}" ]; then
 fi
 
 simulation='^SimulationTests\.'
-computing='^(CoordinationCoreTests|AuthenticationTests|CryptographyTests|HistoryTests|WebSocketCoreTests|FuzzTests|PrimitivesTests|StorageTests)\.'
+computing='^(CoordinationCoreTests|AuthenticationTests|CryptographyTests|HistoryTests|WebSocketCoreTests|FuzzTests|PrimitivesTests)\.'
+stores='^(StorageTests|PostgreSQLTests)\.'
+databases='^StorageTests\.(PostgresFaultTests|SharedTaskStoreTests)'
 values='^(ArgumentParsingTests|CommandDocumentsTests|ConfigurationTests|MetricsTests|StructuredLogTests|TOMLTests|TestRunsTests|TrialReportTests)\.'
 coordination='^CoordinationTests\.'
 browser='^DashboardTests\.'
@@ -45,11 +47,14 @@ part() { # part TITLE FLAG…
 }
 
 part "Simulation" --filter "$simulation"
-part "Cores and stores" --filter "$computing"
+part "Cores" --filter "$computing"
+part "Stores" --filter "$stores" --skip "$databases"
+# One at a time: databases that are killed and come back want a processor when they do.
+part "Databases that break" --no-parallel --filter "$databases"
 part "Values and texts" --filter "$values"
 part "Coordinators and workers" --filter "$coordination"
 part "Loops and sockets" \
-  --skip "$simulation" --skip "$computing" --skip "$values" --skip "$coordination" --skip "$processes" \
+  --skip "$simulation" --skip "$computing" --skip "$stores" --skip "$values" --skip "$coordination" --skip "$processes" \
   --skip "$browser"
 part "Processes" --filter "$processes"
 # A browser by itself wants both processors.
