@@ -11,6 +11,9 @@ import WebSocketCore
 
 /// `CoordinatorCore` on a loop: its sockets, its store, its clock. Not `Sendable`; everything is called on the loop.
 /// `Coordinator` is the same thing on a thread of its own, with an `async` face.
+///
+/// Long, and one piece, because starting, a turn's effects, losing one's place among others and stopping all decide what
+/// becomes of the same connections, requests and commits; what can be told apart is in the files beside it.
 public final class CoordinatorRuntime {
   /// Writes waiting for the store above which nothing more is read from anybody.
   static let maxPendingWrites = 200_000
