@@ -67,8 +67,7 @@ public final class CoordinatorRuntime {
   private var lastConnection: UInt64 = 0
   private var requests: [RequestID: (CoordinatorAnswer) -> Void] = [:]
   private var lastRequest: UInt64 = 0
-  private var observers: [UInt64: Observer] = [:]
-  private var lastObserver: UInt64 = 0
+  private var observers = NoticeObservers()
   private var knowsLegacyName = false
   private var stopObservers: [() -> Void] = []
   /// The runtime lives until it has stopped, whether or not anyone holds it.
@@ -359,7 +358,7 @@ public final class CoordinatorRuntime {
     server = nil
     for body in stopObservers { body() }
     stopObservers = []
-    observers = [:]
+    observers.removeAll()
     api = nil
     let completion = stopping
     stopping = nil
@@ -734,29 +733,19 @@ public final class CoordinatorRuntime {
   func observe(
     isWatching: Bool, wantsOutput: @escaping (TaskID) -> Bool, _ observer: @escaping (CoordinatorNotice) -> Void
   ) -> UInt64 {
-    lastObserver += 1
-    observers[lastObserver] = Observer(isWatching: isWatching, wantsOutput: wantsOutput, told: observer)
-    return lastObserver
+    observers.add(isWatching: isWatching, wantsOutput: wantsOutput, observer)
   }
 
-  private struct Observer {
-    let isWatching: Bool
-    let wantsOutput: (TaskID) -> Bool
-    let told: (CoordinatorNotice) -> Void
-  }
-
-  func tell(_ notice: CoordinatorNotice) {
-    for observer in observers.values { observer.told(notice) }
-  }
+  func tell(_ notice: CoordinatorNotice) { observers.tell(notice) }
 
   /// Whether anybody here wants to hear of tasks that others hold.
   var isWatched: Bool {
-    observers.values.contains { $0.isWatching } || (api?.feed.listenerCount ?? 0) > 0 || (api?.followerCount ?? 0) > 0
+    observers.hasWatchers || (api?.feed.listenerCount ?? 0) > 0 || (api?.followerCount ?? 0) > 0
   }
 
-  func wantsOutput(_ task: TaskID) -> Bool { observers.values.contains { $0.wantsOutput(task) } }
+  func wantsOutput(_ task: TaskID) -> Bool { observers.wantsOutput(task) }
 
-  public func stopObserving(_ number: UInt64) { observers[number] = nil }
+  public func stopObserving(_ number: UInt64) { observers.remove(number) }
 }
 
 @available(*, unavailable) extension CoordinatorRuntime: Sendable {}

@@ -109,9 +109,7 @@ package final class DatabaseServer {
     configuration.environment = ProcessEnvironment.variables { !$0.hasPrefix("PG") && !$0.hasPrefix("LIFELINE_") }
     configuration.workingDirectory = "/"
     configuration.group = .newSession
-    // SAFETY: the path lives for the call.
-    let descriptor = unsafe open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
-    guard descriptor >= 0 else { throw SystemError(call: "open", subject: log, code: errno) }
+    let descriptor = try FleetLog.open(log)
     defer { _ = close(descriptor) }
     configuration.standardOutput = .descriptor(descriptor)
     configuration.standardError = .descriptor(descriptor)

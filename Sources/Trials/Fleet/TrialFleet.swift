@@ -334,9 +334,7 @@ final class TrialFleet {
     configuration.environment = FleetEnvironment.variables.merging([Self.journalVariable: journal]) { $1 }
     if coordinatorNames.contains(name) { configuration.environment?.merge(storeEnvironment) { $1 } }
     let path = "\(options.directory)/logs/\(name).log"
-    // SAFETY: the path lives for the call.
-    let log = unsafe open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
-    guard log >= 0 else { throw SystemError(call: "open", subject: path, code: errno) }
+    let log = try FleetLog.open(path)
     defer { _ = close(log) }
     configuration.standardError = .descriptor(log)
     var pid: Int32 = 0

@@ -110,9 +110,7 @@ final class DemoFleet {
   ) throws(SystemError) -> ChildProcess {
     var configuration = configuration
     let path = "\(directory)/\(name).log"
-    // SAFETY: the path outlives the call.
-    let log = unsafe open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
-    guard log >= 0 else { throw SystemError(call: "open", subject: path, code: errno) }
+    let log = try FleetLog.open(path)
     defer { _ = Glibc.close(log) }
     configuration.standardError = .descriptor(log)
     var pid: Int32 = 0
