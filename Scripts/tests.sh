@@ -25,7 +25,8 @@ processes='^(EndToEndTests|LifelineTests|TrialsTests|ExamplesTests|LifelineBench
 passed=0
 failed=0
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+reasons=$(mktemp) # what failed, said again at the end: a log of thousands of lines is read from there
+trap 'rm -f "$log" "$reasons"' EXIT
 
 part() { # part TITLE FLAG…
   local title=$1
@@ -41,6 +42,10 @@ part() { # part TITLE FLAG…
     local broken
     broken=$(grep -c '^✘ Test [^r].* failed after' "$log")
     [ "$broken" -gt 0 ] || broken=1
+    # The runner's words, or the last ones of a process that ended without any.
+    local words
+    words=$(grep -aE '^✘ Test [^r].* (recorded an issue|failed after)|^↳ |Fatal error|error: ' "$log" | head -40)
+    printf -- '--- %s (status %d)\n%s\n' "$title" "$status" "${words:-$(tail -20 "$log")}" >>"$reasons"
     failed=$((failed + broken))
     passed=$((passed + ${count:-broken} - broken))
   fi
@@ -60,5 +65,9 @@ part "Processes" --filter "$processes"
 # A browser by itself wants both processors.
 part "Dashboard" --filter "$browser"
 
+if [ "$failed" -gt 0 ]; then
+  printf -- '\n--- What failed\n'
+  cat "$reasons"
+fi
 printf '%d passed, %d failed\n' "$passed" "$failed"
 [ "$failed" -eq 0 ]
