@@ -259,7 +259,8 @@ final class PostgresSession {
         _ = waiting.popFirst()
         close(completion)
       default:
-        guard changes.isReady else { return }
+        // The first time both must stand: who was answered once is told when the store is away.
+        guard changes.isReady, wasUp else { return }
         begin()
       }
     }

@@ -204,7 +204,7 @@ public final class CapacityRun {
     case .slow: worker.link?.delay = .milliseconds(500)
     case .congested: worker.link?.congest(up: true, down: true, until: fleet.now + options.outage)
     case .corrupt: worker.link?.corruptsNextMessage = true
-    case .killWorker, .killBoth:
+    case .killWorker, .killBoth, .loseWorker:
       worker.kill()
       fleet.schedule(at: fleet.now + options.outage) { worker.start() }
     case .drainWorker:

@@ -42,12 +42,14 @@ public enum FaultKind: String, CaseIterable, Sendable {
   case messages
   /// A worker does not reach one of several coordinators any more, and does reach the others.
   case partition
+  /// A worker's machine is gone for good, and its disk with it; another one comes, under another name.
+  case loseWorker = "lose-worker"
 
-  /// Those that there are with one coordinator as well.
+  /// Those that are drawn with one coordinator as well.
   public static let ofOne = allCases.filter { !$0.isOfSeveral }
   public var isOfSeveral: Bool {
     switch self {
-    case .store, .messages, .partition: true
+    case .store, .messages, .partition, .loseWorker: true
     default: false
     }
   }

@@ -243,6 +243,15 @@ public struct SeededRun {
         if worker.link?.coordinator.index == place { worker.link?.isBlackHole = true }
         fleet.schedule(at: fleet.now + pause) { worker.cutOffFrom.remove(place) }
       }
+    case .loseWorker:
+      let with = isAll ? " with its coordinator" : ""
+      after(time, "the machine of w\(worker + 1) is lost\(with), and another comes \(pause) later") { fleet in
+        if isAll, let coordinator = fleet.workers[worker].link?.coordinator {
+          Self.crash(coordinator.index, fleet, for: pause)
+        }
+        fleet.loseWorker(worker)
+        fleet.schedule(at: fleet.now + pause) { [unowned fleet] in fleet.workers[worker].start() }
+      }
     default: break
     }
   }
@@ -319,7 +328,7 @@ public struct SeededRun {
       at("the wall clock steps \(coin ? "back" : "forth") by an hour") {
         $0.wallStep += .seconds(coin ? -3_600 : 3_600)
       }
-    case .store, .messages, .partition: break
+    case .store, .messages, .partition, .loseWorker: break
     }
   }
 

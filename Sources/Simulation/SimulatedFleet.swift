@@ -6,7 +6,7 @@ import Primitives
 /// Coordinators, workers, and between them a clock, links, disks and executors, all simulated.
 /// Everything that happens follows from `options.seed`.
 final class SimulatedFleet {
-  let options: SimulationOptions
+  private(set) var options: SimulationOptions
   private(set) var now: Instant = .zero
   var random: SeededGenerator
   let store = SimulatedStore()
@@ -14,6 +14,8 @@ final class SimulatedFleet {
   private(set) var shared: SimulatedSharedStore?
   private(set) var coordinators: [SimulatedCoordinator] = []
   private(set) var workers: [SimulatedWorker] = []
+  /// What is on its way still refers to them.
+  private var lostWorkers: [SimulatedWorker] = []
   private(set) var answers: [RequestID: CoordinatorAnswer] = [:]
   private(set) var notices: [CoordinatorNotice] = []
   private(set) var logs: [LogEntry] = []
@@ -203,6 +205,17 @@ final class SimulatedFleet {
     let worker = SimulatedWorker(WorkerID(known: name), slots: options.slots, self)
     workers.append(worker)
     return worker
+  }
+
+  /// A worker's machine is gone for good, with what it had on its disk. One with the same capabilities and another name has
+  /// its place from now on, and is not started yet.
+  func loseWorker(_ index: Int) {
+    let lost = workers[index]
+    lost.kill(silently: true)
+    lostWorkers.append(lost)
+    let id = WorkerID(known: "\(lost.id)-next")
+    options.offers[id] = options.offers[lost.id]
+    workers[index] = SimulatedWorker(id, slots: lost.slots, self)
   }
 
   // MARK: Requests

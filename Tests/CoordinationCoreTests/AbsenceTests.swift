@@ -4,7 +4,7 @@ import Testing
 
 /// What becomes of a worker's tasks while it is away, by the times of the default configuration: a heartbeat each 5 s,
 /// silence of 15 s, a grace of 5 s after a closed connection, a lease of 120 s.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct AbsenceTests {
   /// Workers `w1`… of one slot, each over the connection of its number, each with a task `t1`… that it has started.
   private func fleet(_ count: Int, exclusive: Bool = false) throws -> CoordinatorBench {

@@ -3,7 +3,7 @@ import CoordinationCore
 import Primitives
 import Testing
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct CoordinatorCoreTests {
   // MARK: Bad messages
 

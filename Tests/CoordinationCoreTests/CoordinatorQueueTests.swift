@@ -5,7 +5,7 @@ import Testing
 @testable import Simulation
 
 /// In which order the coordinator sends when a worker's connection takes no more.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct CoordinatorQueueTests {
   private func work(_ priority: Priority) -> TaskSpecification {
     TaskSpecification(name: "t", work: .custom(kind: "work", input: [:]), priority: priority)

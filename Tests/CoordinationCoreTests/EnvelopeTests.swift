@@ -2,7 +2,7 @@
 import Primitives
 import Testing
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct EnvelopeTests {
   private static let message = Message(.taskResult, ["task_id": "t1", "attempt": 1, "text": "line\n\u{1}é"])
 

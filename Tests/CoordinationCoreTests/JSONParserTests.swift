@@ -2,7 +2,7 @@
 import Primitives
 import Testing
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct JSONParserTests {
   /// Text that is written exactly as it is read.
   static let exact: [(text: String, value: JSONValue)] = [

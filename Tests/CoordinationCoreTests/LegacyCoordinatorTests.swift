@@ -3,7 +3,7 @@ import Primitives
 import Testing
 
 /// Our coordinator towards the reference's workers: every row of the protocol, and their known quirks.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct LegacyCoordinatorTests {
   /// A registered legacy worker that runs the demo task `t`.
   private func bench() throws -> CoordinatorBench {

@@ -6,7 +6,7 @@ import Testing
 
 /// What the reference's enhanced worker does to its messages. Signatures and envelopes were made by Python's `json`,
 /// `hmac` and `zlib`, as the reference makes them.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct LegacyTextTests {
   /// Of the key `a-legacy-key-1`.
   private static let digest = "Wl0ZpBOhDtWmQzS6xg08TWcP23dUuRPUThQuWOM987o="

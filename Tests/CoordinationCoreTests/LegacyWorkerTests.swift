@@ -3,7 +3,7 @@ import Primitives
 import Testing
 
 /// Our worker towards the reference's coordinator.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct LegacyWorkerTests {
   private func bench() -> WorkerBench {
     let bench = WorkerBench(.legacy)

@@ -3,7 +3,7 @@ import Testing
 
 @testable import CoordinationCore
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct MessageAuthenticatorTests {
   private static let secret = ChannelSecret(proofKey: [1, 2, 3], client: "client nonce", server: "server nonce")
   private static let body = Message(.taskResult, ["task_id": "t1", "attempt": 1, "text": "line\n\u{1}é"]).body

@@ -3,7 +3,7 @@ import Primitives
 import Testing
 
 /// Labels, requirements and slots as coordinators and workers speak of them.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct PlacementTests {
   private static func task(_ requires: [String] = [], slots: Int = 1) -> TaskSpecification {
     TaskSpecification(

@@ -3,7 +3,7 @@
 import Primitives
 import Testing
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct PriorityQueueTests {
   private func drained(_ queue: inout PriorityQueue<String, String>, at now: Instant = .zero) -> [String] {
     var taken: [String] = []

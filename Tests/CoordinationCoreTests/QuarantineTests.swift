@@ -3,7 +3,7 @@ import Primitives
 import Testing
 
 /// Tests that workers die of, by the times of the default configuration: a grace of 5 s after a closed connection.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct QuarantineTests {
   private var connections = Connections()
 

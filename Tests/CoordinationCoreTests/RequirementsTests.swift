@@ -1,7 +1,7 @@
 @testable import CoordinationCore
 import Testing
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct RequirementsTests {
   private static let labels: WorkerLabels = {
     var labels = WorkerLabels()

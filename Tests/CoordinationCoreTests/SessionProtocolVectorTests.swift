@@ -5,7 +5,7 @@ import Testing
 
 /// The messages that `Docs/session-protocol.md` shows, byte for byte: authors of workers in other languages test theirs
 /// against them, as `Clients/python/tests/test_protocol.py` does.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct SessionProtocolVectorTests {
   private static let result = Message(
     .taskResult,

@@ -2,7 +2,7 @@ import CoordinationCore
 import Primitives
 import Testing
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct SpecificationCodingTests {
   private static func read(_ text: String) throws -> TaskSpecification {
     let value = try JSONParser.parse(text)

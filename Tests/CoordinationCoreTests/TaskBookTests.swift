@@ -5,7 +5,7 @@ import Testing
 
 @testable import CoordinationCore
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct TaskBookTests {
   /// Where a task can stand. `lost` and `retrying` are both `queued` under attempt 1, for different reasons.
   enum Stage: CaseIterable {

@@ -3,7 +3,7 @@ import Testing
 
 @testable import CoordinationCore
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct TaskStatisticsTests {
   /// Where tasks stand, counted anew.
   private func recounted(_ book: TaskBook) -> [TaskStatus: Int] {

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Simulation
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct WorkerCoreTests {
   private func bench(_ change: (inout WorkerCoreConfiguration) -> Void = { _ in }) -> WorkerBench {
     let bench = WorkerBench(.session, change)

@@ -5,7 +5,7 @@ import Testing
 @testable import Simulation
 
 /// What a worker does with what it has to say while its connection takes no more.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct WorkerSendingTests {
   private func bench(_ change: (inout WorkerCoreConfiguration) -> Void = { _ in }) -> WorkerBench {
     let bench = WorkerBench(.session) {

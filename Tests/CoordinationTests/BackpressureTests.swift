@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// A worker whose tasks write more than its line carries, over real sockets.
-@Suite(.timeLimit(.minutes(1))) struct BackpressureTests {
+@Suite(.timeLimit(.minutes(5))) struct BackpressureTests {
   /// Of the line, in a second; the task writes several times as much.
   private static let lineBytes = 1_000_000
 
@@ -63,6 +63,18 @@ import Testing
       }
     }
 
+    /// Ends the quiet task; how much the noisy one had written when the result could leave, all of what fits waiting.
+    ///
+    /// A result leaves when it is on the worker's disk. The line stands still meanwhile, or on a slow disk it would have
+    /// carried away what was to be overtaken.
+    func endQuiet(_ ending: AttemptEnding) throws -> Int {
+      relay.setBandwidth(1, .up)
+      let written = worker.end(quiet, ending, whenWritten: noisy)
+      try eventually("the result on disk") { worker.persisting == 0 ? true : nil }
+      relay.setBandwidth(BackpressureTests.lineBytes, .up)
+      return written
+    }
+
     func stop() {
       worker.vanish()
       relay.stop()
@@ -74,8 +86,7 @@ import Testing
     let pair = try Pair()
     let worker = pair.worker
     worker.checkpoint(pair.quiet, ["step": 1])
-    let written = worker.end(
-      pair.quiet, AttemptEnding(.completed, result: "in time"), whenWritten: pair.noisy)
+    let written = try pair.endQuiet(AttemptEnding(.completed, result: "in time"))
     let detail = try pair.coordinator.ended(pair.quiet.taskID)
     #expect(detail.task.state.result == "in time")
     #expect(detail.checkpoints.map(\.data) == [["step": 1]])
@@ -94,7 +105,7 @@ import Testing
 
   @Test func `without priorities a result comes after whatever was written before it`() throws {
     let pair = try Pair { $0.usesPriorities = false }
-    let written = pair.worker.end(pair.quiet, AttemptEnding(.completed), whenWritten: pair.noisy)
+    let written = try pair.endQuiet(AttemptEnding(.completed))
     _ = try pair.coordinator.ended(pair.quiet.taskID)
     #expect(pair.nextOffset() >= written)
     pair.stop()

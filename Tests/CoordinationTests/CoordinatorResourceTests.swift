@@ -11,7 +11,7 @@ import WebSocket
 @testable import Coordination
 
 /// What a coordinator answers to ordinary HTTP requests, over real sockets.
-@Suite(.timeLimit(.minutes(1))) struct CoordinatorResourceTests {
+@Suite(.timeLimit(.minutes(5))) struct CoordinatorResourceTests {
   private struct Answer {
     let status: Int
     let head: String

@@ -6,7 +6,7 @@ import Storage
 import Testing
 
 @Suite struct CoordinatorTests {
-  @Test(.timeLimit(.minutes(1)))
+  @Test(.timeLimit(.minutes(5)))
   func `a thousand tasks over loopback sockets each end once`() async throws {
     var settings = CoordinatorSettings()
     settings.port = 0

@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// What a Swift program that embeds a coordinator or a worker relies on.
-@Suite(.timeLimit(.minutes(1))) struct EmbeddingTests {
+@Suite(.timeLimit(.minutes(5))) struct EmbeddingTests {
   @Test func `the worker and coordinator of the README run a task to its end`() async throws {
     let folder = TemporaryDirectory()
     let detail = try await countOnce(store: .sqlite(path: folder.file("count.db")))

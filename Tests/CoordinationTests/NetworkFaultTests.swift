@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// A worker behind a relay that misbehaves, over real sockets.
-@Suite(.timeLimit(.minutes(1))) struct NetworkFaultTests {
+@Suite(.timeLimit(.minutes(5))) struct NetworkFaultTests {
   private func fleet(lease: Duration = .seconds(5)) throws -> (TestCoordinator, FaultRelay) {
     let coordinator = try TestCoordinator { $0.useShortTimes(lease: lease) }
     return (coordinator, try FaultRelay(to: coordinator.address))

@@ -37,7 +37,7 @@ private final class DeafCoordinator: WebSocketDelegate {
 }
 
 /// What a coordinator does when too much comes at it, and what our own workers and clients make of it; over real sockets.
-@Suite(.timeLimit(.minutes(1))) struct OverloadTests {
+@Suite(.timeLimit(.minutes(5))) struct OverloadTests {
   /// One is admitted, and then one a second.
   private static let oneASecond = Admission.Limits(rate: 1, burst: 1)
 

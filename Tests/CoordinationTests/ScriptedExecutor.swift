@@ -125,6 +125,8 @@ final class ScriptedWorker: Sendable {
     }
   }
 
+  /// Results and checkpoints on their way to the disk.
+  var persisting: Int { onLoop { runtime, _ in runtime.report.persisting } }
   var queueStatus: QueueStatus { onLoop { runtime, _ in runtime.queueStatus } }
   func reconnect() { onLoop { runtime, _ in runtime.reconnect() } }
   func drain() { onLoop { runtime, _ in runtime.drain() } }

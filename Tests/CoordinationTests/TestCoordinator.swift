@@ -6,7 +6,7 @@ import Reactor
 import Storage
 import TestSupport
 
-/// A coordinator on a thread of its own, asked synchronously. Every wait is bounded by ten seconds.
+/// A coordinator on a thread of its own, asked synchronously. Every wait is bounded by a minute.
 final class TestCoordinator: Sendable {
   private let thread: EventLoopThread
   private let runtime: LoopBound<CoordinatorRuntime>

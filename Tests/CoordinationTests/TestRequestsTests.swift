@@ -3,7 +3,7 @@ import Testing
 
 @testable import Coordination
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct TestRequestsTests {
   private static func reader(_ text: String) throws -> FieldReader {
     FieldReader(try JSONParser.parse(text).object ?? JSONObject())

@@ -7,7 +7,7 @@ import Testing
 @testable import Coordination
 
 /// What workers say about themselves, over real sockets.
-@Suite(.timeLimit(.minutes(1))) struct WorkerTelemetryTests {
+@Suite(.timeLimit(.minutes(5))) struct WorkerTelemetryTests {
   private final class Fleet {
     let coordinator: TestCoordinator
     let worker: LoopBound<WorkerRuntime>

@@ -148,7 +148,7 @@ final class Fleet {
   }
 
   /// Waits until the task has ended; all that is known of it.
-  func ended(_ id: String, limit: Duration = .seconds(20)) throws -> JSONObject {
+  func ended(_ id: String, limit: Duration = .seconds(60)) throws -> JSONObject {
     try watch.tasks.first("end of \(id)", limit: limit) { $0.text("task_id") == id && $0.hasEnded }
     return try task(id)
   }
@@ -201,7 +201,7 @@ extension TestProcess {
 
   /// Waits for a line of its log.
   @discardableResult
-  func logs(_ text: String, limit: Duration = .seconds(20)) throws -> String {
+  func logs(_ text: String, limit: Duration = .seconds(60)) throws -> String {
     try errors.first("line with \"\(text)\"", limit: limit) { $0.contains(text) }
   }
 }

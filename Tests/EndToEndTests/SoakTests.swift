@@ -63,7 +63,7 @@ extension EndToEnd {
       if isExclusive { problems += try fleet.journal.all().filter { $0.hasPrefix("overlap") } }
       // An attempt that was superseded may still be told so.
       do {
-        try eventually("end of every process", limit: .seconds(5)) {
+        try eventually("end of every process") {
           fleet.processes("LIFELINE_TASK_ID", "").isEmpty ? true : nil
         }
       } catch { problems.append("\(error)") }

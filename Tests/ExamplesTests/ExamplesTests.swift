@@ -7,7 +7,7 @@ import Testing
 import WebSocket
 
 /// The examples, as the processes that a reader would start.
-@Suite(.timeLimit(.minutes(1))) struct ExamplesTests {
+@Suite(.timeLimit(.minutes(5))) struct ExamplesTests {
   @Test(
     arguments: [
       ("first-service", []), ("tcp-echo", []), ("tcp-echo", ["65536"]), ("chat-room", ["0", "ignore"]),

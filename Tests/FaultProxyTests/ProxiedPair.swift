@@ -57,7 +57,7 @@ final class ProxiedPair {
 
   /// Runs `body` once both ends are connected through the proxy; something in it must stop the loop.
   static func run(
-    seed: UInt64 = 1, limit: Duration = .seconds(20), prepare: @escaping (FaultProxy) -> Void = { _ in },
+    seed: UInt64 = 1, limit: Duration = .seconds(60), prepare: @escaping (FaultProxy) -> Void = { _ in },
     sourceLocation: SourceLocation = #_sourceLocation, _ body: @escaping (ProxiedPair) -> Void
   ) throws {
     var kept: [AnyObject] = []

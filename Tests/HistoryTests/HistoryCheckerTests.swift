@@ -66,7 +66,7 @@ private func stored(_ status: TaskStatus, attempt: Int = 1, checkpoint: Checkpoi
   StoredTask(id: a, status: status, attempt: attempt, worker: attempt == 0 ? nil : w, checkpoint: checkpoint)
 }
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct HistoryCheckerTests {
   @Test func `a history without a fault breaks no rule`() {
     var story = Story(exclusive: true)

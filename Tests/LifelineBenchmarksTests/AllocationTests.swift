@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// What the program `bench`, which counts allocations, says about itself.
-@Suite(.timeLimit(.minutes(1))) struct AllocationTests {
+@Suite(.timeLimit(.minutes(5))) struct AllocationTests {
   /// The program, beside the bundle that holds this test.
   private static let program: String = {
     // An executable or a bundle, and as much of its path as the system tells: the folder is the build's.

@@ -2,7 +2,7 @@ import CoordinationCore
 import LifelineBenchmarks
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct BenchmarkTests {
+@Suite(.timeLimit(.minutes(5))) struct BenchmarkTests {
   @Test(arguments: Benchmark.all)
   func `each benchmark still runs, and does the same work each time`(benchmark: Benchmark) throws {
     let first = try benchmark.run(at: .tiny, counting: .none)

@@ -118,7 +118,7 @@ final class RunningProgram {
 
   /// Reads what comes until `condition` holds.
   func wait(
-    _ what: String, within seconds: Double = 20, _ condition: (RunningProgram) -> Bool
+    _ what: String, within seconds: Double = 60, _ condition: (RunningProgram) -> Bool
   ) throws {
     let deadline = Self.now + seconds
     while true {
@@ -133,7 +133,7 @@ final class RunningProgram {
   }
 
   /// Waits for its end.
-  func end(within seconds: Double = 20) throws -> Outcome {
+  func end(within seconds: Double = 60) throws -> Outcome {
     try wait("end", within: seconds) { $0.hasEnded }
     pump()
     return Outcome(status: status ?? -1, output: output, errors: errors)

@@ -13,7 +13,7 @@ struct PostgresConnectionTests {
   ) throws {
     let address = try PostgresAddress(url)
     var connection: PostgresConnection?
-    try withLoop(limit: .seconds(20)) { loop in
+    try withLoop(limit: .seconds(60)) { loop in
       connection = PostgresConnection.connect(address, within: .seconds(10), on: loop) { result in
         guard case .success = result, let connection else {
           Issue.record("\(result)")
@@ -149,7 +149,7 @@ struct PostgresConnectionTests {
     let address = try PostgresAddress(url.replacing("FOLDER", with: PostgresServer.shared().folder))
     var told: PostgresError?
     var connection: PostgresConnection?
-    try withLoop(limit: .seconds(20)) { loop in
+    try withLoop(limit: .seconds(60)) { loop in
       connection = PostgresConnection.connect(address, within: .seconds(10), on: loop) { result in
         if case .failure(let error) = result { told = error }
         loop.stop()

@@ -3,7 +3,7 @@ import Reactor
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct DescriptorWatcherTests {
   private func socketPair() -> (Int32, Int32) {
     var pair: [Int32] = [0, 0]

@@ -101,6 +101,19 @@ struct PostgresStoreTests {
     await shared.close()
   }
 
+  @Test func `who was answered once is told when the database goes away`() async throws {
+    let shared = try SharedDatabase()
+    let states = EventLog<Bool>("whether both connections stood at the first answer")
+    for number in 0..<10 {
+      let store = try shared.open()
+      store.commit([.submit(task("t\(number)"))]) { _ in
+        store.perform { session in states.put(session.phase == .up) }
+      }
+    }
+    #expect(try states.wait(for: "ten answers") { $0.count == 10 ? $0 : nil } == Array(repeating: true, count: 10))
+    await shared.close()
+  }
+
   @Test func `commits that wait share a transaction, and only the guilty one of a group fails`() async throws {
     let shared = try SharedDatabase()
     let store = try shared.open()

@@ -4,7 +4,7 @@ import StructuredLog
 import Terminal
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct LoggerTests {
+@Suite(.timeLimit(.minutes(5))) struct LoggerTests {
   /// The lines that `body` logs.
   func lines(_ level: LogLevel = .debug, _ body: (Logger) -> Void) -> [String] {
     var ends: [Int32] = [-1, -1]

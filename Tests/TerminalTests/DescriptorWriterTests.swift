@@ -2,7 +2,7 @@ import Glibc
 import Terminal
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct DescriptorWriterTests {
+@Suite(.timeLimit(.minutes(5))) struct DescriptorWriterTests {
   init() { DescriptorWriter.ignoreBrokenPipeSignal() }
 
   @Test func `text arrives whole`() {

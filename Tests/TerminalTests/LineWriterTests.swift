@@ -2,7 +2,7 @@ import Testing
 
 @testable import Terminal
 
-@Suite(.timeLimit(.minutes(1))) struct LineWriterTests {
+@Suite(.timeLimit(.minutes(5))) struct LineWriterTests {
   func writer(_ pipe: Pipe, isTerminal: Bool) -> LineWriter {
     LineWriter(DescriptorWriter(descriptor: pipe.writeEnd), patience: .milliseconds(10), isTerminal: isTerminal)
   }

@@ -1,4 +1,4 @@
 import Testing
 
 /// Runs of tests as values.
-@Suite(.timeLimit(.minutes(1))) struct TestRunsTests {}
+@Suite(.timeLimit(.minutes(5))) struct TestRunsTests {}

@@ -1,7 +1,7 @@
 import Glibc
 public import Reactor
 
-/// A plain blocking client socket: the peer that a test drives step by step. Every wait is bounded by ten seconds.
+/// A plain blocking client socket: the peer that a test drives step by step. Every wait is bounded by a minute.
 public final class BlockingSocket {
   public private(set) var descriptor: Int32
 
@@ -38,7 +38,7 @@ public final class BlockingSocket {
     }
     descriptor = socket(family, Int32(SOCK_STREAM.rawValue) | 0o2000000, 0)
     guard descriptor >= 0 else { throw Failure(call: "socket", code: errno) }
-    var bound = timeval(tv_sec: 10, tv_usec: 0)
+    var bound = timeval(tv_sec: 60, tv_usec: 0)
     setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &bound, socklen_t(MemoryLayout<timeval>.size))
     setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &bound, socklen_t(MemoryLayout<timeval>.size))
     if var bytes = receiveBufferBytes {

@@ -47,7 +47,7 @@ public final class EventLog<Element: Sendable>: @unchecked Sendable {
   /// Waits until `find` returns something for what has happened so far.
   @discardableResult
   public func wait<Value>(
-    for what: String, limit: Duration = .seconds(20), _ find: ([Element]) throws -> Value?
+    for what: String, limit: Duration = .seconds(60), _ find: ([Element]) throws -> Value?
   ) throws -> Value {
     let end = MonotonicClock.now() + limit
     var deadline = timespec()
@@ -68,7 +68,7 @@ public final class EventLog<Element: Sendable>: @unchecked Sendable {
   /// Waits for the first element, from the `start`th on, that fits.
   @discardableResult
   public func first(
-    _ what: String, from start: Int = 0, limit: Duration = .seconds(20), where fits: (Element) throws -> Bool
+    _ what: String, from start: Int = 0, limit: Duration = .seconds(60), where fits: (Element) throws -> Bool
   ) throws -> Element {
     try wait(for: what, limit: limit) { try $0.dropFirst(start).first(where: fits) }
   }
@@ -84,7 +84,7 @@ public struct TimedOut: Error, CustomStringConvertible {
 /// length or a process's state.
 @discardableResult
 public func eventually<Value>(
-  _ what: String, limit: Duration = .seconds(20), _ find: () throws -> Value?
+  _ what: String, limit: Duration = .seconds(60), _ find: () throws -> Value?
 ) throws -> Value {
   let end = MonotonicClock.now() + limit
   while true {

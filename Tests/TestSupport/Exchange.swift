@@ -36,12 +36,12 @@ public final class Exchange<Value: Sendable>: @unchecked Sendable {
   public func take(file: StaticString = #file, line: UInt = #line) -> Value {
     var deadline = timespec()
     clock_gettime(CLOCK_MONOTONIC, &deadline)
-    deadline.tv_sec += 10
+    deadline.tv_sec += 60
     pthread_mutex_lock(mutex)
     defer { pthread_mutex_unlock(mutex) }
     while values.isEmpty {
       let result = pthread_cond_timedwait(arrived, mutex, &deadline)
-      precondition(result == 0 || !values.isEmpty, "no value came within 10 seconds", file: file, line: line)
+      precondition(result == 0 || !values.isEmpty, "no value came within a minute", file: file, line: line)
     }
     return values.removeFirst()
   }

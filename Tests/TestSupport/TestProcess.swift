@@ -121,7 +121,7 @@ public final class TestProcess: Sendable {
 
   /// How it ended, and with everything in its pipes read.
   @discardableResult
-  public func exit(limit: Duration = .seconds(20)) throws -> ExitStatus {
+  public func exit(limit: Duration = .seconds(60)) throws -> ExitStatus {
     do {
       let status = try ending.wait(for: "end of the process", limit: limit) { $0.first }
       // A supervising process may hold standard error a moment longer than its worker lives.

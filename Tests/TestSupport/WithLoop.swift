@@ -7,7 +7,7 @@ public import Testing
 ///
 /// A loop that does not stop in time is a failed test that says so, never a hang.
 public func withLoop(
-  limit: Duration = .seconds(10), sourceLocation: SourceLocation = #_sourceLocation,
+  limit: Duration = .seconds(60), sourceLocation: SourceLocation = #_sourceLocation,
   _ body: (EventLoop) throws -> Void
 ) throws {
   let loop = try EventLoop()
@@ -23,7 +23,7 @@ public func withLoop(
 extension EventLoop {
   /// Calls `body` as soon as `condition` holds, looking once a turn; records an issue if `limit` passes first.
   public func when(
-    _ condition: @escaping () -> Bool, limit: Duration = .seconds(10),
+    _ condition: @escaping () -> Bool, limit: Duration = .seconds(60),
     sourceLocation: SourceLocation = #_sourceLocation, _ body: @escaping () -> Void
   ) {
     let deadline = now + limit

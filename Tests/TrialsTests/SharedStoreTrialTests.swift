@@ -14,7 +14,7 @@ struct SharedStoreTrialTests {
   private func stress(_ scenario: String, _ arguments: String...) throws -> TrialReport {
     let process = try TestProcess(
       Self.program, ["stress", "--scenario", scenario, "--store", "postgres", "--json"] + arguments)
-    let status = try process.exit(limit: .seconds(150))
+    let status = try process.exit(limit: .seconds(400))
     let report = try TrialReport(json: process.output.all.joined(separator: "\n"))
     #expect(status == .exited(0), "\(report.criteria.filter { !$0.isMet }) \(report.violations)")
     return report

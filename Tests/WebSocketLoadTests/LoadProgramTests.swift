@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// The program against real servers, with as little work as shows that it works.
-@Suite(.timeLimit(.minutes(1))) struct LoadProgramTests {
+@Suite(.timeLimit(.minutes(5))) struct LoadProgramTests {
   private func withEcho(_ options: [String] = [], _ body: (_ url: String, _ pid: Int32) throws -> Void) throws {
     let server = try TestProcess(TestProcess.built("websocket-echo"), ["--port", "0"] + options)
     let line = try server.output.wait(for: "announcement") { $0.first }

@@ -7,7 +7,7 @@ import WebSocket
 @testable import WebSocketCore
 
 /// What a broken peer meets on a real socket: the right answer, then the end of the stream, both soon.
-@Suite(.timeLimit(.minutes(1))) struct BadPeerTests {
+@Suite(.timeLimit(.minutes(5))) struct BadPeerTests {
   struct Row: CustomTestStringConvertible {
     let what: String
     let bytes: [UInt8]

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 import WebSocket
 
-@Suite(.timeLimit(.minutes(1))) struct WebSocketClientTests {
+@Suite(.timeLimit(.minutes(5))) struct WebSocketClientTests {
   /// Accepts TCP connections and answers the first bytes of each with `answer`; without one it stays silent.
   private final class FakeServer: ConnectionDelegate {
     let answer: String?

@@ -4,7 +4,7 @@ import Testing
 
 @testable import WebSocket
 
-@Suite(.timeLimit(.minutes(1))) struct ConnectionLimitsTests {
+@Suite(.timeLimit(.minutes(5))) struct ConnectionLimitsTests {
   private func limits(_ total: Int = .max, perAddress: Int = .max) -> ConnectionLimits {
     var limits = ConnectionLimits()
     limits.maxConnections = total

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 import WebSocket
 
-@Suite(.timeLimit(.minutes(1))) struct WebSocketConnectionTests {
+@Suite(.timeLimit(.minutes(5))) struct WebSocketConnectionTests {
   /// A server on the loop whose connections have the given delegate.
   private func listen(
     _ delegate: any WebSocketDelegate, on loop: EventLoop, _ configuration: WebSocketConfiguration = .init()

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 import WebSocket
 
-@Suite(.timeLimit(.minutes(1))) struct EchoProgramTests {
+@Suite(.timeLimit(.minutes(5))) struct EchoProgramTests {
   /// The program, beside the bundle that holds this test.
   private static let program: String = {
     // An executable or a bundle, and as much of its path as the system tells: the folder is the build's.

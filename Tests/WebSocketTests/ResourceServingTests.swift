@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 import WebSocket
 
-@Suite(.timeLimit(.minutes(1))) struct ResourceServingTests {
+@Suite(.timeLimit(.minutes(5))) struct ResourceServingTests {
   private func serve(
     _ configuration: WebSocketConfiguration = .init(),
     _ resources: @escaping @Sendable (HTTPExchange, EventLoop) -> Void,

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 import WebSocket
 
-@Suite(.timeLimit(.minutes(1))) struct WebSocketServerTests {
+@Suite(.timeLimit(.minutes(5))) struct WebSocketServerTests {
   @Test func `a handshake of one byte at a time opens and its message comes back`() throws {
     let server = try serve()
     defer { server.stop() }

@@ -6,7 +6,7 @@ import Testing
 @testable import WebSocketCore
 
 /// Messages in pieces, prepared messages and compression over real sockets.
-@Suite(.timeLimit(.minutes(1))) struct StreamingTests {
+@Suite(.timeLimit(.minutes(5))) struct StreamingTests {
   private static let offers: [CompressionConfiguration?] = [
     nil, CompressionConfiguration(context: .shared), CompressionConfiguration(context: .dedicated),
   ]

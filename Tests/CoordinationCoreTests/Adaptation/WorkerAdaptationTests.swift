@@ -3,7 +3,7 @@
 import Primitives
 import Testing
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct WorkerAdaptationTests {
   private static let bounds = WorkerBounds(
     heartbeatInterval: .seconds(5), heartbeatTimeout: .seconds(15), reconnectDelay: .seconds(1),

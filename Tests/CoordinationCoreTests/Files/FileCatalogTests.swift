@@ -3,7 +3,7 @@ import Cryptography
 import Primitives
 import Testing
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct FileCatalogTests {
   private let file = FileReference(FileDigest(SHA256.digest(of: "data")), size: 4)
   private let wall = WallTime(milliseconds: 1_700_000_000_000)

@@ -3,7 +3,7 @@ import CoordinationCore
 import Primitives
 import Testing
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct FileFramesTests {
   private static let secret = ChannelSecret(
     proofKey: [UInt8](repeating: 7, count: 32), client: "client", server: "server")

@@ -24,7 +24,7 @@ private struct ScriptedCoordinator {
   }
 }
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct FileTransfersTests {
   private func file(_ name: String, _ size: Int) -> FileReference {
     FileReference(FileDigest(SHA256.digest(of: name)), size: size)

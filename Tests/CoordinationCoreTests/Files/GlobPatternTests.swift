@@ -1,7 +1,7 @@
 import CoordinationCore
 import Testing
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct GlobPatternTests {
   @Test(arguments: [
     ("a.txt", "a.txt", true), ("a.txt", "b/a.txt", false), ("*.txt", "a.txt", true), ("*.txt", "b/a.txt", false),
@@ -29,7 +29,7 @@ struct GlobPatternTests {
   }
 }
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct RelativePathTests {
   @Test(arguments: ["a", "a/b", ".hidden", "a b/c", "ä/ö", "...", "a/..b"])
   func `a path inside of a folder is taken`(path: String) { #expect(RelativePath.problem(path) == nil) }
@@ -42,7 +42,7 @@ struct RelativePathTests {
   func `a path that may lead elsewhere is refused`(path: String) { #expect(RelativePath.problem(path) != nil) }
 }
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct TaskFilesTests {
   private static let digest = String(repeating: "0f", count: 32)
 

@@ -8,7 +8,7 @@ import Testing
 @testable import Coordination
 
 /// Who may ask the API, and from where.
-@Suite(.timeLimit(.minutes(1))) struct APISecurityTests {
+@Suite(.timeLimit(.minutes(5))) struct APISecurityTests {
   private static let task = #"{"command":["true"],"task_id":"t"}"#
   private static let json = ("Content-Type", "application/json")
 

@@ -8,7 +8,7 @@ import Testing
 @testable import Coordination
 
 /// `/api/v1/events`, over real sockets.
-@Suite(.timeLimit(.minutes(1))) struct EventFeedTests {
+@Suite(.timeLimit(.minutes(5))) struct EventFeedTests {
   private struct Event: Equatable {
     var name: String
     var data: JSONObject

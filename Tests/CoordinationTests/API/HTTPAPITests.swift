@@ -8,7 +8,7 @@ import Testing
 @testable import Coordination
 
 /// The API over real sockets, with a worker whose attempts do what the test says.
-@Suite(.timeLimit(.minutes(1))) struct HTTPAPITests {
+@Suite(.timeLimit(.minutes(5))) struct HTTPAPITests {
   private static let check = SchemaCheck(document: OpenAPIDocumentTests.document)
 
   private func expect(

@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 import WebSocket
 
-@Suite(.timeLimit(.minutes(1))) final class CoordinatorClientTests {
+@Suite(.timeLimit(.minutes(5))) final class CoordinatorClientTests {
   /// Whoever makes a client keeps it.
   private var client: CoordinatorClient?
 

@@ -9,7 +9,7 @@ import WebSocket
 
 /// Workers and clients that know more than one address. What is waited for comes within the ten seconds that `Exchange`
 /// allows, while an address that gives no answer would take longer than that if it were waited for.
-@Suite(.timeLimit(.minutes(1))) final class SeveralCoordinatorsTests {
+@Suite(.timeLimit(.minutes(5))) final class SeveralCoordinatorsTests {
   /// Nothing can listen at port 1 of this address without being root, and nothing does.
   private static let dead = "ws://127.0.0.1:1"
 

@@ -101,7 +101,7 @@ final class CommandRun {
 @discardableResult
 func execute(
   _ command: Command, timeout: Duration? = nil, checkpoint: JSONValue? = nil, in folder: TemporaryDirectory? = nil,
-  limit: Duration = .seconds(20), configure: (inout CommandExecutor.Configuration) -> Void = { _ in },
+  limit: Duration = .seconds(60), configure: (inout CommandExecutor.Configuration) -> Void = { _ in },
   sourceLocation: SourceLocation = #_sourceLocation, script: (CommandRun) -> Void
 ) throws -> CommandRun {
   let folder = folder ?? TemporaryDirectory()

@@ -6,7 +6,7 @@ import Testing
 
 @testable import Coordination
 
-@Suite(.timeLimit(.minutes(1))) struct DemoTaskExecutorTests {
+@Suite(.timeLimit(.minutes(5))) struct DemoTaskExecutorTests {
   private func execute(
     _ input: JSONObject, checkpoint: JSONValue? = nil, timeout: Duration? = nil,
     script: (EventLoop, DemoTaskExecutor, AttemptRecorder) -> Void = { _, _, _ in }

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Coordination
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct JUnitFileTests {
   private let directory = TemporaryDirectory()
 

@@ -52,11 +52,11 @@ private final class SupervisedCommand {
 
 private func supervise(_ body: @escaping (SupervisedCommand) -> Void) throws -> SupervisedCommand {
   var command: SupervisedCommand?
-  try withLoop(limit: .seconds(20)) { loop in
+  try withLoop(limit: .seconds(60)) { loop in
     let made = try SupervisedCommand(on: loop)
     command = made
     body(made)
-    loop.when({ made.status != nil && made.process?.standardOutput?.isOpen == false }, limit: .seconds(20)) {
+    loop.when({ made.status != nil && made.process?.standardOutput?.isOpen == false }, limit: .seconds(60)) {
       loop.stop()
     }
   }

@@ -194,7 +194,7 @@ import Testing
   ) throws -> (isResumed: [Bool], subjects: [String?]) {
     var outcome: (isResumed: [Bool], subjects: [String?]) = ([], [])
     var address = SocketAddress.loopback()
-    try withLoop(limit: .seconds(20)) { loop in
+    try withLoop(limit: .seconds(60)) { loop in
       func connect(_ number: Int) {
         guard number < pairs.count else { return loop.stop() }
         before(number)

@@ -10,7 +10,7 @@ import Testing
 func withSecurePair(
   _ server: TLSServerContext, _ client: TLSClientContext, serverName: String? = nil,
   server serverOptions: ConnectionOptions = ConnectionOptions(),
-  client clientOptions: ConnectionOptions = ConnectionOptions(), limit: Duration = .seconds(20),
+  client clientOptions: ConnectionOptions = ConnectionOptions(), limit: Duration = .seconds(60),
   via: (SocketAddress, EventLoop) throws -> SocketAddress = { address, _ in address },
   sourceLocation: SourceLocation = #_sourceLocation, _ body: @escaping (Pair) -> Void
 ) throws {
