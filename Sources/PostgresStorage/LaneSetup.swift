@@ -30,22 +30,37 @@ final class LaneSetup {
     }
     apply(Self.shared + Self.forChanges, to: connection) { [self] problem in
       if let problem { return done(problem) }
-      // Commits are acknowledged: whoever made them lazy for the whole server did not think of this.
-      connection.run([
-        .sql(
-          """
-          SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'
-          """),
-        .sql("SELECT current_setting('transaction_read_only') = 'on'"),
-      ]) { [self] answer in
-        switch answer {
-        case .failure(let error): done(error)
-        case .success(let results):
-          if results[1].count > 0, results[1].row(0).bool(0) {
-            return done(PostgresError(.connection, "the server takes no changes: it stands by for another"))
-          }
-          migrate(connection, mayRetry: true, done)
-        }
+      acknowledging(connection) { [self] problem in
+        if let problem { done(problem) } else { migrate(connection, mayRetry: true, done) }
+      }
+    }
+  }
+
+  /// The tables are there: a connection for changes found them.
+  func prepareFiles(_ connection: PostgresConnection, _ done: @escaping Done) {
+    apply(Self.shared, to: connection) { [self] problem in
+      if let problem { return done(problem) }
+      acknowledging(connection) { [self] problem in
+        if let problem { done(problem) } else { prepare(FileStatements.prepared, connection, done) }
+      }
+    }
+  }
+
+  /// What is acknowledged over it is on the disk.
+  private func acknowledging(_ connection: PostgresConnection, _ done: @escaping Done) {
+    // Whoever made commits lazy for the whole server did not think of this.
+    connection.run([
+      .sql(
+        """
+        SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'
+        """),
+      .sql("SELECT current_setting('transaction_read_only') = 'on'"),
+    ]) { answer in
+      switch answer {
+      case .failure(let error): done(error)
+      case .success(let results):
+        let isStandby = results[1].count > 0 && results[1].row(0).bool(0)
+        done(isStandby ? PostgresError(.connection, "the server takes no changes: it stands by for another") : nil)
       }
     }
   }
@@ -93,7 +108,7 @@ final class LaneSetup {
             }
             guard found == supported else { return upgrade(from: found, connection, mayRetry: mayRetry, done) }
             cluster = row.string(1) ?? ""
-            prepare(connection, done)
+            prepare(WriteStatements.all + MemberStatements.prepared, connection, done)
           }
         }
       }
@@ -127,8 +142,8 @@ final class LaneSetup {
         + "Use another database, or another schema by options=-csearch_path=NAME")
   }
 
-  private func prepare(_ connection: PostgresConnection, _ done: @escaping Done) {
-    connection.run((WriteStatements.all + MemberStatements.prepared).map { .prepare($0) }) { answer in
+  private func prepare(_ statements: [PostgresStatement], _ connection: PostgresConnection, _ done: @escaping Done) {
+    connection.run(statements.map { .prepare($0) }) { answer in
       switch answer {
       case .success: done(nil)
       case .failure(let error):

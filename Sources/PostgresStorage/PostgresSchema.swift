@@ -6,12 +6,13 @@ import PostgreSQL
 ///     lifeline_unfinished  one narrow row per task that has not ended: whose it is and what changes; gone with its end
 ///     lifeline_needs       the different needs of tasks, each text once
 ///     lifeline_members     one row per run of a coordinator: its lease, and the number of its last transaction
+///     lifeline_files       one row per file of tasks, and its bytes in `lifeline_file_pieces`
 ///
 /// What changes often is in no index where that can be helped: such a row is changed in place (PostgreSQL's heap-only
 /// tuples).
 enum PostgresSchema {
   /// Migration `n` leads from version `n` to version `n + 1`; a released one is never changed again.
-  static let migrations: [[String]] = [first]
+  static let migrations: [[String]] = [first, files]
 
   /// Any number that other programs are unlikely to lock: the ASCII letters `LIFELINE`.
   private static let lock: Int64 = 0x4C49_4645_4C49_4E45
@@ -158,6 +159,44 @@ enum PostgresSchema {
       PRIMARY KEY (run, number)
     )
     """,
+  ]
+
+  // A file's number never means other bytes: one that is sent again after it was removed gets another.
+  private static let files = [
+    """
+    CREATE TABLE lifeline_files (
+      id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+      sha256 text COLLATE "C" NOT NULL UNIQUE,
+      size bigint NOT NULL,
+      have bigint NOT NULL,
+      is_whole boolean NOT NULL,
+      used_at timestamptz NOT NULL
+    ) WITH (fillfactor = 70)
+    """,
+    "CREATE INDEX lifeline_files_partial ON lifeline_files (id) WHERE NOT is_whole",
+    """
+    CREATE TABLE lifeline_file_pieces (
+      file bigint NOT NULL,
+      start bigint NOT NULL,
+      bytes bytea NOT NULL,
+      PRIMARY KEY (file, start)
+    )
+    """,
+    // Compressed, a part of a piece could not be read without the whole.
+    "ALTER TABLE lifeline_file_pieces ALTER COLUMN bytes SET STORAGE EXTERNAL",
+    // Which tasks need which files; looked at only together with the tasks that have not ended.
+    """
+    CREATE TABLE lifeline_file_uses (
+      sha256 text COLLATE "C" NOT NULL,
+      task bigint NOT NULL,
+      PRIMARY KEY (sha256, task)
+    )
+    """,
+    // Numbers of files that are gone, and whose pieces are still to be removed.
+    "CREATE TABLE lifeline_file_waste (file bigint PRIMARY KEY)",
+    // One row: how many files there are, and what they have, or will have once they are whole.
+    "CREATE TABLE lifeline_file_room (files bigint NOT NULL, bytes bigint NOT NULL)",
+    "INSERT INTO lifeline_file_room VALUES (0, 0)",
   ]
 
   private static let state = """

@@ -35,6 +35,7 @@ final class PostgresSession {
   static let maxKnownNeeds = 10_000
 
   let loop: EventLoop
+  private let address: PostgresAddress
   let store: String
   let rows: TaskRows
   let statistics: PostgresStatistics
@@ -79,6 +80,7 @@ final class PostgresSession {
     _ address: PostgresAddress, on loop: EventLoop, _ statistics: PostgresStatistics, _ log: @escaping (String) -> Void
   ) {
     self.loop = loop
+    self.address = address
     self.statistics = statistics
     self.log = log
     store = address.shown
@@ -348,14 +350,10 @@ final class PostgresSession {
     }
   }
 
-  func storeError(_ error: PostgresError) -> StoreError {
-    switch (error.kind, error.code) {
-    case (.connection, _), (.refused, _): .unreachable(store: store, reason: error.message)
-    case (.statement, "53100"): .diskFull(path: store)
-    case (.statement, let code) where error.isConflict || code.hasPrefix("53") || code.hasPrefix("58"):
-      .ioError(path: store, reason: error.description)
-    case (.statement, let code): .other(code: Int32(code) ?? -1, message: "\(store): \(error)")
-    }
+  func storeError(_ error: PostgresError) -> StoreError { error.storeError(store) }
+
+  func openFiles(_ limits: ContentLimits) -> PostgresFiles {
+    PostgresFiles(FileSession(address, setup, limits, on: loop, log), on: loop)
   }
 
   // MARK: Notifications
@@ -436,5 +434,17 @@ final class PostgresSession {
     needsNotice = false
     lastNotice = loop.now
     tell("p\(member):", on: commonChannel)
+  }
+}
+
+extension PostgresError {
+  func storeError(_ store: String) -> StoreError {
+    switch (kind, code) {
+    case (.connection, _), (.refused, _): .unreachable(store: store, reason: message)
+    case (.statement, "53100"): .diskFull(path: store)
+    case (.statement, let code) where isConflict || code.hasPrefix("53") || code.hasPrefix("58"):
+      .ioError(path: store, reason: description)
+    case (.statement, let code): .other(code: Int32(code) ?? -1, message: "\(store): \(self)")
+    }
   }
 }

@@ -6,7 +6,7 @@ public import Reactor
 public import Storage
 
 /// The store that several coordinators share: tables in a PostgreSQL database, reached over two connections on one event
-/// loop.
+/// loop, and a third for the files of tasks.
 ///
 /// One connection carries what changes something, the other what is read, and what members tell one another. May be called
 /// from any thread; completions are called on the loop. Close it before its loop ends.
@@ -148,6 +148,8 @@ public final class PostgresStore: SharedTaskStore {
     let session = session
     mailbox.post { session.value.onSignal = body }
   }
+
+  public func openFiles(_ limits: ContentLimits) -> any SharedContentKeeper { session.value.openFiles(limits) }
 
   private func add(_ request: StoreRequest) {
     do throws(StoreError) { try statistics.accept(request) } catch { return request.fail(error) }

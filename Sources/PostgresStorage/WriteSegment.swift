@@ -158,6 +158,7 @@ struct WriteSegment {
     let me = SQLValue.int(member?.number)
     var steps: [Step] = []
     if !submits.isEmpty { steps.append(submitStep(me, needs)) }
+    if let step = fileStep() { steps.append(step) }
     updateSteps(me, into: &steps)
     if !attempts.isEmpty { steps.append(attemptStep(me)) }
     if !checkpoints.isEmpty { steps.append(checkpointStep(me)) }
@@ -186,6 +187,18 @@ struct WriteSegment {
     }
     let columns = [ids, runs, times, specifications, kinds, urgencies].map(\.value)
     return Step(call: WriteStatements.submit.with([me] + columns + states.values), check: .none)
+  }
+
+  private func fileStep() -> Step? {
+    var (ids, digests) = (SQLColumn(.text), SQLColumn(.text))
+    for task in submits {
+      for input in task.specification.inputs {
+        ids.append(task.id.text)
+        digests.append(input.file.digest.text)
+      }
+    }
+    guard ids.count > 0 else { return nil }
+    return Step(call: WriteStatements.useFiles(ids.value, digests.value), check: .none)
   }
 
   private func updateSteps(_ me: SQLValue, into steps: inout [Step]) {

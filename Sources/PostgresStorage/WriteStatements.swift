@@ -8,7 +8,8 @@ import Storage
 /// anybody's.
 enum WriteStatements {
   static let all = [
-    fence, fenceAndRenew, needs, needsFound, submit, change, end, attempts, checkpoints, dropOutput, insertOutput,
+    fence, fenceAndRenew, needs, needsFound, submit, useFiles, change, end, attempts, checkpoints, dropOutput,
+    insertOutput,
     appendOutput, release, transfer, testsRan, testFates, clearFates, forgetTests, runParts,
   ]
 
@@ -88,6 +89,22 @@ enum WriteStatements {
     INSERT INTO lifeline_unfinished (seq, submitted_at, needs, urgency, ready, last_worker, \(stateColumns))
     SELECT seq, submitted_at, needs, urgency, status = 0 AND flags & 2 = 0, worker, \(stateColumns)
     FROM new WHERE status < 4
+    """)
+
+  /// Tasks and the files that they need, which count as used now: whoever is about to remove one sees that at its row. A
+  /// row that is locked is not waited for: somebody else says the same, or removes what nobody may count on any more.
+  static let useFiles = PostgresStatement(
+    "use_files",
+    """
+    WITH u AS (
+      SELECT DISTINCT x.sha256, l.seq FROM unnest($1::text[], $2::text[]) AS x (id, sha256)
+      JOIN lifeline_tasks t ON t.id = x.id JOIN lifeline_unfinished l ON l.seq = t.seq),
+    stale AS MATERIALIZED (
+      SELECT f.id FROM lifeline_files f
+      WHERE f.sha256 = ANY ($2::text[]) AND f.used_at < clock_timestamp() - interval '10 seconds'
+      ORDER BY f.id FOR UPDATE SKIP LOCKED),
+    used AS (UPDATE lifeline_files f SET used_at = clock_timestamp() FROM stale WHERE f.id = stale.id)
+    INSERT INTO lifeline_file_uses (sha256, task) SELECT sha256, seq FROM u ON CONFLICT DO NOTHING
     """)
 
   /// The rows whose numbers are not in `done`.

@@ -261,8 +261,8 @@ final class SimulatedCoordinator {
     case .notice(let notice): fleet.noticed(notice)
     case .log(let entry): fleet.logged(entry, by: self)
     case .trace(let trace): fleet.record(HistoryEvent(trace), by: membership?.id)
-    // Those are the cluster core's own.
-    case .gather, .handedOver, .handOverRefused: break
+    // No task here has files, and the others are the cluster core's own.
+    case .findFiles, .gather, .handedOver, .handOverRefused: break
     }
   }
 
@@ -319,6 +319,8 @@ extension CoordinatorEvent {
     case .gathered(let id, _, _): id.number << 5 | 17
     case .handOver: 18
     case .testFates: 19
+    case .filesFound(.request(let id)): id.number << 5 | 20
+    case .filesFound(.worker(let id)): id.number << 5 | 21
     }
   }
 }

@@ -63,6 +63,9 @@ public protocol SharedTaskStore: TaskStore {
 
   /// Calls `body` with what comes from others, from `join` on.
   func onSignal(_ body: @escaping @Sendable (StoreSignal) -> Void)
+
+  /// The files of tasks, which all members share; call on the store's loop, and close it before the store.
+  func openFiles(_ limits: ContentLimits) -> any SharedContentKeeper
 }
 
 extension SharedTaskStore {

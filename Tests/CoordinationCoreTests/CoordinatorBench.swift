@@ -50,7 +50,7 @@ final class CoordinatorBench {
       case .notice(let notice): notices.append(notice)
       case .log(let entry): logs.append(entry)
       case .trace: break
-      case .gather, .handedOver, .handOverRefused: break
+      case .findFiles, .gather, .handedOver, .handOverRefused: break
       }
     }
   }

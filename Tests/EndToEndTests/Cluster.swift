@@ -61,6 +61,7 @@ final class Cluster {
     }.map(\.pid)
   }
 
+  func address(_ name: Name) -> SocketAddress { .loopback(port: ports[name] ?? 0) }
   func url(_ name: Name) -> String { "ws://127.0.0.1:\(ports[name] ?? 0)" }
   var urls: String { Name.allCases.map(url).joined(separator: ",") }
 
@@ -100,12 +101,17 @@ final class Cluster {
   // MARK: Workers
 
   /// Starts a worker, and it is registered when this returns.
-  /// - Parameter coordinator: the only one that it knows; `nil`: it knows both.
-  func worker(_ id: String, slots: Int = 1, at coordinator: Name? = nil) throws -> TestProcess {
+  /// - Parameters:
+  ///   - coordinator: the only one that it knows; `nil`: it knows both.
+  ///   - relays: the ways to them.
+  func worker(
+    _ id: String, slots: Int = 1, at coordinator: Name? = nil, through relays: [FaultRelay] = []
+  ) throws -> TestProcess {
+    let known = relays.isEmpty ? coordinator.map(url) ?? urls : relays.map(\.url).joined(separator: ",")
     let process = try TestProcess(
       Fleet.program,
       [
-        "worker", "--worker-id", id, "--coordinator", coordinator.map(url) ?? urls, "--slots", "\(slots)",
+        "worker", "--worker-id", id, "--coordinator", known, "--slots", "\(slots)",
         "--state-dir", directory.file("state"), "--heartbeat-interval", Fleet.heartbeatInterval,
         "--heartbeat-timeout", Fleet.heartbeatTimeout, "--reconnect-delay", "50ms", "--max-reconnect-delay", "200ms",
         "--log-level", "DEBUG", "--pass-env", "E2E", "--pass-env", "J",

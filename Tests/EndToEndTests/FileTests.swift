@@ -9,14 +9,14 @@ import Testing
 extension EndToEnd {
   /// Files in and out, over connections that break, and past coordinators and workers that die.
   @Suite struct FileTests {
-    private static let size = 20_000_000
+    static let size = 20_000_000
     /// Makes an output of its input that is not the same, or the coordinator would have it already, and says how long the
     /// input was.
-    private static let copy = "mkdir -p out/deep && { printf x; cat in.bin; } > out/deep/copy && wc -c < in.bin"
-    private static func copied(_ bytes: [UInt8]) -> [UInt8] { [UInt8(ascii: "x")] + bytes }
+    static let copy = "mkdir -p out/deep && { printf x; cat in.bin; } > out/deep/copy && wc -c < in.bin"
+    static func copied(_ bytes: [UInt8]) -> [UInt8] { [UInt8(ascii: "x")] + bytes }
 
     /// Bytes that no line shrinks; the same for one seed.
-    private static func content(_ count: Int, seed: UInt64 = 1) -> [UInt8] {
+    static func content(_ count: Int, seed: UInt64 = 1) -> [UInt8] {
       var random = SeededGenerator(seed: seed)
       var bytes: [UInt8] = []
       bytes.reserveCapacity(count + 8)
@@ -28,7 +28,7 @@ extension EndToEnd {
       return bytes
     }
 
-    private func write(_ bytes: [UInt8], to path: String) throws {
+    func write(_ bytes: [UInt8], to path: String) throws {
       let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0o644)
       defer { close(descriptor) }
       var rest = bytes[...]

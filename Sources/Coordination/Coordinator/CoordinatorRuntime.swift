@@ -164,6 +164,9 @@ public final class CoordinatorRuntime {
     shell.onFenced = { [weak self] in self?.fenced() }
     shell.onFailure = { [weak self] in self?.storeFailed($0) }
     (core, store, cluster) = (membership.core.core, membership.store, shell)
+    files = FileService(
+      settings.files, in: membership.store.openFiles(settings.files.limits), lease: membership.core.configuration.lease,
+      core, on: loop, log: settings.log)
     foreign = ForeignChanges(self)
     if let sharedCounts {
       sharedCounts.refresh(membership.store, at: SystemWallClock.now())
@@ -182,6 +185,8 @@ public final class CoordinatorRuntime {
     settings.log(
       LogEntry(.error, "this coordinator was away from its store for too long; it takes its place anew"))
     self.cluster?.abandon()
+    files?.close {}
+    files = nil
     store.close {}
     effects = []
     clusterEffects = []
@@ -467,6 +472,11 @@ public final class CoordinatorRuntime {
       settings.record?(.commitBegun(batch: batch.number, writes.map(StoredChange.init)))
       commit(batch, writes)
     case .findTasks(let id, let ids): find(ids, for: id)
+    case .findFiles(let seeker, let digests):
+      files?.find(digests) { [weak self, core] in
+        // A core that was left meanwhile waits for nothing any more.
+        if let self, self.core === core { feed(.filesFound(seeker)) }
+      }
     case .answer(let id, let answer): requests.removeValue(forKey: id)?(answer)
     case .notice(let notice):
       if case .staleAttemptRefused(let id, let attempt, let worker, let kind) = notice {
@@ -649,7 +659,7 @@ public final class CoordinatorRuntime {
 
   /// A question about a file.
   func answer(_ frame: FileFrames.Frame, _ reply: @escaping FileService.Reply) {
-    guard let files else { return reply(FileService.refusal(CoordinatorCore.noFiles)) }
+    guard let files else { return reply(FileService.unavailable) }
     files.answer(frame, reply)
   }
 

@@ -3,12 +3,33 @@ import Primitives
 import Reactor
 import Storage
 
-/// The coordinator's files, for clients and workers that ask. The disk's work is done on the store's own thread.
+/// The coordinator's files, for clients and workers that ask. What takes time is done by the store, on its own thread or
+/// by the database.
+///
+/// Where several coordinators share their files, the core's catalogue holds what this one was told of, and is trusted only
+/// as long as nobody can have removed it:
+///
+/// > A file is removed at the earliest `keep` after its last use in the store. The catalogue forgets it no later than half
+/// > of `keep` after the store was last asked for it, which is such a use. A submission that counts on it is recorded within
+/// > the other half, and is a use in the same transaction; one that cannot be, because the store is away from this
+/// > coordinator alone, is never recorded (its membership ends within a lease, of which `keep` is several), and if the store
+/// > is away from everybody, nobody removes anything until it has been back for a while.
+///
+/// What is found to be damaged goes at once all the same; whoever counts on it learns that when it is read.
 final class FileService {
   typealias Reply = (FileFrames.Frame) -> Void
 
+  private enum Place {
+    case own(StoreKind)
+    case shared(any SharedContentKeeper)
+  }
+
+  /// How short `keep` may be where others share the files.
+  private static let minSharedKeep = Duration.seconds(60)
+
   private let settings: FileSettings
-  private let kind: StoreKind
+  private let place: Place
+  private let keep: Duration
   private let core: CoordinatorCore
   private let loop: EventLoop
   private let log: (LogEntry) -> Void
@@ -16,26 +37,51 @@ final class FileService {
   private var store: ContentStore?
   private var timer: Timer?
   private var isClosed = false
+  /// Files that the shared store was asked for since the last tidying, and those of the time before it.
+  private var confirmed: Set<FileDigest> = []
+  private var confirmedBefore: Set<FileDigest> = []
 
   init(
     _ settings: FileSettings, beside kind: StoreKind, _ core: CoordinatorCore, on loop: EventLoop,
     log: @escaping (LogEntry) -> Void
   ) throws(StoreError) {
     self.settings = settings
-    self.kind = kind
+    place = .own(kind)
+    keep = settings.keep
     self.core = core
     self.loop = loop
     self.log = log
     if let path, ContentStore.exists(at: path) { _ = try opened() }
   }
 
+  /// - Parameter lease: how long a coordinator may be silent before it is none any more.
+  init(
+    _ settings: FileSettings, in store: any SharedContentKeeper, lease: Duration, _ core: CoordinatorCore,
+    on loop: EventLoop, log: @escaping (LogEntry) -> Void
+  ) {
+    self.settings = settings
+    place = .shared(store)
+    keep = max(settings.keep, Self.minSharedKeep, lease * 8)
+    self.core = core
+    self.loop = loop
+    self.log = log
+    timer = loop.makeTimer { [weak self] in self?.tidyShared() }
+    timer?.start(after: tidyInterval)
+  }
+
+  private var shared: (any SharedContentKeeper)? { if case .shared(let store) = place { store } else { nil } }
+
+  /// What is there for now.
+  private var keeper: (any ContentKeeper)? { shared ?? store }
+
   private var path: String? {
     if let path = settings.path { return path }
-    guard case .sqlite(let path) = kind else { return nil }
+    guard case .own(.sqlite(let path)) = place else { return nil }
     return path + ".files"
   }
 
-  private func opened() throws(StoreError) -> ContentStore {
+  private func opened() throws(StoreError) -> any ContentKeeper {
+    if let shared { return shared }
     if let store { return store }
     guard !isClosed else { throw .closed }
     let store: ContentStore
@@ -54,8 +100,8 @@ final class FileService {
   func close(_ completion: @escaping @Sendable () -> Void) {
     isClosed = true
     timer?.cancel()
-    guard let store else { return completion() }
-    store.close(completion)
+    guard let keeper else { return completion() }
+    keeper.close(completion)
   }
 
   // MARK: Answers
@@ -74,6 +120,16 @@ final class FileService {
   }
 
   private func status(_ file: FileReference, _ reply: @escaping Reply) {
+    if let shared {
+      // Whoever asks is about to count on it.
+      return shared.find(
+        [file.digest],
+        answering(reply) { [self] found in
+          know(found)
+          if core.files.has(file) { return say(file, .whole, reply) }
+          shared.state(of: file, answering(reply) { [self] in say(file, $0, reply) })
+        })
+    }
     if core.files.has(file) {
       touch(file)
       return say(file, .whole, reply)
@@ -87,11 +143,23 @@ final class FileService {
     let offset = try reader.integer("offset", in: 0...FileLimits.maxBytes)
     let count = try reader.integer("length", in: 0...FileLimits.maxChunkBytes)
     let again = try reader.optionalBool("again") ?? false
-    guard let store, let size = core.files.size(of: digest) else {
+    if let shared, core.files.size(of: digest) == nil {
+      return shared.find(
+        [digest],
+        answering(reply) { [self] found in
+          know(found)
+          get(digest, offset, count, again, reply)
+        })
+    }
+    get(digest, offset, count, again, reply)
+  }
+
+  private func get(_ digest: FileDigest, _ offset: Int, _ count: Int, _ again: Bool, _ reply: @escaping Reply) {
+    guard let keeper, let size = core.files.size(of: digest) else {
       return fail("not_found", "the coordinator has no file \(digest)", reply)
     }
     let file = FileReference(digest, size: size)
-    store.read(
+    keeper.read(
       file, offset: offset, count: min(count, max(0, size - offset)), verifying: again,
       answering(reply) { piece in
         reply(
@@ -107,15 +175,24 @@ final class FileService {
       throw .badValue("piece", problem: "\(piece.count) bytes; at most \(FileLimits.maxChunkBytes) are allowed")
     }
     if core.files.has(file) { return say(file, .whole, reply) }
-    let store: ContentStore
+    let store: any ContentKeeper
     do { store = try opened() } catch { return fail("unavailable", "files cannot be kept: \(error)", reply) }
     store.append(
       file, offset: offset, piece,
       answering(reply) { [weak self] state in
         guard let self else { return }
-        if state == .whole { self.core.files.add(file, usedAt: SystemWallClock.now()) }
+        if state == .whole { know([file]) }
         self.say(file, state, reply)
       })
+  }
+
+  /// The store has said that it has these.
+  private func know(_ files: [FileReference]) {
+    let wall = SystemWallClock.now()
+    for file in files {
+      core.files.add(file, usedAt: wall)
+      if shared != nil { confirmed.insert(file.digest) }
+    }
   }
 
   private func say(_ file: FileReference, _ state: ContentState, _ reply: Reply) {
@@ -125,9 +202,13 @@ final class FileService {
         ["type": "reply", "offset": .integer(Int64(offset)), "stored": .bool(state == .whole)]))
   }
 
-  /// What everybody hears where no files are kept.
-  static func refusal(_ message: String) -> FileFrames.Frame {
-    FileFrames.Frame(["type": "error", "code": "refused", "message": .string(message)])
+  /// What is heard while there is no place among others that share the files.
+  static var unavailable: FileFrames.Frame {
+    FileFrames.Frame(
+      [
+        "type": "error", "code": "unavailable",
+        "message": "the coordinator takes its place anew; ask again in a moment",
+      ])
   }
 
   private func fail(_ code: String, _ message: String, _ reply: Reply) {
@@ -137,7 +218,7 @@ final class FileService {
   /// Brings the store's answer to the loop, and says what was wrong.
   private func answering<Value: Sendable>(
     _ reply: @escaping Reply, _ body: @escaping (Value) -> Void
-  ) -> ContentStore.Completion<Value> {
+  ) -> ContentCompletion<Value> {
     let (mailbox, bound) = (loop.mailbox, LoopBound((self, reply, body), to: loop))
     return { result in
       mailbox.post {
@@ -163,7 +244,7 @@ final class FileService {
     case .tooLarge, .full, .tooMany, .otherSize: fail("refused", "\(error)", reply)
     case .badRange: fail("bad_request", "\(error)", reply)
     case .disk(let problem):
-      log(LogEntry(.error, "files cannot be kept", ["error": "\(problem)"]))
+      if !isClosed { log(LogEntry(.error, "files cannot be kept", ["error": "\(problem)"])) }
       fail("unavailable", "\(error)", reply)
     }
   }
@@ -171,6 +252,29 @@ final class FileService {
   private func touch(_ file: FileReference) {
     core.files.add(file, usedAt: SystemWallClock.now())
     store?.touch([file.digest])
+  }
+
+  // MARK: What others have
+
+  /// Asks the shared store for files that the core does not know, until it has answered; then calls `body`.
+  func find(_ digests: [FileDigest], _ body: @escaping () -> Void) {
+    guard let shared, !isClosed else { return }
+    let (mailbox, bound) = (loop.mailbox, LoopBound((self, body), to: loop))
+    shared.find(digests) { result in
+      mailbox.post { (loop: EventLoop) in
+        let (service, body) = bound.value
+        switch result {
+        case .success(let found):
+          service.know(found)
+          body()
+        case .failure(let error):
+          // A task must not fail for it.
+          guard !service.isClosed else { return }
+          service.log(LogEntry(.error, "files cannot be looked for; trying again", ["error": "\(error)"]))
+          loop.schedule(after: .seconds(1)) { service.find(digests, body) }
+        }
+      }
+    }
   }
 
   // MARK: What is not needed any more
@@ -183,7 +287,24 @@ final class FileService {
     for digest in expired { core.files.remove(digest) }
     store.remove(expired)
     if !expired.isEmpty { log(LogEntry(.info, "files removed that nobody needs", ["files": "\(expired.count)"])) }
-    timer?.start(after: min(.seconds(600), max(.seconds(1), settings.keep / 4)))
+    timer?.start(after: tidyInterval)
+  }
+
+  private var tidyInterval: Duration { min(.seconds(600), max(.seconds(1), keep / 4)) }
+
+  /// The second time since the store was asked for a file the catalogue forgets it: see the rule above.
+  private func tidyShared() {
+    guard let shared else { return }
+    for digest in confirmedBefore.subtracting(confirmed) { core.files.remove(digest) }
+    (confirmedBefore, confirmed) = (confirmed, [])
+    let (mailbox, bound) = (loop.mailbox, LoopBound(self, to: loop))
+    shared.expire(unusedFor: keep, settled: tidyInterval) { result in
+      mailbox.post {
+        guard case .success(let count) = result, count > 0 else { return }
+        bound.value.log(LogEntry(.info, "files removed that nobody needs", ["files": "\(count)"]))
+      }
+    }
+    timer?.start(after: tidyInterval)
   }
 }
 

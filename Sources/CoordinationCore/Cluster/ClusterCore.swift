@@ -142,7 +142,7 @@ public final class ClusterCore {
     case .notice(let notice):
       if changes.hasWatchers { note(notice) }
       effects.append(.coordinator(effect))
-    case .send, .close, .findTasks, .log, .trace: effects.append(.coordinator(effect))
+    case .send, .close, .findTasks, .findFiles, .log, .trace: effects.append(.coordinator(effect))
     }
   }
 

@@ -2,27 +2,67 @@ public import Primitives
 
 /// What a coordinator does for others that use the same store, and for workers that come from one to another.
 extension CoordinatorCore {
-  /// Messages that a connection may send before its worker can register.
+  /// Messages that a connection may send while the store is asked on its behalf.
   static let maxDeferred = 1_000
   /// Tasks asked for at once: enough to keep the store busy while these are given out.
   static let maxClaim = 1_000
 
-  /// Why a task with files is refused: what one coordinator's disk has, the others do not.
-  package static let noFiles =
-    "coordinators that share their store keep no files: put what a task needs where its worker can read it"
-
   /// Until everything is here that others had of it, a worker is not answered: its state sync would be judged wrongly.
   func hold(_ message: Message, of link: WorkerLink) {
-    guard link.deferred.count < Self.maxDeferred else {
-      return close(link, SessionCloseCode.brokenSession, "more was sent than is kept before a registration")
-    }
-    link.deferred.append(message)
-    guard link.deferred.count == 1 else { return }
+    guard keep(message, of: link), link.deferred.count == 1 else { return }
     let bootID = message.kind == .registration ? message.fields["boot_id"]?.string : nil
     // What was given away before this must be in the store, and from here on nothing of the worker's is given away: what
     // is gathered is then all there is.
     coming[link.workerID] = link.connection
     promiseGather(link, bootID: bootID)
+  }
+
+  /// - Returns: whether there was room for it; otherwise the connection is closed.
+  private func keep(_ message: Message, of link: WorkerLink) -> Bool {
+    guard link.deferred.count < Self.maxDeferred else {
+      close(link, SessionCloseCode.brokenSession, "more was sent than is kept while the store is asked")
+      return false
+    }
+    link.deferred.append(message)
+    return true
+  }
+
+  /// Handles a message, unless it or one before it names files that only the store may know: then the store is asked
+  /// first, and what follows waits, because a session's messages are handled in their order.
+  func takeInOrder(_ message: Message, _ link: WorkerLink) {
+    guard configuration.isShared else { return take(message, link) }
+    guard link.deferred.isEmpty else {
+      workers[link.workerID]?.lastHeard = now
+      _ = keep(message, of: link)
+      return
+    }
+    let unknown = unknownFiles(in: outputs(named: message).lazy.map(\.file))
+    guard !unknown.isEmpty else { return take(message, link) }
+    workers[link.workerID]?.lastHeard = now
+    if keep(message, of: link) { emit(.findFiles(.worker(link.connection), unknown)) }
+  }
+
+  /// The outputs that a result is about to name, as far as that can be told; whoever handles it says what is wrong.
+  private func outputs(named message: Message) -> [TaskOutput] {
+    guard message.kind == .taskResult, let id = try? message.reader.taskID(), let task = book[id],
+      !task.specification.outputs.isEmpty
+    else { return [] }
+    return (try? TaskOutput.outputs(in: message.fields["result"])) ?? []
+  }
+
+  /// Each once, in order.
+  func unknownFiles(in references: some Sequence<FileReference>) -> [FileDigest] {
+    var seen: Set<FileDigest> = []
+    return references.filter { files.size(of: $0.digest) == nil && seen.insert($0.digest).inserted }.map(\.digest)
+  }
+
+  /// What the store has of the files of a worker's result is known now.
+  func filesFound(_ id: ConnectionID) {
+    guard let link = links[id], link.isGathered, !link.deferred.isEmpty else { return }
+    var deferred = link.deferred[...]
+    link.deferred = []
+    take(deferred.removeFirst(), link)
+    for message in deferred where links[id] === link { takeInOrder(message, link) }
   }
 
   /// A connection has ended, or its worker may register.
@@ -41,7 +81,7 @@ extension CoordinatorCore {
       sendPlain(Message(.error, ["message": .string(refusal)]), over: link)
       return close(link, SessionCloseCode.workerIDInUse, refusal)
     }
-    for message in deferred where links[id] === link { take(message, link) }
+    for message in deferred where links[id] === link { takeInOrder(message, link) }
   }
 
   /// Takes over tasks of the store. Whoever holds one may be running it undisturbed and come here any moment.

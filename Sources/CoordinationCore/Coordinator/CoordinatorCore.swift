@@ -179,6 +179,8 @@ public final class CoordinatorCore {
     case .request(let id, let request): perform(request, id)
     case .found(let id, let existing): found(id, existing)
     case .lookupFailed(let id): forgetLookup(id)
+    case .filesFound(.request(let id)): filesFound(id)
+    case .filesFound(.worker(let id)): filesFound(id)
     case .adopted(let tasks): adopt(tasks)
     case .gathered(let id, let tasks, let refusal): gathered(id, tasks, refusal)
     case .testFates(let tests): book.quarantine.replace(with: tests)
@@ -216,7 +218,7 @@ public final class CoordinatorCore {
       return
     }
     if configuration.isShared, !link.isGathered { return hold(message, of: link) }
-    take(message, link)
+    takeInOrder(message, link)
   }
 
   /// Handles a message that its connection's state allows.
@@ -836,9 +838,7 @@ public final class CoordinatorCore {
       if named.isEmpty {
         submit(submissions, except: [], id)
       } else {
-        lookupCount += 1
-        waitingSubmissions += submissions.count
-        lookups[id] = Lookup(number: lookupCount, submissions: submissions)
+        keepForLookup(submissions, id)
         effects.append(.findTasks(id, named))
       }
     case .cancel(let task): control(id, task, .cancelTask, book.requestCancel(task, wall: wall))
@@ -902,10 +902,20 @@ public final class CoordinatorCore {
     if worker.isDrainRequested, worker.session != nil { promise(.reliable(worker.id, Message(.drain))) }
   }
 
+  private func keepForLookup(_ submissions: [TaskSubmission], _ id: RequestID) {
+    lookupCount += 1
+    waitingSubmissions += submissions.count
+    lookups[id] = Lookup(number: lookupCount, submissions: submissions)
+  }
+
   private func found(_ id: RequestID, _ existing: [TaskID]) {
     // Those that ended meanwhile are remembered until the submission has been judged.
     guard let lookup = lookups[id] else { return }
-    submit(lookup.submissions, except: Set(existing), id)
+    if configuration.isShared {
+      putIntoPool(lookup.submissions, except: Set(existing), id)
+    } else {
+      submit(lookup.submissions, except: Set(existing), id)
+    }
     forgetLookup(id)
   }
 
@@ -953,15 +963,32 @@ public final class CoordinatorCore {
   }
 
   private func submitToPool(_ submissions: [TaskSubmission], _ id: RequestID) {
-    guard !submissions.contains(where: \.specification.hasFiles) else {
-      return promise(.answer(id, .refused(Self.noFiles)))
+    let unknown = unknownFiles(in: submissions.lazy.flatMap { $0.specification.inputs.lazy.map(\.file) })
+    guard !unknown.isEmpty else { return putIntoPool(submissions, except: [], id) }
+    keepForLookup(submissions, id)
+    effects.append(.findFiles(.request(id), unknown))
+  }
+
+  /// What the store has of the files of a submission is known now.
+  private func filesFound(_ id: RequestID) {
+    guard let lookup = lookups[id] else { return }
+    // One that was submitted before may have ended, and its files be gone.
+    let named = lookup.submissions.filter { files.problem(of: $0.specification) != nil }.compactMap(\.id)
+    guard named.isEmpty else { return effects.append(.findTasks(id, named)) }
+    putIntoPool(lookup.submissions, except: [], id)
+    forgetLookup(id)
+  }
+
+  private func putIntoPool(_ submissions: [TaskSubmission], except existing: Set<TaskID>, _ id: RequestID) {
+    guard useFiles(of: submissions.lazy.filter { $0.id.map { !existing.contains($0) } ?? true }, for: id) else {
+      return
     }
     var ids: [TaskID] = []
     ids.reserveCapacity(submissions.count)
     for submission in submissions {
       let task = submission.id ?? TaskID(known: makeIdentifier())
       ids.append(task)
-      book.submitToPool(task, submission.specification, wall: wall)
+      if !existing.contains(task) { book.submitToPool(task, submission.specification, wall: wall) }
     }
     promise(.answer(id, .submitted(ids)))
   }

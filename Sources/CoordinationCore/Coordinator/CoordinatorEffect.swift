@@ -11,6 +11,12 @@ public struct RequestID: Hashable, Sendable {
   public init(_ number: UInt64) { self.number = number }
 }
 
+/// Who waits until it is known which files there are: a submission, or a worker with a result.
+public enum FileSeeker: Hashable, Sendable {
+  case request(RequestID)
+  case worker(ConnectionID)
+}
+
 /// A group of writes that is committed together; numbered from 1.
 public struct BatchID: Hashable, Sendable {
   public let number: UInt64
@@ -115,6 +121,9 @@ public enum CoordinatorEffect: Equatable, Sendable {
   case commit(BatchID, [StoreWrite])
   /// Look for tasks in the store and say what is there with `CoordinatorEvent.found`.
   case findTasks(RequestID, [TaskID])
+  /// Look for files in a shared store, put those that are there into `CoordinatorCore.files`, and say so with
+  /// `CoordinatorEvent.filesFound`.
+  case findFiles(FileSeeker, [FileDigest])
   case answer(RequestID, CoordinatorAnswer)
   case notice(CoordinatorNotice)
   case log(LogEntry)
@@ -152,6 +161,8 @@ public enum CoordinatorEvent: Equatable, Sendable {
   case found(RequestID, [TaskID])
   /// The store could not say; the request is forgotten, and whoever made it has been told.
   case lookupFailed(RequestID)
+  /// Which of the files asked for are there, the catalogue says now.
+  case filesFound(FileSeeker)
   /// Tasks of a shared store that are this coordinator's from now on.
   case adopted([UnfinishedTask])
   /// All that others had of the worker behind a connection; with a refusal it may not register.

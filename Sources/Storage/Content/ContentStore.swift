@@ -7,7 +7,7 @@ import Glibc
 /// thread, where they must not block. A coordinator keeps what tasks need and what they left in one; a worker's cache is
 /// another.
 public final class ContentStore: Sendable {
-  public typealias Completion<Value> = @Sendable (Result<Value, ContentError>) -> Void
+  public typealias Completion<Value> = ContentCompletion<Value>
 
   enum Operation: Sendable {
     case perform(@Sendable (ContentFolder) -> Void)

@@ -9,6 +9,9 @@ final class ClusterBench {
   private(set) var writes: [StoreWrite] = []
   private(set) var answers: [RequestID: CoordinatorAnswer] = [:]
   private(set) var closes: [(connection: UInt64, reason: String)] = []
+  /// Whose files and which tasks were asked for.
+  private(set) var searches: [(seeker: FileSeeker, digests: [FileDigest])] = []
+  private(set) var lookups: [(request: RequestID, tasks: [TaskID])] = []
   /// What was asked of the store and of others, in order; taken by `asked`.
   private var questions: [ClusterEffect] = []
   private var sent: [UInt64: [Message]] = [:]
@@ -51,6 +54,8 @@ final class ClusterBench {
         writes += batch
         feed(.coordinator(.committed(id)))
       case .coordinator(.answer(let id, let answer)): answers[id] = answer
+      case .coordinator(.findFiles(let seeker, let digests)): searches.append((seeker, digests))
+      case .coordinator(.findTasks(let id, let tasks)): lookups.append((id, tasks))
       case .coordinator: break
       default: questions.append(effect)
       }
@@ -73,18 +78,23 @@ final class ClusterBench {
 
   // MARK: Workers
 
-  func knock(_ connection: UInt64, _ worker: String, boot: String = "b", slots: Int = 2) {
+  func knock(
+    _ connection: UInt64, _ worker: String, boot: String = "b", slots: Int = 2, kinds: [String] = ["work"]
+  ) {
     numbers[connection] = 0
     handle(
       .coordinator(.connected(ConnectionID(connection), WorkerID(known: worker), .session, remoteAddress: "here")))
     say(
       connection, .registration,
-      ["boot_id": .string(boot), "capabilities": ["slots": .integer(Int64(slots)), "kinds": ["work"]]])
+      [
+        "boot_id": .string(boot),
+        "capabilities": ["slots": .integer(Int64(slots)), "kinds": .array(kinds.map(JSONValue.string))],
+      ])
   }
 
   /// A worker that holds nothing anywhere, registered.
-  func admit(_ connection: UInt64, _ worker: String, slots: Int = 2) {
-    knock(connection, worker, slots: slots)
+  func admit(_ connection: UInt64, _ worker: String, slots: Int = 2, kinds: [String] = ["work"]) {
+    knock(connection, worker, slots: slots, kinds: kinds)
     handle(.gathered(WorkerID(known: worker), Gathering()))
     synchronise(connection)
     _ = replies(connection)
