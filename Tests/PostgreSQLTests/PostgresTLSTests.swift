@@ -13,32 +13,30 @@ struct PostgresTLSTests {
     let server: PostgresServer
     let authority: String
     let otherAuthority: String
-    let folder: String
-    private let kept: [LoopHeld]
-
-    /// Certificates live as long as what uses them; nobody else looks at them.
-    private struct LoopHeld: @unchecked Sendable { let certificates: TestCertificates }
+    var folder: String { server.folder }
 
     init() throws {
       let (certificates, others) = (try TestCertificates(), try TestCertificates())
-      server = try PostgresServer(
-        tls: certificates.issue("database", names: ["localhost", "127.0.0.1"]))
+      server = try PostgresServer(tls: certificates.issue("database", names: ["localhost", "127.0.0.1"]))
       try server.execute("CREATE ROLE worker LOGIN PASSWORD '\(PostgresTLSTests.password)'")
-      (authority, otherAuthority) = (certificates.caFile, others.caFile)
-      folder = certificates.directory.path
-      kept = [LoopHeld(certificates: certificates), LoopHeld(certificates: others)]
+      // Into the server's folder, which goes with the process.
+      authority = try Self.write(TestProcess.contents(of: certificates.caFile), to: "\(server.folder)/ca.pem")
+      otherAuthority = try Self.write(TestProcess.contents(of: others.caFile), to: "\(server.folder)/other-ca.pem")
     }
 
-    /// A file of passwords as libpq takes it, which must be nobody else's to read.
-    func passwords(_ name: String, _ password: String) throws -> String {
-      let path = "\(folder)/\(name)"
-      let text = "*:\(server.port):*:worker:\(password)\n"
+    private static func write(_ bytes: [UInt8], to path: String) throws -> String {
       let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-      guard descriptor >= 0, write(descriptor, text, text.utf8.count) == text.utf8.count else {
+      guard descriptor >= 0, Glibc.write(descriptor, bytes, bytes.count) == bytes.count else {
         throw TimedOut("\(path): errno \(errno)")
       }
       close(descriptor)
       return path
+    }
+
+    /// A file of passwords as libpq takes it, which must be nobody else's to read; each test has its own.
+    func passwords(_ password: String) throws -> String {
+      let text = "*:\(server.port):*:worker:\(password)\n"
+      return try Self.write(Array(text.utf8), to: "\(folder)/passwords-\(UInt64.random(in: 0 ... .max))")
     }
   }
 
@@ -69,7 +67,7 @@ struct PostgresTLSTests {
     var settings = [
       "host": "localhost", "port": "\(secured.server.port)", "user": "worker", "dbname": "postgres",
       "sslmode": "verify-full", "sslrootcert": secured.authority,
-      "passfile": try secured.passwords("passwords-of-\(password.utf8.count)", password),
+      "passfile": try secured.passwords(password),
     ]
     settings.merge(changes) { $1 }
     return settings.map { "\($0.key)='\($0.value)'" }.joined(separator: " ")
