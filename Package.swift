@@ -93,7 +93,7 @@ let package = Package(
     library(
       "Storage", ["Primitives", "Locking", "Cryptography", "CoordinationCore", "CSQLite", "CZlib"],
       exclude: ["README.md"]),
-    library("PostgreSQL", ["Primitives", "Reactor", "CPostgreSQL"]),
+    library("PostgreSQL", ["Primitives", "Reactor", "CPostgreSQL", "COpenSSL"]),
     library(
       "PostgresStorage", ["Primitives", "Locking", "CoordinationCore", "Storage", "Reactor", "PostgreSQL"],
       exclude: ["README.md"]),

@@ -15,7 +15,7 @@ fi
 simulation='^SimulationTests\.'
 computing='^(CoordinationCoreTests|AuthenticationTests|CryptographyTests|HistoryTests|WebSocketCoreTests|FuzzTests|PrimitivesTests)\.'
 stores='^(StorageTests|PostgreSQLTests)\.'
-databases='^StorageTests\.(PostgresFaultTests|SharedTaskStoreTests)'
+databases='^StorageTests\.(PostgresFaultTests|PostgresFailoverTests|SharedTaskStoreTests)'
 values='^(ArgumentParsingTests|CommandDocumentsTests|ConfigurationTests|MetricsTests|StructuredLogTests|TOMLTests|TestRunsTests|TrialReportTests)\.'
 coordination='^CoordinationTests\.'
 browser='^DashboardTests\.'

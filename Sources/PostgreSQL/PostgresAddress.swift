@@ -58,6 +58,26 @@ public struct PostgresAddress: Sendable {
     return host.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
   }
 
+  /// One address for each server that it names, in its order.
+  package var places: [PostgresAddress] {
+    func list(_ name: String) -> [String] {
+      self[name].map { $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init) } ?? []
+    }
+    let (names, numbers, gates) = (list("host"), list("hostaddr"), list("port"))
+    let count = max(names.count, numbers.count)
+    // Lists that do not fit each other are libpq's to refuse.
+    guard count > 1, [0, count].contains(names.count), [0, count].contains(numbers.count),
+      [0, 1, count].contains(gates.count)
+    else { return [self] }
+    return (0..<count).map { index in
+      var place = self
+      if !names.isEmpty { place["host"] = names[index] }
+      if !numbers.isEmpty { place["hostaddr"] = numbers[index].isEmpty ? nil : numbers[index] }
+      if gates.count == count { place["port"] = gates[index].isEmpty ? nil : gates[index] }
+      return place
+    }
+  }
+
   /// The same with the addresses of its hosts, so that libpq asks no name server and blocks nobody. The names stay, for
   /// certificates are made out to them.
   package func resolved(_ addresses: [[String]]) -> PostgresAddress {

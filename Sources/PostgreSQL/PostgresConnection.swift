@@ -1,3 +1,4 @@
+import COpenSSL
 import CPostgreSQL
 public import Primitives
 public import Reactor
@@ -24,6 +25,11 @@ public final class PostgresConnection {
   private var deadline: Timer?
   private var pending: [Pending] = []
   private var onConnected: ((Result<Void, PostgresError>) -> Void)?
+  /// Servers that are still to be tried, and what became of those before them.
+  private var places: [PostgresAddress] = []
+  private var problems: [PostgresError] = []
+  /// The server that is being tried is not to be had.
+  private var onRefusal: ((PostgresError) -> Void)?
   private var lastProgress: Instant
   private var isReading = false
 
@@ -37,7 +43,9 @@ public final class PostgresConnection {
     lastProgress = loop.now
   }
 
-  /// Connects; call on the loop. `completion` comes once, on the loop, never within this call, unless `close` comes first.
+  /// Connects to the first server of the address that lets us in and is what `target_session_attrs` says; call on the
+  /// loop. `completion` comes once, on the loop, never within this call, unless `close` comes first.
+  /// - Parameter limit: for all servers together; one that does not answer takes no more than its share.
   public static func connect(
     _ address: PostgresAddress, within limit: Duration, on loop: EventLoop,
     _ completion: @escaping (Result<Void, PostgresError>) -> Void
@@ -45,19 +53,20 @@ public final class PostgresConnection {
     loop.preconditionOnLoop()
     let connection = PostgresConnection(loop)
     connection.onConnected = completion
+    let end = loop.now + limit
     connection.deadline = loop.schedule(after: limit) { [weak connection] in
       connection?.fail(PostgresError(.connection, "no connection within \(limit)"))
     }
-    loop.afterTurn { connection.resolve(address) }
+    loop.afterTurn { connection.resolve(address, until: end) }
     return connection
   }
 
   // MARK: Connecting
 
   /// libpq would ask the name server itself, and wait for it.
-  private func resolve(_ address: PostgresAddress) {
+  private func resolve(_ address: PostgresAddress, until end: Instant) {
     let hosts = address.hosts
-    guard hosts.contains(where: { !$0.isEmpty && !$0.hasPrefix("/") }) else { return open(address) }
+    guard hosts.contains(where: { !$0.isEmpty && !$0.hasPrefix("/") }) else { return open(address.places, until: end) }
     var found = [[String]](repeating: [], count: hosts.count)
     var missing = hosts.count
     var problem: ResolveError?
@@ -66,7 +75,7 @@ public final class PostgresConnection {
       missing -= 1
       guard missing == 0, onConnected != nil else { return }
       if found.allSatisfy(\.isEmpty), let problem { return fail(PostgresError(.connection, "\(problem)")) }
-      open(address.resolved(found))
+      open(address.resolved(found).places, until: end)
     }
     for (index, host) in hosts.enumerated() {
       // A folder is a socket's place, and libpq takes an empty address for it.
@@ -85,8 +94,37 @@ public final class PostgresConnection {
     }
   }
 
-  private func open(_ address: PostgresAddress) {
+  /// libpq takes a list as well, but waits for ever where nobody answers, when it is not to wait itself.
+  private func open(_ places: [PostgresAddress], until end: Instant) {
     guard onConnected != nil else { return }
+    self.places = places
+    openNext(until: end)
+  }
+
+  private func openNext(until end: Instant) {
+    guard !places.isEmpty else { return fail(Self.joined(problems)) }
+    let share = max(end - loop.now, .zero) / places.count
+    let place = places.removeFirst()
+    onRefusal = { [weak self] error in
+      self?.problems.append(error)
+      self?.finish()
+      self?.openNext(until: end)
+    }
+    deadline?.cancel()
+    deadline = loop.schedule(after: share) { [weak self] in
+      self?.onRefusal?(PostgresError(.connection, "no answer from \(place.shown) within \(share)"))
+    }
+    open(place)
+  }
+
+  /// What to say when no server would have us: that of one that never will, if there is one.
+  private static func joined(_ problems: [PostgresError]) -> PostgresError {
+    let worst = problems.first { $0.kind == .refused } ?? problems.last
+    let text = problems.map(\.message).joined(separator: "; ")
+    return PostgresError(worst?.kind ?? .connection, code: worst?.code ?? "", text)
+  }
+
+  private func open(_ address: PostgresAddress) {
     var address = address
     address["client_encoding"] = "UTF8"
     if address["fallback_application_name"] == nil { address["fallback_application_name"] = "lifeline" }
@@ -96,7 +134,7 @@ public final class PostgresConnection {
     let made = unsafe Self.withCStrings(settings.map(\.name)) { names in
       unsafe Self.withCStrings(settings.map(\.value)) { values in unsafe PQconnectStartParams(names, values, 0) }
     }
-    guard let made = unsafe made else { return fail(PostgresError(.connection, "out of memory")) }
+    guard let made = unsafe made else { return refuse(PostgresError(.connection, "out of memory")) }
     unsafe handle = unsafe made
     guard unsafe PQstatus(made) != CONNECTION_BAD else { return failConnecting() }
     // So that the codes of errors are in the text, which is all that libpq gives of them.
@@ -128,14 +166,17 @@ public final class PostgresConnection {
   private func failConnecting() {
     guard let handle = unsafe handle else { return }
     let text = unsafe String(cString: PQerrorMessage(handle))
-    fail(.connecting(text, needsPassword: unsafe PQconnectionNeedsPassword(handle) != 0))
+    refuse(.connecting(text, needsPassword: unsafe PQconnectionNeedsPassword(handle) != 0))
   }
+
+  private func refuse(_ error: PostgresError) { onRefusal?(error) }
 
   private func connected() {
     guard let handle = unsafe handle else { return }
     guard unsafe PQsetnonblocking(handle, 1) == 0, unsafe PQenterPipelineMode(handle) == 1 else {
       return fail(PostgresError(.connection, "the connection cannot be used without waiting"))
     }
+    (places, problems, onRefusal) = ([], [], nil)
     _ = unsafe PQsetErrorVerbosity(handle, PQERRORS_DEFAULT)
     deadline?.cancel()
     deadline = nil
@@ -227,14 +268,25 @@ public final class PostgresConnection {
 
   private func read() {
     guard let handle = unsafe handle else { return }
-    let isOpen = unsafe PQconsumeInput(handle) == 1
+    var isOpen = unsafe PQconsumeInput(handle) == 1
     takeResults()
+    // What OpenSSL has read and libpq had no room for: the descriptor says nothing of it.
+    while isOpen, let handle = unsafe self.handle, unsafe Self.hasDecrypted(handle) {
+      isOpen = unsafe PQconsumeInput(handle) == 1
+      takeResults()
+    }
     guard unsafe self.handle != nil else { return }
     takeNotifications()
     guard unsafe self.handle != nil else { return }
     let isBad = unsafe PQstatus(handle) == CONNECTION_BAD
     if !isOpen || isBad { return lose() }
     flush()
+  }
+
+  private static func hasDecrypted(_ handle: OpaquePointer) -> Bool {
+    // SAFETY: under this name libpq hands out its connection's SSL object, or NULL; it is alive as long as the connection.
+    guard let session = unsafe PQsslStruct(handle, "OpenSSL") else { return false }
+    return unsafe SSL_pending(OpaquePointer(session)) > 0
   }
 
   private func takeResults() {
@@ -289,6 +341,7 @@ public final class PostgresConnection {
     onLoss = nil
     onNotification = nil
     pending = []
+    (places, onRefusal) = ([], nil)
     finish()
   }
 
@@ -309,6 +362,7 @@ public final class PostgresConnection {
   }
 
   private func fail(_ error: PostgresError) {
+    (places, onRefusal) = ([], nil)
     finish()
     let (connecting, loss, unanswered) = (onConnected.take(), onLoss.take(), pending)
     pending = []

@@ -41,7 +41,7 @@ extension PostgresSession {
     case .renew:
       calls = [
         WriteStatements.fenceAndRenew(me.0, me.1, .int(lease.wholeNanoseconds / 1_000)),
-        MemberStatements.endLapsed(me.0, .int(loop.now - upSince >= lease ? 1 : 0)),
+        MemberStatements.endLapsed(me.0, .int(mayEndOthers ? 1 : 0)),
         MemberStatements.takeOver(me.0, me.1, .int(Self.maxTakenOver)), MemberStatements.forgetEnded(),
         MemberStatements.members(),
       ]

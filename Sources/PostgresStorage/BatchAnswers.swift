@@ -74,11 +74,10 @@ extension PostgresSession {
       if last == batch.number { return wasDone(batch) }
       if hasEnded { return fence() }
       if last != batch.number - 1 {
-        // Cannot be, unless somebody wrote into the table.
+        // A standby that had not heard of everything, or a backup: what was acknowledged is gone, and what this member
+        // believes to hold may be another's.
         log("the store \(store) has transaction \(last) of member \(member), where \(batch.number - 1) was the last")
-        lastNumber = last
-        self.batch = nil
-        for request in batch.requests.reversed() { waiting.prepend(request) }
+        return fence()
       }
       retryLater()
     }

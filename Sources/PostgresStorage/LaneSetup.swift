@@ -4,6 +4,15 @@ import PostgreSQL
 final class LaneSetup {
   /// What notifications of this set of tables are called by.
   private(set) var cluster = ""
+  /// Tells runs of servers apart; nil where a server does not say.
+  private var changesServer: String?
+  private var questionsServer: String?
+
+  /// Whether the two connections lead to different servers.
+  var isSplit: Bool {
+    guard let changesServer, let questionsServer else { return false }
+    return changesServer != questionsServer
+  }
 
   typealias Done = (PostgresError?) -> Void
 
@@ -28,6 +37,7 @@ final class LaneSetup {
         PostgresError(
           .refused, "its server has version \(connection.serverVersion / 10_000); PostgreSQL 14 or newer is needed"))
     }
+    findServer(connection) { [self] in changesServer = $0 }
     apply(Self.shared + Self.forChanges, to: connection) { [self] problem in
       if let problem { return done(problem) }
       acknowledging(connection) { [self] problem in
@@ -66,7 +76,15 @@ final class LaneSetup {
   }
 
   func prepareQuestions(_ connection: PostgresConnection, _ done: @escaping Done) {
+    findServer(connection) { [self] in questionsServer = $0 }
     apply(Self.shared + Self.forQuestions, to: connection, done)
+  }
+
+  private func findServer(_ connection: PostgresConnection, _ body: @escaping (String?) -> Void) {
+    connection.run([.sql("SELECT extract(epoch FROM pg_postmaster_start_time())::text")]) { answer in
+      guard case .success(let results) = answer, results[0].count > 0 else { return body(nil) }
+      body(results[0].row(0).string(0))
+    }
   }
 
   private func apply(

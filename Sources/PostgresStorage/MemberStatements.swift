@@ -84,8 +84,14 @@ enum MemberStatements {
 
   // MARK: Membership
 
+  /// The row is written, and to what it was: a transaction that was broken off while it waited for a standby has been done
+  /// here and perhaps not there. The answer to this one comes once everything before it is there.
   static func state(of member: Int64) -> PostgresCall {
-    .sql("SELECT last_batch, ended_at IS NOT NULL FROM lifeline_members WHERE id = $1::bigint", .int(member))
+    .sql(
+      """
+      UPDATE lifeline_members SET last_batch = last_batch WHERE id = $1::bigint
+      RETURNING last_batch, ended_at IS NOT NULL
+      """, .int(member))
   }
 
   /// Two of one name that join at once come one after the other.
@@ -100,8 +106,10 @@ enum MemberStatements {
   static func join(name: String, address: String, lease microseconds: Int64) -> PostgresCall {
     .sql(
       """
-      INSERT INTO lifeline_members (name, address, expires_at)
-      VALUES ($1::text, $2::text, clock_timestamp() + $3::bigint * interval '1 microsecond') RETURNING id
+      INSERT INTO lifeline_members (name, address, lease, expires_at)
+      SELECT $1::text, $2::text, lease, clock_timestamp() + lease
+      FROM (SELECT $3::bigint * interval '1 microsecond') AS given (lease)
+      RETURNING id
       """, .text(name), .text(address), .int(microseconds))
   }
 
@@ -111,14 +119,16 @@ enum MemberStatements {
 
   /// One whose row is locked is in the middle of a transaction; it is looked at again with the next renewal.
   ///
-  /// `$2` says whether this member's connection has stood for a lease: when the database was away for everybody, nobody
-  /// could renew, and whoever is back first must not end the others for it.
+  /// `$2` says whether this member's connection has stood for long enough: when the database was away for everybody, nobody
+  /// could renew, and whoever is back first must not end the others for it. A lease that ends later than any that is given
+  /// now was given by the clock of another server, and never renewed at this one.
   static let endLapsed = PostgresStatement(
     "end_lapsed",
     """
     UPDATE lifeline_members m SET ended_at = now() FROM (
       SELECT id FROM lifeline_members
-      WHERE ended_at IS NULL AND expires_at < clock_timestamp() AND id <> $1::bigint AND $2::bigint > 0
+      WHERE ended_at IS NULL AND id <> $1::bigint AND $2::bigint > 0
+        AND (expires_at < clock_timestamp() OR expires_at > clock_timestamp() + 2 * lease)
       FOR UPDATE SKIP LOCKED) lapsed
     WHERE m.id = lapsed.id
     """)

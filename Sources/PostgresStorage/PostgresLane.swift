@@ -11,7 +11,7 @@ final class PostgresLane {
   /// Makes a fresh connection ready for use; says why it cannot.
   private let prepare: (PostgresConnection, @escaping (PostgresError?) -> Void) -> Void
   private var connection: PostgresConnection?
-  private var backoff = Backoff(Backoff.Configuration(base: .milliseconds(100), cap: .seconds(3)))
+  private var backoff = Backoff(Backoff.Configuration(base: .milliseconds(100), cap: maxPause))
   private var random = SystemRandomNumberGenerator()
   private var retry: Timer?
   private(set) var isReady = false
@@ -22,8 +22,11 @@ final class PostgresLane {
   var onDown: (PostgresError) -> Void = { _ in }
   var onNotification: (String, String) -> Void = { _, _ in }
 
-  /// How long one attempt to connect may take.
+  /// How long one attempt to connect may take, to all servers together, and how long the next one waits.
   private static let maxConnecting = Duration.seconds(5)
+  private static let maxPause = Duration.seconds(3)
+  /// Once a server can be reached, every lane has reached it by then.
+  static let maxReturn = maxConnecting + maxPause
 
   init(
     _ address: PostgresAddress, on loop: EventLoop,

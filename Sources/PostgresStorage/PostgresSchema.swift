@@ -63,6 +63,7 @@ enum PostgresSchema {
       id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
       name text NOT NULL,
       address text NOT NULL,
+      lease interval NOT NULL,
       expires_at timestamptz NOT NULL,
       ended_at timestamptz,
       last_batch bigint NOT NULL DEFAULT 0

@@ -47,8 +47,9 @@ final class PostgresSession {
 
   var phase = Phase.connecting
   var wasUp = false
-  /// Since when there has been a connection for what changes something.
-  private(set) var upSince: Instant = .zero
+  /// Since when there has been a connection for what changes something, and whether there was one before.
+  private var upSince: Instant = .zero
+  private var hasReturned = false
   var waiting = RequestQueue()
   /// The transaction that is under way, or is to be repeated.
   var batch: Batch?
@@ -108,12 +109,23 @@ final class PostgresSession {
 
   private func changesUp() {
     upSince = loop.now
+    hasReturned = wasUp
     // The tables are there now.
-    if wasUp { bothUp() } else { questions.start() }
+    if questions.isReady, setup.isSplit { questions.drop(Self.otherServer) }
+    if !wasUp { questions.start() }
+    bothUp()
     resume()
   }
 
+  private static let otherServer = "the database is at another server by now"
+
+  /// Whether members that are silent have been silent for long enough to be ended: whoever was back first waits until the
+  /// others can be back as well.
+  var mayEndOthers: Bool { loop.now - upSince >= (hasReturned ? max(lease, PostgresLane.maxReturn) : lease) }
+
   private func questionsUp() {
+    // A server that fell silent keeps one connection until an answer is late; the newer one knows better.
+    if changes.isReady, setup.isSplit { changes.drop(Self.otherServer) }
     bothUp()
     if member != nil { listen() }
     let questions = postponed

@@ -26,14 +26,18 @@ public final class PostgresStore: SharedTaskStore {
   /// when the address, the permission or the tables in the database do not fit, and with `.unreachable` when there is no
   /// connection after ten seconds. Once there was a connection it is made again for ever.
   /// - Parameters:
-  ///   - url: whatever libpq takes, such as `postgres://USER@HOST:PORT/DATABASE`.
+  ///   - url: whatever libpq takes, such as `postgres://USER@HOST:PORT/DATABASE`. Of several hosts the first is taken that
+  ///     answers and takes changes.
   ///   - log: what an operator should know, a line each; called on the loop.
   public static func connect(
     _ url: String, on loop: EventLoop, log: @escaping (String) -> Void = { _ in }
   ) throws(StoreError) -> PostgresStore {
     loop.preconditionOnLoop()
     do throws(PostgresError) {
-      return PostgresStore(try PostgresAddress(url), loop, log)
+      var address = try PostgresAddress(url)
+      // Of several servers only one takes changes, and which one that is changes.
+      if address["target_session_attrs"] == nil { address["target_session_attrs"] = "read-write" }
+      return PostgresStore(address, loop, log)
     } catch {
       throw .refused(store: "postgres://…", reason: error.message)
     }

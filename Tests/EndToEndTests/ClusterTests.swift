@@ -128,5 +128,63 @@ extension EndToEnd {
       #expect(task.outcomes == ["failed"])
       #expect(try cluster.journal.all().count { $0.hasPrefix("start \(id)") } == 1)
     }
+
+    @Test func `a fleet goes on at the standby that is promoted, and each task is done once`() throws {
+      let first = try PostgresServer(synchronizes: true)
+      _ = try first.url(database: "work")
+      let second = try PostgresServer(standbyOf: first)
+      let cluster = try Cluster(
+        store: PostgresServer.url(database: "work", of: [first, second]), memberLease: "3s")
+      let workers = [try cluster.worker("w1", slots: 2, at: .a), try cluster.worker("w2", slots: 2, at: .b)]
+      func script(_ number: Int) throws -> String {
+        try cluster.gate("gate\(number)")
+        return Scripts.start + Scripts.checkpoint("1") + Scripts.wait("gate\(number)") + Scripts.done
+      }
+      // The first four are begun, the others wait.
+      var ids: [String] = []
+      for number in 0..<8 {
+        ids.append(try cluster.submit("r\(number)", script(number), at: number.isMultiple(of: 2) ? .a : .b))
+      }
+      for id in ids.prefix(4) { try cluster.journal.line("start \(id) 1") }
+      try first.kill9()
+      for name in Cluster.Name.allCases {
+        try eventually("an unready \(name)") {
+          (try? cluster.client(name, ["health", "--ready"], expecting: .exited(1))) != nil ? true : nil
+        }
+      }
+      // Two end while there is no database, and one is submitted.
+      for number in 0..<2 {
+        cluster.open("gate\(number)")
+        try cluster.journal.line("done \(ids[number]) 1")
+      }
+      let submission = try TestProcess(
+        Fleet.program, ["submit", "--run", "meanwhile", "--", "sh", "-c", script(8)],
+        environment: ["LIFELINE_COORDINATOR": cluster.url(.b)])
+      for number in 2..<9 { cluster.open("gate\(number)") }
+      for number in 2..<4 { try cluster.journal.line("done \(ids[number]) 1") }
+      #expect(!submission.hasEnded)
+      #expect(try cluster.journal.count("start \(ids[4])") == 0, "nothing new is given out meanwhile")
+      try second.promote()
+      for name in Cluster.Name.allCases {
+        try eventually("a ready \(name)") {
+          (try? cluster.client(name, ["health", "--ready"])) == "ready" ? true : nil
+        }
+      }
+      #expect(try submission.exit(limit: .seconds(60)) == .exited(0))
+      ids += submission.output.all
+      #expect(ids.count == 9)
+      for (number, id) in ids.enumerated() {
+        let task = try cluster.ended(id, at: number.isMultiple(of: 2) ? .b : .a)
+        #expect(task.text("status") == "completed")
+        #expect(task.outcomes == ["completed"])
+        #expect(try cluster.journal.count("start \(id)") == 1)
+        #expect(try cluster.journal.count("done \(id)") == 1)
+      }
+      // Nobody was sent away for it.
+      for worker in workers { #expect(worker.errors.all.count { $0.contains("worker: registered") } == 1) }
+      for coordinator in cluster.coordinators.values {
+        #expect(!coordinator.errors.all.contains { $0.contains("membership in the store") })
+      }
+    }
   }
 }

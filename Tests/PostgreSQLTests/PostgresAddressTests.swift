@@ -28,4 +28,20 @@ struct PostgresAddressTests {
     #expect(resolved["port"] == "1,1,2")
     #expect(try PostgresAddress("hostaddr=10.0.0.1").hosts.isEmpty)
   }
+
+  @Test(arguments: [
+    ("host=/a,/b user=x", ["/a - -", "/b - -"]),
+    ("postgres://a:1,b/x", ["a - 1", "b - -"]),
+    ("host=a,b hostaddr=10.0.0.1, port=5", ["a 10.0.0.1 5", "b - 5"]),
+    ("hostaddr=10.0.0.1,10.0.0.2", ["- 10.0.0.1 -", "- 10.0.0.2 -"]),
+    ("host=a", ["a - -"]),
+    // libpq says what is wrong with it.
+    ("host=a,b,c port=1,2", ["a,b,c - 1,2"]),
+  ])
+  func `each server of a list is an address of its own`(_ given: String, _ places: [String]) throws {
+    let found = try PostgresAddress(given).places.map { place in
+      ["host", "hostaddr", "port"].map { place[$0] ?? "-" }.joined(separator: " ")
+    }
+    #expect(found == places)
+  }
 }

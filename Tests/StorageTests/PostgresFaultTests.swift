@@ -14,41 +14,12 @@ import Testing
   .serialized, .timeLimit(.minutes(5)),
   .enabled(if: PostgresServer.isUsable, "PostgreSQL is not installed: make deps-postgresql"))
 struct PostgresFaultTests {
-  private static let counted = TestName(suite: "s", test: "t")
-
-  /// Commits one by one, each with a task of its own and one more run of the same test.
-  private final class Writer: Sendable {
-    let store: PostgresStore
-    let acknowledged = EventLog<Int>("commits acknowledged")
-    let failed = Mutex<[StoreError]>([])
-    private let next = Atomic(0)
-
-    init(_ store: PostgresStore) { self.store = store }
-
-    /// Keeps `width` commits waiting until there were `total`.
-    func run(_ total: Int, width: Int) { for _ in 0..<width { step(total) } }
-
-    private func step(_ total: Int) {
-      let number = next.add(1, ordering: .relaxed).oldValue
-      guard number < total else { return }
-      store.commit([.submit(task("t\(number)")), .testRan(PostgresFaultTests.counted, .seconds(1))]) { result in
-        switch result {
-        case .success: self.acknowledged.put(number)
-        case .failure(let error): self.failed.withLock { $0.append(error) }
-        }
-        self.step(total)
-      }
-    }
-  }
-
-  private func runs(_ store: PostgresStore) async throws -> Int { try await store.tests().first?.runs ?? 0 }
-
   @Test func `a server that is killed in the middle of commits loses nothing and doubles nothing`() async throws {
     let server = try PostgresServer(synchronizes: true)
     let store = try Postgres.open(server.url(database: "work"))
     _ = try await store.join("a")
     let signals = store.signals("a")
-    let writer = Writer(store)
+    let writer = CountedCommits(store)
     let total = 1_500
     writer.run(total, width: 40)
     for round in 1...3 {
@@ -66,7 +37,7 @@ struct PostgresFaultTests {
     try writer.acknowledged.wait(for: "the last commit", limit: .seconds(60)) { $0.count == total ? true : nil }
     #expect(writer.failed.withLock { $0 } == [])
     #expect(try await store.counts() == [.queued: total])
-    #expect(try await runs(store) == total)
+    #expect(try await CountedCommits.runs(store) == total)
     await store.close()
   }
 
@@ -116,7 +87,7 @@ struct PostgresFaultTests {
     let shared = try SharedDatabase()
     let store = try shared.open()
     _ = try await store.join("a")
-    let writer = Writer(store)
+    let writer = CountedCommits(store)
     let total = 1_000
     writer.run(total, width: 20)
     let claimed = Mutex<[String]>([])
@@ -136,7 +107,7 @@ struct PostgresFaultTests {
     #expect(all.count == total)
     #expect(Set(all).count == total)
     #expect(writer.failed.withLock { $0 } == [])
-    #expect(try await runs(store) == total)
+    #expect(try await CountedCommits.runs(store) == total)
     await shared.close()
   }
 
@@ -150,14 +121,14 @@ struct PostgresFaultTests {
     #expect(frozen.count == 2)
     for pid in frozen { kill(pid, SIGSTOP) }
     defer { for pid in frozen { kill(pid, SIGCONT) } }
-    try await store.commit([.submit(task("t1")), .testRan(Self.counted, .seconds(1))])
+    try await store.commit([.submit(task("t1")), .testRan(CountedCommits.test, .seconds(1))])
     #expect(try await store.claimNames() == ["t0", "t1"])
     for pid in frozen { kill(pid, SIGCONT) }
     // The one for questions stays where nothing was asked of it meanwhile.
     try eventually("end of the process that was left") {
       Set(try shared.server.backends(of: shared.database, client: "lifeline")).isSuperset(of: frozen) ? nil : true
     }
-    #expect(try await runs(store) == 1)
+    #expect(try await CountedCommits.runs(store) == 1)
     #expect(try await store.renew().members.map(\.id) == [member])
     await shared.close()
   }

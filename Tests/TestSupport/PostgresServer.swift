@@ -16,6 +16,8 @@ public final class PostgresServer: Sendable {
 
   /// Holds the cluster and the socket.
   public let folder: String
+  /// Of its socket, and on loopback where it listens there.
+  public let port: UInt16
   private let programs: String
   private let options: [String]
   private let process = Mutex<TestProcess?>(nil)
@@ -25,25 +27,30 @@ public final class PostgresServer: Sendable {
   /// - Parameters:
   ///   - synchronizes: whether it waits for the disk. Without it survives its own death, not the machine's.
   ///   - options: further settings of the server, `NAME=VALUE`.
-  public init(synchronizes: Bool = false, options: [String] = []) throws {
-    guard let programs = Self.folderOfPrograms else {
-      throw TimedOut("PostgreSQL is not installed; make deps-postgresql installs it")
-    }
-    self.programs = programs
-    var template = Array("/tmp/lifeline-postgres-XXXXXX".utf8CString)
-    guard mkdtemp(&template) != nil else { throw TimedOut("mkdtemp: errno \(errno)") }
-    folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    self.options =
-      [
-        "listen_addresses=", "unix_socket_directories=\(folder)", "fsync=\(synchronizes ? "on" : "off")",
-        "max_connections=200", "shared_buffers=64MB", "autovacuum_naptime=5s", "log_min_messages=fatal",
-      ] + options
+  ///   - tls: a certificate for loopback; with it the server takes connections there too, by TLS and password alone.
+  public init(
+    synchronizes: Bool = false, options: [String] = [], tls: TestCertificates.Files? = nil
+  ) throws {
+    (programs, folder) = try Self.place()
+    port = tls == nil ? 5_432 : try Self.freePort()
+    self.options = Self.options(folder, synchronizes: synchronizes) + options + (tls == nil ? [] : Self.secured(folder))
     Leftovers.add(folder)
-    if geteuid() == 0, let user = getpwnam("postgres") {
-      chown(folder, user.pointee.pw_uid, user.pointee.pw_gid)
-    }
     try run("initdb", ["-D", data, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-locale", "--no-sync"])
+    if let tls {
+      try give(TestProcess.contents(of: tls.certificate), as: "server.pem")
+      try give(TestProcess.contents(of: tls.key), as: "server-key.pem")
+      try give(Array("local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n".utf8), as: "access.conf")
+    }
     try start()
+  }
+
+  /// Makes a server that stands by for another: what that one acknowledges from then on is on the disk of both.
+  public init(standbyOf primary: PostgresServer) throws {
+    (programs, folder) = try Self.place()
+    port = 5_432
+    options = Self.options(folder, synchronizes: true)
+    Leftovers.add(folder)
+    try follow(primary)
   }
 
   deinit {
@@ -52,6 +59,106 @@ public final class PostgresServer: Sendable {
   }
 
   private var data: String { "\(folder)/data" }
+
+  // MARK: Its place
+
+  private static func place() throws -> (programs: String, folder: String) {
+    guard let programs = folderOfPrograms else {
+      throw TimedOut("PostgreSQL is not installed; make deps-postgresql installs it")
+    }
+    var template = Array("/tmp/lifeline-postgres-XXXXXX".utf8CString)
+    guard mkdtemp(&template) != nil else { throw TimedOut("mkdtemp: errno \(errno)") }
+    let folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    belongToPostgres(folder)
+    return (programs, folder)
+  }
+
+  private static func belongToPostgres(_ path: String) {
+    if geteuid() == 0, let user = getpwnam("postgres") { chown(path, user.pointee.pw_uid, user.pointee.pw_gid) }
+  }
+
+  private static func options(_ folder: String, synchronizes: Bool) -> [String] {
+    [
+      "listen_addresses=", "unix_socket_directories=\(folder)", "fsync=\(synchronizes ? "on" : "off")",
+      "max_connections=200", "shared_buffers=64MB", "autovacuum_naptime=5s", "log_min_messages=fatal",
+    ]
+  }
+
+  private static func secured(_ folder: String) -> [String] {
+    [
+      "listen_addresses=127.0.0.1", "ssl=on", "ssl_cert_file=\(folder)/server.pem",
+      "ssl_key_file=\(folder)/server-key.pem", "hba_file=\(folder)/access.conf", "password_encryption=scram-sha-256",
+    ]
+  }
+
+  /// One that the system has given out a moment ago, for the server takes none that is to be chosen.
+  private static func freePort() throws -> UInt16 {
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    defer { close(descriptor) }
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_addr.s_addr = inet_addr("127.0.0.1")
+    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let error = withUnsafeMutablePointer(to: &address) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, length) != 0 ? errno : 0 }
+    }
+    guard error == 0 else { throw TimedOut("bind: errno \(error)") }
+    withUnsafeMutablePointer(to: &address) { pointer in
+      _ = pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor, $0, &length) }
+    }
+    return UInt16(bigEndian: address.sin_port)
+  }
+
+  /// Puts a file that only the server reads into its folder.
+  private func give(_ bytes: [UInt8], as name: String) throws {
+    let path = "\(folder)/\(name)"
+    let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+    guard descriptor >= 0, write(descriptor, bytes, bytes.count) == bytes.count, close(descriptor) == 0 else {
+      throw TimedOut("\(path): errno \(errno)")
+    }
+    Self.belongToPostgres(path)
+  }
+
+  // MARK: Standing by
+
+  /// Stands by for another from now on, with a fresh copy of everything that it has.
+  public func follow(_ primary: PostgresServer) throws {
+    try kill9()
+    TemporaryDirectory.removeTree(data)
+    let name = String(folder.split(separator: "-").last ?? "standby")
+    let source = "host=\(primary.folder) port=\(primary.port) user=postgres application_name=\(name)"
+    try run("pg_basebackup", ["-D", data, "-d", source, "-R", "-X", "stream", "-c", "fast", "--no-sync"])
+    try start()
+    try primary.execute("ALTER SYSTEM SET synchronous_standby_names = '\"\(name)\"'")
+    try primary.execute("SELECT pg_reload_conf()")
+    try eventually("standby that is waited for") {
+      try primary.execute("SELECT sync_state FROM pg_stat_replication WHERE application_name = '\(name)'") == ["sync"]
+        ? true : nil
+    }
+  }
+
+  /// Takes changes from now on, whatever has become of the one that it stood by for.
+  public func promote() throws {
+    try execute("SELECT pg_promote()")
+  }
+
+  /// All its processes stand still: it is there, and answers nobody.
+  public func suspend() { signalAll(SIGSTOP) }
+  public func resume() { signalAll(SIGCONT) }
+
+  private func signalAll(_ number: Int32) {
+    guard let server = process.withLock({ $0 }) else { return }
+    server.signal(number)
+    for child in Self.children(of: server.pid) { kill(child, number) }
+  }
+
+  /// The address of a database of servers of which one takes changes.
+  public static func url(database: String, of servers: [PostgresServer]) -> String {
+    "postgres:///\(database)?host=\(servers.map(\.folder).joined(separator: ","))&user=postgres"
+      + "&target_session_attrs=read-write"
+  }
+
+  // MARK: Databases
 
   /// The address of a database, which is made when it does not exist.
   public func url(database: String) throws -> String {
@@ -74,7 +181,9 @@ public final class PostgresServer: Sendable {
   /// Runs SQL as whoever owns the server; the rows' columns come with `|` between them.
   @discardableResult
   public func execute(_ sql: String, database: String = "postgres") throws -> [String] {
-    try run("psql", ["-XAtq", "-v", "ON_ERROR_STOP=1", "-h", folder, "-U", "postgres", "-d", database, "-c", sql])
+    try run(
+      "psql",
+      ["-XAtq", "-v", "ON_ERROR_STOP=1", "-h", folder, "-p", "\(port)", "-U", "postgres", "-d", database, "-c", sql])
   }
 
   /// The name of the database in an address that `url` gave.
@@ -84,7 +193,7 @@ public final class PostgresServer: Sendable {
 
   /// Starts the server again, and returns once it takes connections.
   public func start() throws {
-    var arguments = ["-D", data]
+    var arguments = ["-D", data, "-p", "\(port)"]
     for option in options { arguments += ["-c", option] }
     // The last processes of one that was killed may hold its memory for a moment longer.
     for _ in 0..<50 {
@@ -92,7 +201,7 @@ public final class PostgresServer: Sendable {
       let server = try TestProcess(program, all)
       process.withLock { $0 = server }
       while !server.hasEnded {
-        if (try? run("pg_isready", ["-q", "-h", folder])) != nil { return }
+        if (try? run("pg_isready", ["-q", "-h", folder, "-p", "\(port)"])) != nil { return }
         poll(nil, 0, 20)
       }
       poll(nil, 0, 50)

@@ -16,6 +16,9 @@ final class ClusterBench {
   private var questions: [ClusterEffect] = []
   private var sent: [UInt64: [Message]] = [:]
   private var numbers: [UInt64: UInt64] = [:]
+  /// Commits that are under way, where a test has the store take its time.
+  private var underWay: [BatchID] = []
+  var holdsCommits = false
   /// What each worker has been sent, and acknowledges with what it says next.
   private var heard: [UInt64: UInt64] = [:]
 
@@ -52,7 +55,7 @@ final class ClusterBench {
       case .coordinator(.close(let id, _, let reason)): closes.append((id.number, reason))
       case .coordinator(.commit(let id, let batch)):
         writes += batch
-        feed(.coordinator(.committed(id)))
+        if holdsCommits { underWay.append(id) } else { feed(.coordinator(.committed(id))) }
       case .coordinator(.answer(let id, let answer)): answers[id] = answer
       case .coordinator(.findFiles(let seeker, let digests)): searches.append((seeker, digests))
       case .coordinator(.findTasks(let id, let tasks)): lookups.append((id, tasks))
@@ -60,6 +63,14 @@ final class ClusterBench {
       default: questions.append(effect)
       }
     }
+  }
+
+  /// The store has done what was under way.
+  func commit() {
+    holdsCommits = false
+    let ids = underWay
+    underWay = []
+    for id in ids { handle(.coordinator(.committed(id))) }
   }
 
   func asked() -> [ClusterEffect] {
@@ -78,18 +89,22 @@ final class ClusterBench {
 
   // MARK: Workers
 
+  /// - Parameter session: the one that it had over the connection with this number, and would take up again.
   func knock(
-    _ connection: UInt64, _ worker: String, boot: String = "b", slots: Int = 2, kinds: [String] = ["work"]
+    _ connection: UInt64, _ worker: String, boot: String = "b", slots: Int = 2, kinds: [String] = ["work"],
+    session: (id: JSONValue, over: UInt64)? = nil
   ) {
     numbers[connection] = 0
     handle(
       .coordinator(.connected(ConnectionID(connection), WorkerID(known: worker), .session, remoteAddress: "here")))
-    say(
-      connection, .registration,
-      [
-        "boot_id": .string(boot),
-        "capabilities": ["slots": .integer(Int64(slots)), "kinds": .array(kinds.map(JSONValue.string))],
-      ])
+    var fields: JSONObject = [
+      "boot_id": .string(boot), "capabilities": ["slots": .integer(Int64(slots)), "kinds": .array(kinds.map(JSONValue.string))],
+    ]
+    if let session {
+      fields["session_id"] = session.id
+      fields["handled"] = .integer(Int64(clamping: heard[session.over] ?? 0))
+    }
+    say(connection, .registration, fields)
   }
 
   /// A worker that holds nothing anywhere, registered.
@@ -115,9 +130,10 @@ final class ClusterBench {
   func replies(_ connection: UInt64) -> [Message] { sent.removeValue(forKey: connection) ?? [] }
 }
 
-/// A task of the store, queued or held.
+/// A task of the store, queued or held, with how its newest attempt stands.
 func stored(
-  _ id: String, _ status: TaskStatus = .queued, attempt: Int = 0, by worker: String? = nil, kind: String = "work"
+  _ id: String, _ status: TaskStatus = .queued, attempt: Int = 0, by worker: String? = nil, kind: String = "work",
+  outcome: AttemptRecord.Outcome = .running
 ) -> UnfinishedTask {
   var state = TaskState(status: status)
   state.attempt = attempt
@@ -126,9 +142,11 @@ func stored(
     id: TaskID(known: id), specification: TaskSpecification(name: id, work: .custom(kind: kind, input: [:])),
     submittedAt: WallTime(milliseconds: 1), state: state)
   let newest = worker.map {
-    AttemptRecord(
+    var newest = AttemptRecord(
       taskID: record.id, attempt: attempt, workerID: WorkerID(known: $0), startedAt: WallTime(milliseconds: 2),
       resumedFrom: nil)
+    newest.outcome = outcome
+    return newest
   }
   return UnfinishedTask(task: record, checkpoint: nil, attempt: newest)
 }
