@@ -8,7 +8,7 @@ import Storage
 /// anybody's.
 enum WriteStatements {
   static let all = [
-    fence, fenceAndRenew, needs, needsFound, submit, change, end, attempts, checkpoints, dropOutput, insertOutput,
+    fence, fenceAndRenew, needs, needsFound, keepNeeds, needsKept, submit, change, end, attempts, checkpoints, dropOutput, insertOutput,
     appendOutput, release, transfer, testsRan, testFates, clearFates, forgetTests, runParts,
   ]
 
@@ -49,6 +49,16 @@ enum WriteStatements {
     """
     SELECT n.id, n.text FROM unnest($1::bytea[]) t JOIN lifeline_needs n ON n.digest = sha256(t)
     """)
+
+  /// Keeps others from forgetting needs until this transaction ends; `$1` names the cluster. What follows sees what was
+  /// forgotten before.
+  static let keepNeeds = PostgresStatement(
+    "keep_needs", "SELECT pg_advisory_xact_lock_shared(hashtextextended('lifeline needs ' || $1::text, 0))")
+
+  /// Fails with a division by zero when one of the needs of these numbers, `$2` of them, was forgotten.
+  static let needsKept = PostgresStatement(
+    "needs_kept",
+    "SELECT 1 / (count(*) = $2::bigint)::integer FROM lifeline_needs WHERE id = ANY ($1::bigint[])")
 
   private static let stateColumns = """
     status, attempt, failed_attempts, lost_attempts, worker, started_at, finished_at, exit_code, reason, result,
