@@ -27,6 +27,8 @@ public final class ClusterCore {
   private var claims: Claims
   private var orders = Orders()
   private var changes = ChangeFeed()
+  private var abilities = Abilities()
+  private var rolls = RollCalls()
   /// Tasks that were put into the pool by the commits under way.
   private var submitted: [BatchID: [TaskID]] = [:]
   /// Needs of what was claimed and may come back to the pool in the same turn.
@@ -59,8 +61,10 @@ public final class ClusterCore {
     let renewal = isRenewing ? Instant.distantFuture : renewsAt
     return min(
       min(min(core.nextDeadline, fatesAt), renewal), min(gatherings.nextDeadline, orders.nextDeadline),
-      min(claims.nextDeadline, changes.nextDeadline))
+      min(claims.nextDeadline, changes.nextDeadline), min(abilities.nextDeadline, rolls.nextDeadline))
   }
+
+  private var others: Set<MemberID> { Set(members.keys).subtracting([me]) }
 
   /// Whether it is a member for certain, by its own clock.
   public var isMember: Bool { now < confirmedAt + configuration.lease }
@@ -94,6 +98,11 @@ public final class ClusterCore {
       self.effects.append(.send(.changedMany, to: nil))
       self.effects.append(.changedManyElsewhere)
     case .watching(let watching): changes.setWatching(watching, at: self.now, &self.effects)
+    case .wanted(let id, let needs):
+      abilities.want(
+        needs, for: id, others: members.isEmpty ? nil : others, at: self.now, own: core.ability, &self.effects)
+    case .calledRoll(let id, let call, let own):
+      rolls.call(call, for: id, own: own, others: others, at: self.now, &self.effects)
     }
     swap(&self.effects, &effects)
   }
@@ -135,7 +144,7 @@ public final class ClusterCore {
       effects.append(.send(.handOverRefused(worker, reason: reason), to: member))
     case .answer(let id, let answer):
       orders.answered(
-        id, answer, others: members.count > 1, knows: { core.workerSummary($0) != nil }, at: now, &effects)
+        id, answer, others: others, knows: { core.workerSummary($0) != nil }, at: now, &effects)
     case .commit(let batch, let writes):
       note(batch, writes)
       effects.append(.coordinator(effect))
@@ -193,6 +202,10 @@ public final class ClusterCore {
     if old.keys.contains(where: { members[$0] == nil }) { effects.append(.changedManyElsewhere) }
     let new = members.keys.filter { old[$0] == nil && $0 != me }
     if !new.isEmpty || old.isEmpty { changes.mayHaveMissed(new, at: now, &effects) }
+    if old.keys != members.keys {
+      abilities.membersChanged(others, at: now, &effects)
+      rolls.membersChanged(others, &effects)
+    }
     guard !renewal.takenOver.isEmpty else { return }
     feed(.adopted(renewal.takenOver))
     effects.append(
@@ -211,6 +224,8 @@ public final class ClusterCore {
     gatherings.tick(at: now, &effects)
     orders.tick(at: now, &effects)
     changes.tick(at: now, &effects)
+    abilities.tick(at: now, &effects)
+    rolls.tick(at: now, &effects)
   }
 
   // MARK: Answers and messages
@@ -244,15 +259,18 @@ public final class ClusterCore {
     case .handOverRefused(let worker, let reason): gatherings.refused(worker, reason: reason, &effects)
     case .order(let number, let order):
       // Everybody is asked of a worker; only who knows it need answer.
-      if case .drainWorker(let worker) = order, core.workerSummary(worker) == nil { return }
+      if let worker = order.worker, core.workerSummary(worker) == nil { return }
       feed(.request(orders.ordered(number, by: member), order.request))
-    case .answer(let number, let answer): orders.answered(number, answer, &effects)
+    case .answer(let number, let answer): orders.answered(number, answer, by: member, &effects)
     case .watching(let watching): changes.heard(watching, from: member, at: now)
     case .changed(let tasks): effects.append(.changedElsewhere(tasks))
     case .changedMany: effects.append(.changedManyElsewhere)
-    case .roll(let number): effects.append(.callRoll(number, for: member))
-    case .rolled(let number, let workers, let isLast):
-      effects.append(.rolled(number, workers, isLast: isLast, by: member))
+    case .roll(let number, let call): effects.append(.callRoll(number, call, for: member))
+    case .rolled(let number, let workers, let isLast, let total):
+      rolls.heard(number, workers, isLast: isLast, total: total, by: member, at: now, &effects)
+    case .whoCan(let number, let needs):
+      effects.append(.send(.able(number, needs.map(core.ability)), to: member))
+    case .able(let number, let able): abilities.heard(number, able, by: member, at: now, &effects)
     }
   }
 }

@@ -105,6 +105,9 @@ extension CoordinatorCore {
     return now - link.openedAt < configuration.heartbeatTimeout
   }
 
+  /// What of these needs the workers that are connected here meet.
+  func ability(for needs: TaskNeeds) -> Ability { book.dispatcher.ability(for: needs) }
+
   /// Whether any connected worker has room for anything.
   var hasRoomForTasks: Bool { !isDraining && book.dispatcher.room(atMost: 1) > 0 }
 

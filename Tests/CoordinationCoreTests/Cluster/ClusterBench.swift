@@ -73,18 +73,23 @@ final class ClusterBench {
 
   // MARK: Workers
 
-  func knock(_ connection: UInt64, _ worker: String, boot: String = "b", slots: Int = 2) {
+  func knock(
+    _ connection: UInt64, _ worker: String, boot: String = "b", slots: Int = 2, labels: JSONObject = [:]
+  ) {
     numbers[connection] = 0
     handle(
       .coordinator(.connected(ConnectionID(connection), WorkerID(known: worker), .session, remoteAddress: "here")))
     say(
       connection, .registration,
-      ["boot_id": .string(boot), "capabilities": ["slots": .integer(Int64(slots)), "kinds": ["work"]]])
+      [
+        "boot_id": .string(boot),
+        "capabilities": ["slots": .integer(Int64(slots)), "kinds": ["work"], "labels": .object(labels)],
+      ])
   }
 
   /// A worker that holds nothing anywhere, registered.
-  func admit(_ connection: UInt64, _ worker: String, slots: Int = 2) {
-    knock(connection, worker, slots: slots)
+  func admit(_ connection: UInt64, _ worker: String, slots: Int = 2, labels: JSONObject = [:]) {
+    knock(connection, worker, slots: slots, labels: labels)
     handle(.gathered(WorkerID(known: worker), Gathering()))
     synchronise(connection)
     _ = replies(connection)
