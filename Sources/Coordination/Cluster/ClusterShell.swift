@@ -52,8 +52,7 @@ final class ClusterShell {
       store.poolNeeds(answer(otherwise: .say(.poolNeeds([]))) { .poolNeeds($0) })
     case .testFates:
       let filter = TestFilter(hasFate: true, limit: Quarantine.maxFates)
-      // One that cannot be read now is read the next time.
-      store.tests(matching: filter, answer(otherwise: .ignore) { .testFates($0) })
+      store.tests(matching: filter, answer(otherwise: .say(.testFates(nil))) { .testFates($0) })
     case .send(let message, let member): send(message, to: member)
     case .coordinator, .changedElsewhere, .changedManyElsewhere, .callRoll, .rolled, .abilities: break
     }
@@ -65,7 +64,7 @@ final class ClusterShell {
 
   /// What a question that cannot be answered now means.
   private enum Otherwise {
-    case fail, ignore
+    case fail
     case say(ClusterEvent)
   }
 
@@ -92,7 +91,6 @@ final class ClusterShell {
     case let error:
       switch otherwise {
       case .fail: onFailure?(error)
-      case .ignore: break
       case .say(let event): feed?(event)
       }
     }

@@ -18,7 +18,6 @@ public final class ClusterCore {
   public private(set) var members: [MemberID: Member] = [:]
   private var renewsAt: Instant
   private var isRenewing = false
-  private var fatesAt: Instant
   private var mustRenewAgain = false
   /// When the last renewal that succeeded was asked for: the lease counts from no earlier.
   private var confirmedAt: Instant
@@ -27,6 +26,7 @@ public final class ClusterCore {
   private var claims: Claims
   private var orders = Orders()
   private var changes = ChangeFeed()
+  private var fates: Fates
   private var abilities = Abilities()
   private var rolls = RollCalls()
   /// Tasks that were put into the pool by the commits under way.
@@ -51,7 +51,7 @@ public final class ClusterCore {
     self.configuration = configuration
     confirmedAt = joinedAt
     renewsAt = now
-    fatesAt = now + configuration.fatesInterval
+    fates = Fates(interval: configuration.fatesInterval, at: now)
     claims = Claims(pollInterval: configuration.pollInterval, at: now)
     self.now = now
   }
@@ -60,7 +60,7 @@ public final class ClusterCore {
   public var nextDeadline: Instant {
     let renewal = isRenewing ? Instant.distantFuture : renewsAt
     return min(
-      min(min(core.nextDeadline, fatesAt), renewal), min(gatherings.nextDeadline, orders.nextDeadline),
+      min(min(core.nextDeadline, fates.nextDeadline), renewal), min(gatherings.nextDeadline, orders.nextDeadline),
       min(claims.nextDeadline, changes.nextDeadline), min(abilities.nextDeadline, rolls.nextDeadline))
   }
 
@@ -87,7 +87,10 @@ public final class ClusterCore {
       }
     case .located(let id, let place): located(id, place)
     case .poolNeeds(let needs): claims.found(needs)
-    case .testFates(let tests): feed(.testFates(tests))
+    case .testFates(let tests):
+      let waited = fates.found(isKnown: tests != nil, at: self.now, &self.effects)
+      if let tests { feed(.testFates(tests)) }
+      adopt(waited)
     case .message(let message, let member): received(message, from: member)
     case .poolChanged: claims.poolChanged()
     case .memberLeft: renewSoon()
@@ -121,7 +124,9 @@ public final class ClusterCore {
     default: break
     }
     feed(event)
-    guard case .committed(let batch) = event, let tasks = submitted.removeValue(forKey: batch) else { return }
+    guard case .committed(let batch) = event else { return }
+    fates.committed(batch, &effects)
+    guard let tasks = submitted.removeValue(forKey: batch) else { return }
     changes.submitted(tasks, &effects)
     changes.note(tasks, at: now)
   }
@@ -156,6 +161,7 @@ public final class ClusterCore {
   }
 
   private func note(_ batch: BatchID, _ writes: [StoreWrite]) {
+    fates.committing(batch, writes)
     var tasks: [TaskID] = []
     var needs: [TaskNeeds] = []
     for case .submit(let task) in writes {
@@ -217,10 +223,7 @@ public final class ClusterCore {
 
   private func tick() {
     renewIfDue()
-    if now >= fatesAt {
-      fatesAt = now + configuration.fatesInterval
-      effects.append(.testFates)
-    }
+    fates.tick(at: now, &effects)
     gatherings.tick(at: now, &effects)
     orders.tick(at: now, &effects)
     changes.tick(at: now, &effects)
@@ -232,6 +235,11 @@ public final class ClusterCore {
 
   private func claimed(_ tasks: [UnfinishedTask]) {
     claims.claimed(tasks)
+    adopt(fates.claimed(tasks, &effects))
+  }
+
+  private func adopt(_ tasks: [UnfinishedTask]) {
+    guard !tasks.isEmpty else { return }
     for task in tasks { justClaimed[task.task.id] = TaskNeeds(task.task.specification) }
     feed(.adopted(tasks))
   }
@@ -265,6 +273,7 @@ public final class ClusterCore {
     case .watching(let watching): changes.heard(watching, from: member, at: now)
     case .changed(let tasks): effects.append(.changedElsewhere(tasks))
     case .changedMany: effects.append(.changedManyElsewhere)
+    case .testsChanged: fates.read(&effects)
     case .roll(let number, let call): effects.append(.callRoll(number, call, for: member))
     case .rolled(let number, let workers, let isLast, let total):
       rolls.heard(number, workers, isLast: isLast, total: total, by: member, at: now, &effects)

@@ -24,7 +24,8 @@ public enum ClusterEvent: Equatable, Sendable {
   case gathered(WorkerID, Gathering)
   case located(RequestID, TaskPlace)
   case poolNeeds([TaskNeeds])
-  case testFates([TestRecord])
+  /// Those that something is held against; `nil` when the store cannot say just now.
+  case testFates([TestRecord]?)
   case message(ClusterMessage, from: MemberID)
   /// There may be something in the pool.
   case poolChanged

@@ -14,6 +14,8 @@ public enum ClusterMessage: Equatable, Sendable {
   case changed([TaskID])
   /// More tasks than are named have changed.
   case changedMany
+  /// What is held against tests has changed; look at the store.
+  case testsChanged
   /// Which workers do you know?
   case roll(UInt64, RollCall)
   /// Some of them, as they are shown to people; with the last of them, how many they are.
@@ -121,6 +123,7 @@ extension ClusterMessage {
       case .watching(let isWatching): ["type": "watching", "on": .bool(isWatching)]
       case .changed(let tasks): ["type": "changed", "tasks": .array(tasks.map { .string($0.text) })]
       case .changedMany: ["type": "changed_many"]
+      case .testsChanged: ["type": "tests_changed"]
       case .roll(let number, let call):
         [
           "type": "roll", "number": .integer(Int64(clamping: number)), "worker": JSONValue(call.worker?.text),
@@ -190,6 +193,7 @@ extension ClusterMessage {
       }
       self = .changed(tasks)
     case "changed_many": self = .changedMany
+    case "tests_changed": self = .testsChanged
     case "roll":
       let isNamed = object["worker"] != nil && object["worker"] != .null
       let call = RollCall(

@@ -10,7 +10,7 @@ import Testing
     .order(5, .drainWorker(WorkerID(known: "w"))), .order(5, .telemetry(WorkerID(known: "w"))),
     .order(5, .telemetry(nil)), .answer(6, .done), .answer(7, .notLive(TaskID(known: "t"))),
     .answer(8, .refused("no \"reason\"")), .watching(true), .watching(false), .changed([TaskID(known: "t")]),
-    .changedMany, .roll(9, RollCall()),
+    .changedMany, .testsChanged, .roll(9, RollCall()),
     .roll(9, RollCall(worker: WorkerID(known: "w"), withTelemetry: true)),
     .rolled(9, [["worker_id": "w"]], isLast: false, total: nil), .rolled(9, [], isLast: true, total: 7),
     .whoCan(10, [plain, special]), .able(10, [Ability.everything, []]),
