@@ -119,7 +119,9 @@ extension EndToEnd {
 
     @Test func `telemetry is asked of all coordinators' workers, and seen at either`() throws {
       let cluster = try cluster()
-      _ = try cluster.worker("w1", at: .a)
+      // More is said of the first than one notification holds.
+      let labels = (0..<50).flatMap { ["--label", "label-\($0)=\(String(repeating: "x", count: 250))"] }
+      _ = try cluster.worker("w1", at: .a, options: labels)
       _ = try cluster.worker("w2", at: .b)
       let id = try cluster.submit("once", "echo hello", at: .a)
       #expect(try cluster.ended(id, at: .a).text("status") == "completed")
@@ -127,6 +129,7 @@ extension EndToEnd {
         let text = try cluster.client(name, ["workers", "--telemetry", "--json"])
         let workers = try #require(try JSONParser.parse(text).array).compactMap(\.object)
         #expect(workers.map { $0["worker_id"] } == ["w1", "w2"])
+        #expect(workers.map { $0["labels"]?.object?["label-49"] == nil } == [false, true])
         let done = workers.compactMap { $0["telemetry"]?.object?["metrics"]?.object?["tasks_completed"]?.integer }
         #expect(done.count == 2)
         #expect(done.reduce(0, +) == 1)
