@@ -136,7 +136,7 @@ public enum StoredChange: Equatable, Sendable {
     case .checkpoint(let checkpoint, _): self = .checkpoint(checkpoint.taskID, checkpoint.key)
     case .appendOutput(let id, let attempt, _, _, _, _), .output(let id, let attempt, _):
       self = .output(AttemptKey(id, attempt))
-    case .testRan(let name, _), .testFate(let name, _): self = .other("test \(name)")
+    case .testRan(let name, _), .testFate(let name, _, _): self = .other("test \(name)")
     case .run(let part): self = .other("run \(part.run)")
     case .release(let id): self = .released(id)
     case .transfer(let id, let member): self = .transferred(id, to: member)

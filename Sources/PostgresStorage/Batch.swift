@@ -12,16 +12,19 @@ final class Batch {
   let calls: [PostgresCall]
   let steps: [WriteSegment.Step]
   let fillsPool: Bool
+  /// Which of the calls fails when needs that the others name by number were forgotten.
+  let needsCheck: Int?
 
   init(
     _ requests: [StoreRequest], number: Int64, calls: [PostgresCall], steps: [WriteSegment.Step] = [],
-    fillsPool: Bool = false
+    fillsPool: Bool = false, needsCheck: Int? = nil
   ) {
     self.requests = requests
     self.number = number
     self.calls = calls
     self.steps = steps
     self.fillsPool = fillsPool
+    self.needsCheck = needsCheck
   }
 }
 
@@ -61,6 +64,7 @@ extension PostgresSession {
         fence, MemberStatements.gather(worker.text, member.number, number),
         MemberStatements.gathered(worker.text, member.number), MemberStatements.holders(worker.text, member.number),
       ]
+    case .forgetNeeds(let numbers): calls = [fence] + MemberStatements.forgetNeeds(numbers, of: setup.cluster)
     case .commit, .join, .read, .send, .close: preconditionFailure("no request of a member alone")
     }
     start(Batch([request], number: number, calls: calls))
@@ -156,15 +160,24 @@ extension PostgresSession {
 
   private func commit(_ segments: [WriteSegment], _ requests: [StoreRequest]) {
     let steps = segments.flatMap { $0.steps(member: member, needs: needs) }
-    var calls = steps.map(\.call)
+    var calls: [PostgresCall] = []
     var number: Int64 = 0
     if let member {
       number = lastNumber + 1
-      calls.insert(WriteStatements.fence(.int(member.number), .int(number)), at: 0)
+      calls.append(WriteStatements.fence(.int(member.number), .int(number)))
     }
+    let used = Set(segments.lazy.flatMap(\.needs).compactMap { [needs] in needs[$0] })
+    if !used.isEmpty {
+      var column = SQLColumn(.int)
+      for number in used { column.append(number) }
+      calls.append(WriteStatements.keepNeeds(.text(setup.cluster)))
+      calls.append(WriteStatements.needsKept(column.value, .int(used.count)))
+    }
+    let needsCheck = used.isEmpty ? nil : calls.count - 1
     start(
       Batch(
-        requests, number: number, calls: calls, steps: steps, fillsPool: segments.contains(where: \.fillsPool)))
+        requests, number: number, calls: calls + steps.map(\.call), steps: steps,
+        fillsPool: segments.contains(where: \.fillsPool), needsCheck: needsCheck))
   }
 
   func succeed(_ batch: Batch, _ results: [PostgresResult]) {

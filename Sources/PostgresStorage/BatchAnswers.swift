@@ -47,6 +47,12 @@ extension PostgresSession {
     case .statement: break
     }
     if error.code == "22012", error.call == 0, batch.number > 0 { return findOut(batch) }
+    if error.code == "22012", let check = batch.needsCheck, error.call == check {
+      needs = [:]
+      self.batch = nil
+      for request in batch.requests.reversed() { waiting.prepend(request) }
+      return pump()
+    }
     if error.endsConnection || error.code == "25006" { return changes.drop(error.description) }
     if error.isConflict { return retryLater() }
     self.batch = nil
@@ -156,6 +162,7 @@ extension PostgresSession {
         for row in left where !row.isNull(0) { try taken.append(rows.unfinished(row)) }
         return MembershipRenewal(members: rows.members(results[4]), takenOver: taken)
       }
+      forgetNeedsIfDue()
     case .leave(let completion):
       if let member { tellOfLeaving(member) }
       isFenced = true
@@ -169,6 +176,9 @@ extension PostgresSession {
       complete(request, completion) { () throws(StoreError) in
         Gathering(tasks: try rows.unfinished(results[2]), heldBy: rows.holders(results[3]))
       }
+    case .forgetNeeds(let numbers):
+      settled(request)
+      forgot(numbers, mayForget: results[1].row(0).string(0) == "true")
     case .commit, .join, .read, .send, .close: break
     }
     pump()

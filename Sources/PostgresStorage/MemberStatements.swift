@@ -161,6 +161,38 @@ enum MemberStatements {
   static let members = PostgresStatement(
     "members", "SELECT id, name, address FROM lifeline_members WHERE ended_at IS NULL ORDER BY id")
 
+  // MARK: Needs
+
+  /// Up to `limit` needs that no unfinished task has. Where a great many tasks wait nothing is looked for: there the needs
+  /// are few beside them, and each row would have to be looked at.
+  static func unusedNeeds(atMost limit: Int) -> PostgresCall {
+    .sql(
+      """
+      SELECT n.id FROM lifeline_needs n
+      WHERE (SELECT reltuples FROM pg_class WHERE oid = 'lifeline_unfinished'::regclass) < 1000000
+        AND NOT EXISTS (SELECT FROM lifeline_unfinished l WHERE l.needs = n.id) ORDER BY n.id LIMIT $1::bigint
+      """, .int(limit))
+  }
+
+  /// Forgets those of these numbers that no unfinished task has by now. The first answers `true` when nobody was submitting
+  /// tasks just then, which may have one of them; otherwise the second does nothing.
+  static func forgetNeeds(_ numbers: [Int64], of cluster: String) -> [PostgresCall] {
+    var column = SQLColumn(.int)
+    for number in numbers { column.append(number) }
+    return [
+      .sql(
+        """
+        SELECT set_config('lifeline.may_forget', pg_try_advisory_xact_lock(
+          hashtextextended('lifeline needs ' || $1::text, 0))::text, true)
+        """, .text(cluster)),
+      .sql(
+        """
+        DELETE FROM lifeline_needs n WHERE n.id = ANY ($1::bigint[]) AND current_setting('lifeline.may_forget') = 'true'
+          AND NOT EXISTS (SELECT FROM lifeline_unfinished l WHERE l.needs = n.id)
+        """, column.value),
+    ]
+  }
+
   // MARK: One task, one worker
 
   static func claimOne(_ id: String, _ member: Int64, _ batch: Int64) -> PostgresCall {

@@ -59,6 +59,10 @@ final class PostgresSession {
   /// How many of the next commits get a transaction of their own: one of them made a group fail.
   var isolated = 0
   var needs: [TaskNeeds: Int64] = [:]
+  /// How often it is looked for needs that no unfinished task has, and those that were found.
+  var needsInterval = Duration.seconds(600)
+  var needsLookedAt: Instant?
+  var unusedNeeds: [Int64] = []
 
   var member: MemberID?
   var isFenced = false
@@ -84,6 +88,7 @@ final class PostgresSession {
     self.address = address
     self.statistics = statistics
     self.log = log
+    needsLookedAt = loop.now
     store = address.shown
     rows = TaskRows(store: store)
     let setup = setup

@@ -13,6 +13,8 @@ enum StoreRequest: Sendable {
   case claim([ClaimWish], limit: Int, overdueBefore: WallTime?, StoreCompletion<[UnfinishedTask]>)
   case locate(TaskID, StoreCompletion<TaskPlace>)
   case gather(WorkerID, StoreCompletion<Gathering>)
+  /// Needs of these numbers that no unfinished task has; asked for by the session itself.
+  case forgetNeeds([Int64])
   case read(StoreQuestion)
   case send(String, to: MemberID?)
   case close(@Sendable () -> Void)
@@ -20,7 +22,7 @@ enum StoreRequest: Sendable {
   /// Whether it changes something, and so waits while the store is away.
   var isChange: Bool {
     switch self {
-    case .commit, .join, .renew, .leave, .claim, .locate, .gather: true
+    case .commit, .join, .renew, .leave, .claim, .locate, .gather, .forgetNeeds: true
     case .read, .send, .close: false
     }
   }
@@ -37,7 +39,7 @@ enum StoreRequest: Sendable {
     case .locate(_, let completion): completion(.failure(error))
     case .gather(_, let completion): completion(.failure(error))
     case .read(let question): question.fail(error)
-    case .send: break
+    case .send, .forgetNeeds: break
     }
   }
 }

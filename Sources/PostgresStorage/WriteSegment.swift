@@ -48,7 +48,7 @@ struct WriteSegment {
   private var releases: [TaskID] = []
   private var transfers: [(TaskID, MemberID)] = []
   private var ran: [TestName: Duration] = [:]
-  private var fates: [TestName: TestFate] = [:]
+  private var fates: [TestName: (change: TestFateChange, at: WallTime)] = [:]
   private var parts: [String: [Int: RunPart]] = [:]
 
   /// Adds a write; false when it does not fit, and then nothing has changed.
@@ -111,7 +111,9 @@ struct WriteSegment {
     case .testRan(let name, let duration):
       guard ran[name] == nil else { return false }
       ran[name] = duration
-    case .testFate(let name, let fate): fates[name] = fate
+    case .testFate(let name, let change, let wall):
+      guard fates[name] == nil else { return false }
+      fates[name] = (change, wall)
     case .run(let part): parts[part.run, default: [:]][part.number] = part
     }
     return true
@@ -344,33 +346,7 @@ struct WriteSegment {
       steps.append(
         Step(call: WriteStatements.testsRan(suites.value, tests.value, durations.value, weight), check: .none))
     }
-    let held = fates.filter { !$0.value.isClear }
-    if !held.isEmpty {
-      var (suites, tests, kills) = (SQLColumn(.bytes), SQLColumn(.bytes), SQLColumn(.int))
-      var (quarantined, reasons, times) = (SQLColumn(.int), SQLColumn(.bytes), SQLColumn(.int))
-      for (name, fate) in held {
-        suites.append(Array(name.suite.utf8))
-        tests.append(Array(name.test.utf8))
-        kills.append(fate.kills)
-        quarantined.append(fate.isQuarantined ? 1 : 0)
-        reasons.append(Array(fate.reason.utf8))
-        times.append(fate.changedAt.milliseconds)
-      }
-      steps.append(
-        Step(
-          call: WriteStatements.testFates.with([suites, tests, kills, quarantined, reasons, times].map(\.value)),
-          check: .none))
-    }
-    if held.count < fates.count {
-      var (suites, tests) = (SQLColumn(.bytes), SQLColumn(.bytes))
-      for (name, fate) in fates where fate.isClear {
-        suites.append(Array(name.suite.utf8))
-        tests.append(Array(name.test.utf8))
-      }
-      for statement in [WriteStatements.clearFates, WriteStatements.forgetTests] {
-        steps.append(Step(call: statement(suites.value, tests.value), check: .none))
-      }
-    }
+    if !fates.isEmpty { fateSteps(into: &steps) }
     if !parts.isEmpty {
       var (runs, numbers, plans) = (SQLColumn(.bytes), SQLColumn(.int), SQLColumn(.bytes))
       for part in parts.values.flatMap(\.values) {
@@ -384,6 +360,84 @@ struct WriteSegment {
         Step(call: WriteStatements.runParts(runs.value, numbers.value, plans.value), check: .none))
     }
   }
+
+  /// Counted where they are, and not here: another member may have added to them.
+  private func fateSteps(into steps: inout [Step]) {
+    var (known, killed, forgiven, put, released) = (
+      NameColumns(), KillColumns(), FateColumns(), FateColumns(), NameColumns()
+    )
+    for (name, (change, wall)) in fates {
+      switch change {
+      case .killed(let worker):
+        known.append(name)
+        killed.append(name, worker, wall)
+      case .forgiven: forgiven.append(name, "", wall)
+      case .quarantined(let reason):
+        known.append(name)
+        put.append(name, reason, wall)
+      case .released: released.append(name)
+      }
+    }
+    func step(_ call: PostgresCall) { steps.append(Step(call: call, check: .none)) }
+    if !known.isEmpty { step(WriteStatements.knowTests.with(known.values)) }
+    if !killed.names.isEmpty {
+      let (most, memory) = (SQLValue.int(TestFate.maxKills), SQLValue.int(TestFate.memory.wholeMilliseconds))
+      step(WriteStatements.testsKilled.with(killed.values + [most, memory]))
+    }
+    if !put.names.isEmpty { step(WriteStatements.putTests.with(put.values)) }
+    if !forgiven.names.isEmpty {
+      step(WriteStatements.forgiveTests.with(forgiven.values + [.int(TestFate.maxKills)]))
+      step(WriteStatements.forgetTests.with(forgiven.names.values))
+    }
+    if !released.isEmpty {
+      step(WriteStatements.clearFates.with(released.values))
+      step(WriteStatements.forgetTests.with(released.values))
+    }
+  }
+}
+
+/// The columns of tests, and of what happens to them, as `WriteStatements` orders them.
+private struct NameColumns {
+  private var suites = SQLColumn(.bytes)
+  private var tests = SQLColumn(.bytes)
+
+  mutating func append(_ name: TestName) {
+    suites.append(Array(name.suite.utf8))
+    tests.append(Array(name.test.utf8))
+  }
+
+  var isEmpty: Bool { suites.count == 0 }
+  var values: [SQLValue] { [suites.value, tests.value] }
+}
+
+private struct FateColumns {
+  private(set) var names = NameColumns()
+  private var reasons = SQLColumn(.bytes)
+  private var times = SQLColumn(.int)
+
+  mutating func append(_ name: TestName, _ reason: String, _ wall: WallTime) {
+    names.append(name)
+    reasons.append(Array(reason.utf8))
+    times.append(wall.milliseconds)
+  }
+
+  var values: [SQLValue] { names.values + [reasons.value, times.value] }
+}
+
+private struct KillColumns {
+  private(set) var names = NameColumns()
+  private var reasons = SQLColumn(.bytes)
+  private var lastReasons = SQLColumn(.bytes)
+  private var times = SQLColumn(.int)
+
+  mutating func append(_ name: TestName, _ worker: WorkerID, _ wall: WallTime) {
+    names.append(name)
+    reasons.append(Array(TestFate.killWords(worker).utf8))
+    lastReasons.append(Array(TestFate.lastKillWords(worker).utf8))
+    times.append(wall.milliseconds)
+  }
+
+  var values: [SQLValue] { names.values + [reasons, lastReasons, times].map(\.value) }
 }
 
 /// The columns of states, as `WriteStatements` orders them.

@@ -8,9 +8,10 @@ import Storage
 /// anybody's.
 enum WriteStatements {
   static let all = [
-    fence, fenceAndRenew, needs, needsFound, submit, useFiles, change, end, attempts, checkpoints, dropOutput,
-    insertOutput,
-    appendOutput, release, transfer, testsRan, testFates, clearFates, forgetTests, runParts,
+    fence, fenceAndRenew, needs, needsFound, keepNeeds, needsKept, submit, useFiles, change, end, attempts, checkpoints,
+    dropOutput, insertOutput,
+    appendOutput, release, transfer, testsRan, knowTests, testsKilled, putTests, forgiveTests, clearFates, forgetTests,
+    runParts,
   ]
 
   // MARK: Membership
@@ -50,6 +51,16 @@ enum WriteStatements {
     """
     SELECT n.id, n.text FROM unnest($1::bytea[]) t JOIN lifeline_needs n ON n.digest = sha256(t)
     """)
+
+  /// Keeps others from forgetting needs until this transaction ends; `$1` names the cluster. What follows sees what was
+  /// forgotten before.
+  static let keepNeeds = PostgresStatement(
+    "keep_needs", "SELECT pg_advisory_xact_lock_shared(hashtextextended('lifeline needs ' || $1::text, 0))")
+
+  /// Fails with a division by zero when one of the needs of these numbers, `$2` of them, was forgotten.
+  static let needsKept = PostgresStatement(
+    "needs_kept",
+    "SELECT 1 / (count(*) = $2::bigint)::integer FROM lifeline_needs WHERE id = ANY ($1::bigint[])")
 
   private static let stateColumns = """
     status, attempt, failed_attempts, lost_attempts, worker, started_at, finished_at, exit_code, reason, result,
@@ -266,29 +277,68 @@ enum WriteStatements {
       mean_us = round(coalesce(x.mean_us + (EXCLUDED.mean_us - x.mean_us) * $4::double precision, EXCLUDED.mean_us))
     """)
 
-  static let testFates = PostgresStatement(
-    "test_fates",
+  // What happens to a test's fate comes to what `TestFate.after` says.
+
+  /// Makes rows of tests that have none, and locks the others in one order: the next statement sees what others have
+  /// written by then, and nobody writes until this transaction ends.
+  static let knowTests = PostgresStatement(
+    "know_tests",
     """
-    INSERT INTO lifeline_tests AS x (suite, test, runs, kills, quarantined, reason, changed_at)
-    SELECT suite, test, 0, kills, quarantined <> 0, reason, changed_at
-    FROM unnest($1::bytea[], $2::bytea[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bigint[])
-      AS u (suite, test, kills, quarantined, reason, changed_at) ORDER BY 1, 2
-    ON CONFLICT (suite, test) DO UPDATE SET kills = EXCLUDED.kills, quarantined = EXCLUDED.quarantined,
-      reason = EXCLUDED.reason, changed_at = EXCLUDED.changed_at
+    INSERT INTO lifeline_tests AS x (suite, test, runs, kills, quarantined, changed_at)
+    SELECT suite, test, 0, 0, false, 0 FROM unnest($1::bytea[], $2::bytea[]) AS u (suite, test) ORDER BY 1, 2
+    ON CONFLICT (suite, test) DO UPDATE SET kills = x.kills
+    """)
+
+  /// The kills of `x` with one more; those of long ago do not count.
+  private static let killed = """
+    (CASE WHEN x.quarantined OR u.at - x.changed_at <= $7::bigint THEN x.kills ELSE 0 END + 1)
+    """
+
+  static let testsKilled = PostgresStatement(
+    "tests_killed",
+    """
+    UPDATE lifeline_tests x SET kills = \(killed), quarantined = x.quarantined OR \(killed) >= $6::bigint,
+      reason = CASE WHEN x.quarantined THEN x.reason
+        WHEN \(killed) >= $6::bigint THEN convert_to(\(killed)::text, 'UTF8') || u.last_reason
+        ELSE u.reason END,
+      changed_at = u.at
+    FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bytea[], $5::bigint[])
+      AS u (suite, test, reason, last_reason, at)
+    WHERE x.suite = u.suite AND x.test = u.test
+    """)
+
+  static let putTests = PostgresStatement(
+    "put_tests",
+    """
+    UPDATE lifeline_tests x SET quarantined = true, reason = u.reason, changed_at = u.at
+    FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bigint[]) AS u (suite, test, reason, at)
+    WHERE x.suite = u.suite AND x.test = u.test
+    """)
+
+  /// Of one that this clears nothing is left.
+  static let forgiveTests = PostgresStatement(
+    "forgive_tests",
+    """
+    UPDATE lifeline_tests x SET kills = x.kills - 1, quarantined = x.quarantined AND x.kills <> $5::bigint,
+      reason = CASE WHEN x.kills = 1 AND NOT x.quarantined THEN '' ELSE x.reason END,
+      changed_at = CASE WHEN x.kills = 1 AND NOT x.quarantined THEN 0 ELSE u.at END
+    FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bigint[]) AS u (suite, test, reason, at)
+    WHERE x.suite = u.suite AND x.test = u.test AND x.kills > 0
     """)
 
   static let clearFates = PostgresStatement(
     "clear_fates",
     """
     UPDATE lifeline_tests x SET kills = 0, quarantined = false, reason = '', changed_at = 0
-    FROM unnest($1::bytea[], $2::bytea[]) AS u (suite, test) WHERE x.suite = u.suite AND x.test = u.test AND x.runs > 0
+    FROM unnest($1::bytea[], $2::bytea[]) AS u (suite, test) WHERE x.suite = u.suite AND x.test = u.test
     """)
 
+  /// Those of which nothing is known any more.
   static let forgetTests = PostgresStatement(
     "forget_tests",
     """
     DELETE FROM lifeline_tests x USING unnest($1::bytea[], $2::bytea[]) AS u (suite, test)
-    WHERE x.suite = u.suite AND x.test = u.test AND x.runs = 0
+    WHERE x.suite = u.suite AND x.test = u.test AND x.runs = 0 AND x.kills = 0 AND NOT x.quarantined
     """)
 
   static let runParts = PostgresStatement(

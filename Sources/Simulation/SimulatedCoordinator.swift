@@ -352,6 +352,8 @@ extension ClusterEvent {
     case .mayHaveMissed: 9
     case .watching: 10
     case .testFates: 11
+    case .wanted: 12
+    case .calledRoll: 13
     }
   }
 }

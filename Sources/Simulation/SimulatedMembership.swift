@@ -88,7 +88,7 @@ final class SimulatedMembership {
   private func ask(_ effect: ClusterEffect) {
     guard let id else { return }
     switch effect {
-    case .coordinator, .changedElsewhere, .changedManyElsewhere, .callRoll, .rolled: break
+    case .coordinator, .changedElsewhere, .changedManyElsewhere, .callRoll, .rolled, .abilities: break
     case .testFates: question({ [store] in store.isMember(id) ? store.tasks.tests : nil }) { .testFates($0) }
     case .renew:
       question({ [self] in store.renew(id, lease: fleet.options.cluster.lease) }) { .renewed($0) }

@@ -72,7 +72,7 @@ final class SimulatedStore {
       if excess > 0 { entries[checkpoint.taskID]?.checkpoints.removeFirst(excess) }
     case .appendOutput: break
     case .output(let id, let attempt, let output): entries[id]?.output[attempt] = output
-    case .testFate(let name, let fate): fates[name] = fate.isClear ? nil : fate
+    case .testFate(let name, let change, let wall): fates[name] = TestFate.after(change, fates[name], at: wall)
     case .testRan, .run, .release, .transfer: break
     }
   }

@@ -105,7 +105,8 @@ final class Cluster {
   ///   - coordinator: the only one that it knows; `nil`: it knows both.
   ///   - relays: the ways to them.
   func worker(
-    _ id: String, slots: Int = 1, at coordinator: Name? = nil, through relays: [FaultRelay] = []
+    _ id: String, slots: Int = 1, at coordinator: Name? = nil, through relays: [FaultRelay] = [],
+    options: [String] = []
   ) throws -> TestProcess {
     let known = relays.isEmpty ? coordinator.map(url) ?? urls : relays.map(\.url).joined(separator: ",")
     let process = try TestProcess(
@@ -115,7 +116,7 @@ final class Cluster {
         "--state-dir", directory.file("state"), "--heartbeat-interval", Fleet.heartbeatInterval,
         "--heartbeat-timeout", Fleet.heartbeatTimeout, "--reconnect-delay", "50ms", "--max-reconnect-delay", "200ms",
         "--log-level", "DEBUG", "--pass-env", "E2E", "--pass-env", "J",
-      ], environment: ["E2E": directory.path, "J": journal.path, "TMPDIR": directory.path])
+      ] + options, environment: ["E2E": directory.path, "J": journal.path, "TMPDIR": directory.path])
     workers.append(process)
     try process.registered()
     return process
@@ -138,8 +139,19 @@ final class Cluster {
     return process.output.all.joined(separator: "\n")
   }
 
-  func submit(_ run: String, _ script: String, at name: Name) throws -> String {
-    let id = try client(name, ["submit", "--run", run, "--", "sh", "-c", script])
+  /// What the API of one coordinator shows.
+  func get(_ path: String, at name: Name) throws -> JSONObject {
+    let socket = try BlockingSocket(to: .loopback(port: ports[name] ?? 0))
+    try socket.send("GET \(path) HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+    let text = String(decoding: try socket.receiveToEnd(), as: UTF8.self)
+    guard let start = text.firstRange(of: "\r\n\r\n")?.upperBound,
+      let object = try JSONParser.parse(Array(text[start...].utf8)).object
+    else { throw TimedOut("\(path): \(text)") }
+    return object
+  }
+
+  func submit(_ run: String, _ script: String, at name: Name, options: [String] = []) throws -> String {
+    let id = try client(name, ["submit", "--run", run] + options + ["--", "sh", "-c", script])
     #expect(id == "\(run)-0001")
     return id
   }

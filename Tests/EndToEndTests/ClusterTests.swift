@@ -88,6 +88,58 @@ extension EndToEnd {
       #expect(try cluster.client(.a, ["workers"]).contains("w1"))
     }
 
+    @Test func `a task says what no worker of any coordinator has, until one of them has it`() throws {
+      let cluster = try cluster()
+      try cluster.gate("gate")
+      _ = try cluster.worker("w1", at: .a, options: ["--label", "gpu=1"])
+      _ = try cluster.worker("w2", at: .b, options: ["--label", "zone=eu"])
+      let busy = try cluster.submit(
+        "busy", Scripts.start + Scripts.wait("gate"), at: .b, options: ["--require", "gpu=1"])
+      try cluster.journal.line("start \(busy)")
+      let nowhere = try cluster.submit("nowhere", "true", at: .a, options: ["--require", "arm=1"])
+      let apart = try cluster.submit("apart", "true", at: .a, options: ["--require", "gpu=1", "--require", "zone=eu"])
+      let queued = try cluster.submit("queued", "true", at: .b, options: ["--require", "gpu=1"])
+      for name in Cluster.Name.allCases {
+        #expect(try cluster.task(nowhere, at: name).text("waiting_for") == "no connected worker has arm=1")
+        #expect(
+          try cluster.task(apart, at: name).text("waiting_for") == "no connected worker has gpu=1 zone=eu together")
+        #expect(try cluster.task(queued, at: name)["waiting_for"] == nil, "the other coordinator's worker can do it")
+        let all = try JSONParser.parse(cluster.client(name, ["tasks", "--json"])).array?.compactMap(\.object) ?? []
+        #expect(all.count == 4)
+        #expect(all.count { $0["waiting_for"] != nil } == 2)
+        #expect(try cluster.client(name, ["task", nowhere]).contains("no connected worker has arm=1"))
+        let shown = try cluster.get("/api/v1/tasks/\(nowhere)", at: name)
+        #expect(shown.text("waiting_for") == "no connected worker has arm=1")
+      }
+      _ = try cluster.worker("w3", at: .b, options: ["--label", "arm=1"])
+      #expect(try cluster.ended(nowhere, at: .a).text("worker_id") == "w3")
+      cluster.open("gate")
+      #expect(try cluster.ended(queued, at: .b).text("worker_id") == "w1")
+    }
+
+    @Test func `telemetry is asked of all coordinators' workers, and seen at either`() throws {
+      let cluster = try cluster()
+      // More is said of the first than one notification holds.
+      let labels = (0..<50).flatMap { ["--label", "label-\($0)=\(String(repeating: "x", count: 250))"] }
+      _ = try cluster.worker("w1", at: .a, options: labels)
+      _ = try cluster.worker("w2", at: .b)
+      let id = try cluster.submit("once", "echo hello", at: .a)
+      #expect(try cluster.ended(id, at: .a).text("status") == "completed")
+      for name in Cluster.Name.allCases {
+        let text = try cluster.client(name, ["workers", "--telemetry", "--json"])
+        let workers = try #require(try JSONParser.parse(text).array).compactMap(\.object)
+        #expect(workers.map { $0["worker_id"] } == ["w1", "w2"])
+        #expect(workers.map { $0["labels"]?.object?["label-49"] == nil } == [false, true])
+        let done = workers.compactMap { $0["telemetry"]?.object?["metrics"]?.object?["tasks_completed"]?.integer }
+        #expect(done.count == 2)
+        #expect(done.reduce(0, +) == 1)
+        for worker in ["w1", "w2"] {
+          #expect(try cluster.get("/api/v1/workers/\(worker)", at: name).text("worker_id") == worker)
+          #expect(try cluster.get("/api/v1/workers/\(worker)/metrics", at: name)["telemetry"]?.object != nil)
+        }
+      }
+    }
+
     @Test func `a task that waits is cancelled wherever that is asked`() throws {
       let cluster = try cluster()
       let id = try cluster.submit("waiting", "true", at: .a)

@@ -140,4 +140,81 @@ struct PostgresStoreTests {
     #expect(store.transactions - between < 100)
     await shared.close()
   }
+
+  // MARK: Needs
+
+  private func needs(_ shared: SharedDatabase) throws -> Int {
+    Int(try shared.server.execute("SELECT count(*) FROM lifeline_needs", database: shared.database).first ?? "") ?? -1
+  }
+
+  /// Renews until a condition holds.
+  private func renew(_ store: PostgresStore, until holds: () throws -> Bool) async throws {
+    let end = ContinuousClock.now + .seconds(60)
+    while try !holds() {
+      try #require(ContinuousClock.now < end)
+      try await store.renew()
+      await Task.yield()
+    }
+  }
+
+  @Test func `needs that no unfinished task has are forgotten at a renewal, and those of unfinished ones are not`()
+    async throws
+  {
+    let shared = try SharedDatabase()
+    let store = try shared.open()
+    _ = try await store.join("a")
+    let zones = ["ended", "pool", "held", "paused"]
+    try await store.commit(try zones.map { .submit(try task($0, .normal, zone: $0)) })
+    func wish(_ zone: String) throws -> ClaimWish {
+      ClaimWish(TaskNeeds(try task("x", .normal, zone: zone).specification), count: 1)
+    }
+    #expect(try await store.claim([wish("ended"), wish("held"), wish("paused")]).count == 3)
+    var paused = TaskState(status: .queued)
+    paused.isPauseRequested = true
+    try await store.commit([
+      .update(id("ended"), state(.completed, worker("w"))), .update(id("held"), state(.running, worker("w"))),
+      .update(id("paused"), paused), .release(id("paused")),
+    ])
+    #expect(try needs(shared) == 4)
+    store.perform { $0.needsInterval = .zero }
+    try await renew(store) { try needs(shared) == 3 }
+    for _ in 0..<5 { try await store.renew() }
+    #expect(try needs(shared) == 3)
+    // Whoever remembers a number that is not there any more finds out, and nothing is lost.
+    try await store.commit([.submit(try task("again", .normal, zone: "ended"))])
+    #expect(try await store.claim([wish("ended")]).map(\.task.id.text) == ["again"])
+    await shared.close()
+  }
+
+  @Test func `needs that another member has forgotten are made anew by whoever submits such a task`() async throws {
+    try await withTwoMembers { a, b, _, shared in
+      let needs = TaskNeeds(try task("x", .normal, zone: "z").specification)
+      for round in 0..<5 {
+        try await a.commit([.submit(try task("t\(round)", .normal, zone: "z"))])
+        #expect(try await b.claim([ClaimWish(needs, count: 9)]).map(\.task.id.text) == ["t\(round)"])
+        try await b.commit([.update(id("t\(round)"), state(.completed, worker("w")))])
+        b.perform { $0.needsInterval = .zero }
+        try await renew(b) { try self.needs(shared) == 0 }
+      }
+    }
+  }
+
+  @Test func `while members submit and others forget, every task can be claimed`() async throws {
+    try await withTwoMembers { a, b, _, shared in
+      b.perform { $0.needsInterval = .zero }
+      let forgetting = Task {
+        while !Task.isCancelled { try await b.renew() }
+      }
+      for round in 0..<100 {
+        let record = try task("t\(round)", .normal, zone: "z\(round % 3)")
+        try await a.commit([.submit(record)])
+        let claimed = try await a.claim([ClaimWish(TaskNeeds(record.specification), count: 9)])
+        #expect(claimed.map(\.task.id) == [record.id])
+        try await a.commit([.update(record.id, state(.completed, worker("w")))])
+      }
+      forgetting.cancel()
+      _ = await forgetting.result
+      try await renew(b) { try self.needs(shared) == 0 }
+    }
+  }
 }

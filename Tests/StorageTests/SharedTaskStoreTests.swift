@@ -319,4 +319,38 @@ struct SharedTaskStoreTests {
       try atA.first("change of the pool") { $0 == .poolChanged }
     }
   }
+
+  // MARK: Tests
+
+  @Test func `kills that several members count at the same moment are all counted`() async throws {
+    try await withTwoMembers { a, b, _, _ in
+      let names = (0..<20).map { TestName(suite: "s", test: "t\($0)") }
+      // In opposite orders, for whoever locks in the order of the writes.
+      func kill(_ store: PostgresStore, _ worker: WorkerID, _ names: [TestName]) async throws {
+        for name in names { try await store.commit([.testFate(name, .killed(worker), at: time(1))]) }
+        try await store.commit(names.map { .testFate($0, .killed(worker), at: time(1)) })
+      }
+      async let one: Void = kill(a, worker("w1"), names)
+      async let other: Void = kill(b, worker("w2"), names.reversed())
+      _ = try await (one, other)
+      let tests = try await a.tests()
+      #expect(tests.count == names.count)
+      for test in tests {
+        #expect(test.fate?.kills == 4)
+        #expect(test.fate?.isQuarantined == true)
+        #expect(test.fate?.reason.hasPrefix("3 workers died while it ran, the last of them w") == true)
+      }
+    }
+  }
+
+  @Test func `who puts a test into quarantine does not undo what others count`() async throws {
+    try await withTwoMembers { a, b, _, _ in
+      let name = TestName(suite: "s", test: "t")
+      try await a.commit([.testFate(name, .killed(worker("w")), at: time(1))])
+      try await b.commit([.testFate(name, .quarantined(reason: "by hand"), at: time(2))])
+      try await a.commit([.testFate(name, .killed(worker("w")), at: time(3))])
+      let fate = TestFate(kills: 2, isQuarantined: true, reason: "by hand", changedAt: time(3))
+      #expect(try await b.tests().map(\.fate) == [fate])
+    }
+  }
 }

@@ -22,21 +22,65 @@ struct TestRecordTests {
   }
 
   @Test(arguments: Engine.allCases)
-  func `what is held against a test comes back, and is gone once it is cleared`(_ engine: Engine) async throws {
+  func `what is held against a test comes back, and is gone once it is released`(_ engine: Engine) async throws {
     try await withStore(engine) { store in
-      let fate = TestFate(kills: 3, isQuarantined: true, reason: "bécause \"x\"\u{0}", changedAt: time(Int64.max))
+      let reason = "bécause \"x\"\u{0}"
       try await store.commit([
-        .testFate(name("a"), fate), .testFate(name("b"), TestFate(kills: 1, changedAt: time(5))),
-        .testRan(name("b"), .seconds(1)), .testRan(name("c"), .seconds(2)),
+        .testFate(name("a"), .quarantined(reason: reason), at: time(Int64.max)),
+        .testFate(name("b"), .killed(worker("w")), at: time(5)), .testRan(name("b"), .seconds(1)),
+        .testRan(name("c"), .seconds(2)),
       ])
+      let killed = TestFate(kills: 1, reason: "worker w died while it ran", changedAt: time(5))
       #expect(
         try await store.tests(TestFilter(hasFate: true)) == [
-          TestRecord(name("a"), fate: fate),
-          TestRecord(name("b"), duration: .seconds(1), runs: 1, fate: TestFate(kills: 1, changedAt: time(5))),
+          TestRecord(name("a"), fate: TestFate(isQuarantined: true, reason: reason, changedAt: time(Int64.max))),
+          TestRecord(name("b"), duration: .seconds(1), runs: 1, fate: killed),
         ])
-      try await store.commit(["a", "b", "c", "x"].map { .testFate(name($0), TestFate(changedAt: time(9))) })
+      try await store.commit(["a", "b", "c", "x"].map { .testFate(name($0), .released, at: time(9)) })
       #expect(try await store.tests(TestFilter(hasFate: true)).isEmpty)
       #expect(try await store.tests().map(\.name.test) == ["b", "c"], "one of which nothing is known is forgotten")
+    }
+  }
+
+  private static let days30: Int64 = 30 * 24 * 3_600 * 1_000
+
+  /// What happens to one test, each some time after the one before, in milliseconds.
+  private static let lives: [[(TestFateChange, after: Int64)]] = [
+    [(.killed(worker("w1")), 1), (.killed(worker("w2")), 2), (.killed(worker("w3")), 3), (.killed(worker("w4")), 4)],
+    [(.killed(worker("w1")), 1), (.forgiven, 1), (.forgiven, 1)],
+    [(.killed(worker("w1")), 1), (.killed(worker("w2")), 1), (.forgiven, 1), (.killed(worker("w3")), 1)],
+    [
+      (.killed(worker("w1")), 1), (.killed(worker("w2")), 1), (.killed(worker("w3")), 1), (.forgiven, 1),
+      (.forgiven, 1),
+    ],
+    [(.killed(worker("w1")), 1), (.killed(worker("w2")), days30 + 1), (.killed(worker("w3")), days30)],
+    [(.quarantined(reason: "by hand"), 1), (.killed(worker("w1")), days30 + 1), (.forgiven, 1), (.forgiven, 1)],
+    [(.killed(worker("w1")), 1), (.quarantined(reason: "by hand"), 1), (.forgiven, 1), (.released, 1), (.forgiven, 1)],
+    [(.killed(worker("w1")), 1), (.killed(worker("w2")), 1), (.killed(worker("w3")), 1), (.released, 1)],
+    [(.released, 1), (.killed(worker("w1")), 1)],
+  ]
+
+  @Test(arguments: Engine.allCases, [false, true])
+  func `every engine changes what is held against tests alike`(_ engine: Engine, _ isOneCommit: Bool) async throws {
+    try await withStore(engine) { store in
+      var expected: [TestFate?] = []
+      var writes: [[StoreWrite]] = []
+      for (number, life) in Self.lives.enumerated() {
+        var (fate, now): (TestFate?, Int64) = (nil, 1_700_000_000_000)
+        for (step, (change, after)) in life.enumerated() {
+          now += after
+          fate = TestFate.after(change, fate, at: time(now))
+          if step >= writes.count { writes.append([]) }
+          writes[step].append(.testFate(name("t\(number)"), change, at: time(now)))
+        }
+        expected.append(fate)
+      }
+      if isOneCommit { writes = [writes.flatMap { $0 }] }
+      for commit in writes { try await store.commit(commit) }
+      var found: [String: TestFate] = [:]
+      for test in try await store.tests() { found[test.name.test] = test.fate }
+      for (number, fate) in expected.enumerated() { #expect(found["t\(number)"] == fate, "t\(number)") }
+      #expect(found.count == expected.count { $0 != nil })
     }
   }
 

@@ -10,9 +10,9 @@ extension HTTPAPI {
       case .success(let tasks):
         // A full page may be the last one; the next is empty then.
         let next = tasks.count == filter.limit ? tasks.last.map { TaskListQuery.cursor(after: $0.id) } : nil
-        reply.json([
-          "tasks": .array(tasks.map { .object(runtime.presentation(of: $0)) }), "next_cursor": JSONValue(next),
-        ])
+        runtime.presentations(of: tasks) { tasks in
+          reply.json(["tasks": .array(tasks.map(JSONValue.object)), "next_cursor": JSONValue(next)])
+        }
       }
     }
   }
@@ -22,14 +22,24 @@ extension HTTPAPI {
       switch result {
       case .failure(let error): reply.problem(Self.problem(error))
       case .success(nil): reply.problem(.notFound("there is no task \(id)"))
-      case .success(let text?): reply.send(APIResponse.json(withObstacle(id, text)))
+      case .success(let task?):
+        withObstacle(to: id, task.needs) { obstacle in
+          reply.send(APIResponse.json(Self.text(task.text, waitingFor: obstacle)))
+        }
       }
     }
   }
 
-  /// What a queued task waits for changes with the fleet and not with the task, so it is put into the text that is kept.
-  private func withObstacle(_ id: TaskID, _ text: [UInt8]) -> [UInt8] {
-    guard let obstacle = runtime.obstacle(for: id), let end = text.lastIndex(of: UInt8(ascii: "}")) else { return text }
+  /// What a queued task waits for changes with the fleet and not with the task.
+  private func withObstacle(to id: TaskID, _ needs: TaskNeeds?, _ body: @escaping (String?) -> Void) {
+    guard let needs else { return body(nil) }
+    guard runtime.cluster != nil else { return body(runtime.obstacle(to: id)) }
+    runtime.obstacles(to: [needs]) { body($0[needs]) }
+  }
+
+  /// So it is put into the text that is kept.
+  private static func text(_ text: [UInt8], waitingFor obstacle: String?) -> [UInt8] {
+    guard let obstacle, let end = text.lastIndex(of: UInt8(ascii: "}")) else { return text }
     return text[..<end] + Array(#","waiting_for":\#(JSONValue.string(obstacle).text)"#.utf8) + text[end...]
   }
 

@@ -13,23 +13,28 @@ extension HTTPAPI {
     }
   }
 
-  func worker(_ id: WorkerID, _ reply: APIReply, status: Int = 200, _ object: (WorkerSummary) -> JSONObject) {
-    guard let worker = runtime.workerSummary(id) else { return reply.problem(.notFound("there is no worker \(id)")) }
-    reply.json(object(worker), status: status)
+  func worker(_ id: WorkerID, _ reply: APIReply) {
+    runtime.worker(id, withTelemetry: true) { worker in
+      guard let worker else { return reply.problem(.notFound("there is no worker \(id)")) }
+      reply.json(worker)
+    }
   }
 
   /// What a worker said of itself; it is asked to say so again, for whoever asks next.
   func metrics(of id: WorkerID, _ reply: APIReply) {
-    worker(id, reply) { worker in
-      [
-        "worker_id": .string(id.text), "telemetry": worker.telemetry.map { .object($0.fields) } ?? .null,
-        "telemetry_at": JSONValue(worker.telemetry?.receivedAt.iso8601),
-      ]
+    runtime.worker(id, withTelemetry: true) { [self] worker in
+      guard let worker else { return reply.problem(.notFound("there is no worker \(id)")) }
+      reply.json([
+        "worker_id": .string(id.text), "telemetry": worker["telemetry"] ?? .null,
+        "telemetry_at": worker["telemetry_at"] ?? .null,
+      ])
+      if worker["mode"]?.string == ConnectionMode.session.rawValue { askForTelemetry(of: id) }
     }
+  }
+
+  private func askForTelemetry(of id: WorkerID) {
     let now = runtime.loop.now
-    guard runtime.workerSummary(id)?.mode == .session,
-      telemetryAskedAt[id].map({ now - $0 >= Self.telemetryAge }) ?? true
-    else { return }
+    guard telemetryAskedAt[id].map({ now - $0 >= Self.telemetryAge }) ?? true else { return }
     if telemetryAskedAt.count >= Self.maxAsked { telemetryAskedAt = [:] }
     telemetryAskedAt[id] = now
     runtime.request(.telemetry(id)) { _ in }
@@ -40,12 +45,11 @@ extension HTTPAPI {
     guard runtime.cluster != nil || runtime.workerSummary(id) != nil else {
       return reply.problem(.notFound("there is no worker \(id)"))
     }
-    runtime.request(.drainWorker(id)) { [self] answer in
-      guard case .refused(let reason) = answer else {
-        guard runtime.workerSummary(id) != nil else { return reply.json(["worker_id": .string(id.text)], status: 202) }
-        return worker(id, reply, status: 202) { $0.presentation }
+    runtime.request(.drainWorker(id)) { [runtime] answer in
+      if case .refused(let reason) = answer { return reply.problem(APIProblem(.conflict, reason)) }
+      runtime.worker(id, withTelemetry: false) { worker in
+        reply.json(worker ?? ["worker_id": .string(id.text)], status: 202)
       }
-      reply.problem(APIProblem(.conflict, reason))
     }
   }
 }

@@ -113,7 +113,7 @@ final class HTTPAPI {
     case .checkpoints(let id): checkpoints(id, reply)
     case .checkpoint(let id, let reference): checkpoint(reference, of: id, reply)
     case .workers: listWorkers(reply)
-    case .worker(let id): worker(id, reply) { $0.presentation(withTelemetry: true) }
+    case .worker(let id): worker(id, reply)
     case .workerMetrics(let id): metrics(of: id, reply)
     case .drain(let id): drain(id, reply)
     case .queue:

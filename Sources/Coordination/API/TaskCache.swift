@@ -11,7 +11,18 @@ final class TaskCache {
   private static let maxBytes = 32 << 20
   private static let maxAnswers = 20_000
 
-  typealias Answer = Result<[UInt8]?, StoreError>
+  /// The JSON text of a task, and what it needs while it is queued.
+  struct Shown {
+    let text: [UInt8]
+    let needs: TaskNeeds?
+
+    init(_ detail: TaskDetail) {
+      text = APIResponse.text(detail.summary)
+      needs = detail.task.state.status == .queued ? TaskNeeds(detail.task.specification) : nil
+    }
+  }
+
+  typealias Answer = Result<Shown?, StoreError>
 
   /// A question to the store on its way, and all who wait for its answer.
   private final class Question {
@@ -20,7 +31,7 @@ final class TaskCache {
 
   private let mayKeep: (TaskRecord) -> Bool
   private let read: (TaskID, @escaping (Result<TaskDetail?, StoreError>) -> Void) -> Void
-  private var answers: [TaskID: [UInt8]] = [:]
+  private var answers: [TaskID: Shown] = [:]
   private var bytes = 0
   private var questions: [TaskID: Question] = [:]
 
@@ -40,7 +51,7 @@ final class TaskCache {
     questions = [:]
   }
 
-  /// The JSON text of a task; `nil` in place of it when there is no such task.
+  /// A task as it is shown; `nil` in place of it when there is no such task.
   func task(_ id: TaskID, _ answer: @escaping (Answer) -> Void) {
     if let known = answers[id] { return answer(.success(known)) }
     if let question = questions[id] {
@@ -51,31 +62,31 @@ final class TaskCache {
     question.waiting.append(answer)
     questions[id] = question
     read(id) { [weak self] result in
-      let text = result.map { $0.map { APIResponse.text($0.summary) } }
+      let shown = result.map { $0.map(Shown.init) }
       if let self {
         if case .success(let detail?) = result, !mayKeep(detail.task) { questions[id] = nil }
-        keep(text, id, question)
+        keep(shown, id, question)
       }
-      for answer in question.waiting { answer(text) }
+      for answer in question.waiting { answer(shown) }
     }
   }
 
   /// The task has changed: what is on its way was read before, and whoever asks from now on asks anew.
   func forget(_ id: TaskID) {
-    if let old = answers.removeValue(forKey: id) { bytes -= old.count }
+    if let old = answers.removeValue(forKey: id) { bytes -= old.text.count }
     questions[id] = nil
   }
 
-  private func keep(_ text: Answer, _ id: TaskID, _ question: Question) {
+  private func keep(_ shown: Answer, _ id: TaskID, _ question: Question) {
     guard questions[id] === question else { return }
     questions[id] = nil
-    guard case .success(let text?) = text else { return }
-    if bytes + text.count > Self.maxBytes || answers.count >= Self.maxAnswers {
+    guard case .success(let shown?) = shown else { return }
+    if bytes + shown.text.count > Self.maxBytes || answers.count >= Self.maxAnswers {
       // Rare, and those that are still asked for are back at once.
       answers = [:]
       bytes = 0
     }
-    answers[id] = text
-    bytes += text.count
+    answers[id] = shown
+    bytes += shown.text.count
   }
 }

@@ -18,9 +18,13 @@ final class ClusterShell {
   /// Why nothing can be committed now; `nil` while it can.
   private(set) var problem: String?
   private var isOver = false
+  private var longMessages = LongMessages()
+  /// Of what goes to others at once.
+  private let maxMessageBytes: Int
 
   init(_ membership: Membership, on loop: EventLoop, log: @escaping (LogEntry) -> Void) {
     store = membership.store
+    maxMessageBytes = type(of: membership.store).maxMessageBytes
     core = membership.core
     self.loop = loop
     self.log = log
@@ -48,16 +52,19 @@ final class ClusterShell {
       store.poolNeeds(answer(otherwise: .say(.poolNeeds([]))) { .poolNeeds($0) })
     case .testFates:
       let filter = TestFilter(hasFate: true, limit: Quarantine.maxFates)
-      // One that cannot be read now is read the next time.
-      store.tests(matching: filter, answer(otherwise: .ignore) { .testFates($0) })
-    case .send(let message, let member): store.send(message.text, to: member)
-    case .coordinator, .changedElsewhere, .changedManyElsewhere, .callRoll, .rolled: break
+      store.tests(matching: filter, answer(otherwise: .say(.testFates(nil))) { .testFates($0) })
+    case .send(let message, let member): send(message, to: member)
+    case .coordinator, .changedElsewhere, .changedManyElsewhere, .callRoll, .rolled, .abilities: break
     }
+  }
+
+  func send(_ message: ClusterMessage, to member: MemberID?) {
+    for part in longMessages.parts(of: message.text, atMost: maxMessageBytes) { store.send(part, to: member) }
   }
 
   /// What a question that cannot be answered now means.
   private enum Otherwise {
-    case fail, ignore
+    case fail
     case say(ClusterEvent)
   }
 
@@ -84,7 +91,6 @@ final class ClusterShell {
     case let error:
       switch otherwise {
       case .fail: onFailure?(error)
-      case .ignore: break
       case .say(let event): feed?(event)
       }
     }
@@ -94,6 +100,7 @@ final class ClusterShell {
     guard !isOver else { return }
     switch signal {
     case .message(let text, let member):
+      guard let text = longMessages.take(text, from: member) else { return }
       do { feed?(.message(try ClusterMessage(text: text), from: member)) } catch {
         log(LogEntry(.debug, "message of another coordinator ignored", ["member": "\(member)", "problem": "\(error)"]))
       }

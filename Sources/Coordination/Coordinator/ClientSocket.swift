@@ -174,17 +174,15 @@ final class ClientSocket: WebSocketDelegate {
     case "list_tasks":
       let filter = try filter(request.reader)
       runtime.tasks(matching: filter) { [self] result in
-        answer(id, result) { [runtime] tasks in
-          ["tasks": .array(tasks.map { .object(runtime.presentation(of: $0)) })]
-        }
+        guard case .success(let tasks) = result else { return answer(id, result) { _ in [:] } }
+        runtime.presentations(of: tasks) { [self] tasks in reply(id, ["tasks": .array(tasks.map(JSONValue.object))]) }
       }
     case "get_task":
       let task = try request.reader.taskID()
       runtime.task(task) { [self] result in
-        if case .success(nil) = result { return fail(id, "not_found", "there is no task \(task)") }
-        answer(id, result) { [runtime] detail in
-          ["task": detail.map { JSONValue.object(runtime.presentation(of: $0)) } ?? .null]
-        }
+        guard case .success(let found) = result else { return answer(id, result) { _ in [:] } }
+        guard let found else { return fail(id, "not_found", "there is no task \(task)") }
+        runtime.presentation(of: found) { [self] task in reply(id, ["task": .object(task)]) }
       }
     case "count_tasks":
       let run = try request.reader.optionalString("run", maxBytes: 128)

@@ -36,6 +36,16 @@ extension CoordinatorRuntime {
   /// One worker; `nil` when it is not known.
   public func workerSummary(_ id: WorkerID) -> WorkerSummary? { core.workerSummary(id) }
 
+  /// One worker as people see it, wherever it is connected; `nil` when no coordinator knows it.
+  func worker(_ id: WorkerID, withTelemetry: Bool, _ answer: @escaping (JSONObject?) -> Void) {
+    let own = core.workerSummary(id)
+    let isHere = own?.state == .connected || own?.state == .draining
+    guard cluster != nil, !isRejoining, !isHere else {
+      return answer(own?.presentation(withTelemetry: withTelemetry))
+    }
+    questions.workers(RollCall(worker: id, withTelemetry: withTelemetry)) { answer($0.first) }
+  }
+
   /// - Parameter start: when the coordinator began to serve.
   func overview(since start: Instant) -> Overview {
     let statistics = core.statistics
@@ -63,24 +73,58 @@ extension CoordinatorRuntime {
     }
   }
 
-  /// A task as clients see it. One that no connected worker can do says what it waits for.
-  func presentation(of task: TaskRecord) -> JSONObject {
-    var object = task.presentation
-    if task.state.status == .queued, let obstacle = obstacle(for: task.id) {
-      object["waiting_for"] = .string(obstacle)
+  /// Tasks as clients see them. One that no connected worker can do says what it waits for.
+  func presentations(of tasks: [TaskRecord], _ answer: @escaping ([JSONObject]) -> Void) {
+    obstacles(to: tasks) { obstacles in
+      answer(
+        tasks.map { task in
+          var object = task.presentation
+          if let obstacle = obstacles[task.id] { object["waiting_for"] = .string(obstacle) }
+          return object
+        })
     }
-    return object
   }
 
-  /// What a queued task waits for that no connected worker has; `nil` when one can do it, or nothing is known.
-  func obstacle(for id: TaskID) -> String? {
+  /// Everything about a task, as `presentations` shows it.
+  func presentation(of detail: TaskDetail, _ answer: @escaping (JSONObject) -> Void) {
+    obstacles(to: [detail.task]) { obstacles in
+      var object = detail.presentation
+      if let obstacle = obstacles[detail.task.id] { object["waiting_for"] = .string(obstacle) }
+      answer(object)
+    }
+  }
+
+  /// What queued tasks wait for that no connected worker has, at whichever coordinator. Those that one can do, or of which
+  /// nothing is known just now, are missing.
+  private func obstacles(to tasks: [TaskRecord], _ answer: @escaping ([TaskID: String]) -> Void) {
+    let queued = tasks.filter { $0.state.status == .queued }
+    var obstacles: [TaskID: String] = [:]
+    guard cluster != nil else {
+      for task in queued { obstacles[task.id] = obstacle(to: task.id) }
+      return answer(obstacles)
+    }
+    let needs = queued.map { TaskNeeds($0.specification) }
+    self.obstacles(to: needs) { found in
+      for (task, needs) in zip(queued, needs) { obstacles[task.id] = found[needs] }
+      answer(obstacles)
+    }
+  }
+
+  /// What tasks with these needs wait for that no connected worker has, where several coordinators share a store.
+  func obstacles(to needs: [TaskNeeds], _ answer: @escaping ([TaskNeeds: String]) -> Void) {
+    guard !needs.isEmpty, !isRejoining else { return answer([:]) }
+    var (different, seen): ([TaskNeeds], Set<TaskNeeds>) = ([], [])
+    for one in needs where seen.insert(one).inserted { different.append(one) }
+    questions.abilities(different) { abilities in
+      var obstacles: [TaskNeeds: String] = [:]
+      for (needs, ability) in abilities { obstacles[needs] = ability.obstacle(to: needs) }
+      answer(obstacles)
+    }
+  }
+
+  /// What a queued task waits for that no connected worker has, where there is one coordinator; `nil` when one can do it.
+  func obstacle(to id: TaskID) -> String? {
     core.liveTask(id)?.state.status == .queued ? core.obstacle(for: id) : nil
-  }
-
-  func presentation(of detail: TaskDetail) -> JSONObject {
-    var object = detail.presentation
-    object["waiting_for"] = presentation(of: detail.task)["waiting_for"]
-    return object
   }
 
   /// How many tasks have each status.

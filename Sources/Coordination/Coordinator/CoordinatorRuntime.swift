@@ -33,7 +33,7 @@ public final class CoordinatorRuntime {
   private(set) var cluster: ClusterShell?
   private var clusterEffects: [ClusterEffect] = []
   private var foreign: ForeignChanges?
-  private lazy var roll = WorkerRoll(self)
+  private(set) lazy var questions = FleetQuestions(self)
   private(set) var sharedCounts: SharedCounts?
   /// It has lost its place among the others and is taking a new one; nothing that happens is of any use until then.
   private(set) var isRejoining = false
@@ -198,6 +198,7 @@ public final class CoordinatorRuntime {
     for (_, client) in clients.sorted(by: { $0.key < $1.key }) { client.close(RetryHint.restart, reason) }
     api?.endStreams { _ in true }
     workers = [:]
+    questions.abandon()
     let waiting = requests.values
     requests = [:]
     for answer in waiting { answer(.refused("this coordinator lost its place among the others; ask again")) }
@@ -380,7 +381,7 @@ public final class CoordinatorRuntime {
     perform()
   }
 
-  private func feed(cluster event: ClusterEvent) {
+  func feed(cluster event: ClusterEvent) {
     guard !isRejoining else { return }
     cluster?.core.handle(event, at: loop.now, wall: SystemWallClock.now(), into: &clusterEffects)
     endTurnSoon()
@@ -441,9 +442,10 @@ public final class CoordinatorRuntime {
       for task in tasks { api?.cache.forget(task) }
       foreign?.changed(tasks)
     case .changedManyElsewhere: missedSome()
-    case .callRoll(let number, let member): if let cluster { roll.answer(number, for: member, cluster) }
-    case .rolled(let number, let workers, let isLast, let member):
-      roll.heard(number, workers, isLast: isLast, by: member)
+    case .callRoll(let number, let call, let member):
+      if let cluster { questions.answer(number, call, for: member, cluster) }
+    case .rolled(let id, let workers): questions.rolled(id, workers)
+    case .abilities(let id, let abilities): questions.able(id, abilities)
     case .renew, .claim, .gather, .locate, .poolNeeds, .testFates, .send: cluster?.perform(effect)
     }
   }
@@ -728,7 +730,7 @@ public final class CoordinatorRuntime {
   /// Every worker that this coordinator knows, and where others share its store, that any of them knows; as people see
   /// them.
   func listWorkers(withTelemetry: Bool, _ answer: @escaping ([JSONObject]) -> Void) {
-    if let cluster, !isRejoining { return roll.call(cluster, withTelemetry: withTelemetry, answer) }
+    if cluster != nil, !isRejoining { return questions.workers(RollCall(withTelemetry: withTelemetry), answer) }
     answer(core.workerSummaries.map { $0.presentation(withTelemetry: withTelemetry) })
   }
 

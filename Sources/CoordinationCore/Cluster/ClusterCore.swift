@@ -18,7 +18,6 @@ public final class ClusterCore {
   public private(set) var members: [MemberID: Member] = [:]
   private var renewsAt: Instant
   private var isRenewing = false
-  private var fatesAt: Instant
   private var mustRenewAgain = false
   /// When the last renewal that succeeded was asked for: the lease counts from no earlier.
   private var confirmedAt: Instant
@@ -27,6 +26,9 @@ public final class ClusterCore {
   private var claims: Claims
   private var orders = Orders()
   private var changes = ChangeFeed()
+  private var fates: Fates
+  private var abilities = Abilities()
+  private var rolls = RollCalls()
   /// Tasks that were put into the pool by the commits under way.
   private var submitted: [BatchID: [TaskID]] = [:]
   /// Needs of what was claimed and may come back to the pool in the same turn.
@@ -49,7 +51,7 @@ public final class ClusterCore {
     self.configuration = configuration
     confirmedAt = joinedAt
     renewsAt = now
-    fatesAt = now + configuration.fatesInterval
+    fates = Fates(interval: configuration.fatesInterval, at: now)
     claims = Claims(pollInterval: configuration.pollInterval, at: now)
     self.now = now
   }
@@ -58,9 +60,11 @@ public final class ClusterCore {
   public var nextDeadline: Instant {
     let renewal = isRenewing ? Instant.distantFuture : renewsAt
     return min(
-      min(min(core.nextDeadline, fatesAt), renewal), min(gatherings.nextDeadline, orders.nextDeadline),
-      min(claims.nextDeadline, changes.nextDeadline))
+      min(min(core.nextDeadline, fates.nextDeadline), renewal), min(gatherings.nextDeadline, orders.nextDeadline),
+      min(claims.nextDeadline, changes.nextDeadline), min(abilities.nextDeadline, rolls.nextDeadline))
   }
+
+  private var others: Set<MemberID> { Set(members.keys).subtracting([me]) }
 
   /// Whether it is a member for certain, by its own clock.
   public var isMember: Bool { now < confirmedAt + configuration.lease }
@@ -83,7 +87,10 @@ public final class ClusterCore {
       }
     case .located(let id, let place): located(id, place)
     case .poolNeeds(let needs): claims.found(needs)
-    case .testFates(let tests): feed(.testFates(tests))
+    case .testFates(let tests):
+      let waited = fates.found(isKnown: tests != nil, at: self.now, &self.effects)
+      if let tests { feed(.testFates(tests)) }
+      adopt(waited)
     case .message(let message, let member): received(message, from: member)
     case .poolChanged: claims.poolChanged()
     case .memberLeft: renewSoon()
@@ -94,6 +101,11 @@ public final class ClusterCore {
       self.effects.append(.send(.changedMany, to: nil))
       self.effects.append(.changedManyElsewhere)
     case .watching(let watching): changes.setWatching(watching, at: self.now, &self.effects)
+    case .wanted(let id, let needs):
+      abilities.want(
+        needs, for: id, others: members.isEmpty ? nil : others, at: self.now, own: core.ability, &self.effects)
+    case .calledRoll(let id, let call, let own):
+      rolls.call(call, for: id, own: own, others: others, at: self.now, &self.effects)
     }
     swap(&self.effects, &effects)
   }
@@ -112,7 +124,9 @@ public final class ClusterCore {
     default: break
     }
     feed(event)
-    guard case .committed(let batch) = event, let tasks = submitted.removeValue(forKey: batch) else { return }
+    guard case .committed(let batch) = event else { return }
+    fates.committed(batch, &effects)
+    guard let tasks = submitted.removeValue(forKey: batch) else { return }
     changes.submitted(tasks, &effects)
     changes.note(tasks, at: now)
   }
@@ -135,7 +149,7 @@ public final class ClusterCore {
       effects.append(.send(.handOverRefused(worker, reason: reason), to: member))
     case .answer(let id, let answer):
       orders.answered(
-        id, answer, others: members.count > 1, knows: { core.workerSummary($0) != nil }, at: now, &effects)
+        id, answer, others: others, knows: { core.workerSummary($0) != nil }, at: now, &effects)
     case .commit(let batch, let writes):
       note(batch, writes)
       effects.append(.coordinator(effect))
@@ -147,6 +161,7 @@ public final class ClusterCore {
   }
 
   private func note(_ batch: BatchID, _ writes: [StoreWrite]) {
+    fates.committing(batch, writes)
     var tasks: [TaskID] = []
     var needs: [TaskNeeds] = []
     for case .submit(let task) in writes {
@@ -193,6 +208,10 @@ public final class ClusterCore {
     if old.keys.contains(where: { members[$0] == nil }) { effects.append(.changedManyElsewhere) }
     let new = members.keys.filter { old[$0] == nil && $0 != me }
     if !new.isEmpty || old.isEmpty { changes.mayHaveMissed(new, at: now, &effects) }
+    if old.keys != members.keys {
+      abilities.membersChanged(others, at: now, &effects)
+      rolls.membersChanged(others, &effects)
+    }
     guard !renewal.takenOver.isEmpty else { return }
     feed(.adopted(renewal.takenOver))
     effects.append(
@@ -204,19 +223,23 @@ public final class ClusterCore {
 
   private func tick() {
     renewIfDue()
-    if now >= fatesAt {
-      fatesAt = now + configuration.fatesInterval
-      effects.append(.testFates)
-    }
+    fates.tick(at: now, &effects)
     gatherings.tick(at: now, &effects)
     orders.tick(at: now, &effects)
     changes.tick(at: now, &effects)
+    abilities.tick(at: now, &effects)
+    rolls.tick(at: now, &effects)
   }
 
   // MARK: Answers and messages
 
   private func claimed(_ tasks: [UnfinishedTask]) {
     claims.claimed(tasks)
+    adopt(fates.claimed(tasks, &effects))
+  }
+
+  private func adopt(_ tasks: [UnfinishedTask]) {
+    guard !tasks.isEmpty else { return }
     for task in tasks { justClaimed[task.task.id] = TaskNeeds(task.task.specification) }
     feed(.adopted(tasks))
   }
@@ -244,15 +267,19 @@ public final class ClusterCore {
     case .handOverRefused(let worker, let reason): gatherings.refused(worker, reason: reason, &effects)
     case .order(let number, let order):
       // Everybody is asked of a worker; only who knows it need answer.
-      if case .drainWorker(let worker) = order, core.workerSummary(worker) == nil { return }
+      if let worker = order.worker, core.workerSummary(worker) == nil { return }
       feed(.request(orders.ordered(number, by: member), order.request))
-    case .answer(let number, let answer): orders.answered(number, answer, &effects)
+    case .answer(let number, let answer): orders.answered(number, answer, by: member, &effects)
     case .watching(let watching): changes.heard(watching, from: member, at: now)
     case .changed(let tasks): effects.append(.changedElsewhere(tasks))
     case .changedMany: effects.append(.changedManyElsewhere)
-    case .roll(let number): effects.append(.callRoll(number, for: member))
-    case .rolled(let number, let workers, let isLast):
-      effects.append(.rolled(number, workers, isLast: isLast, by: member))
+    case .testsChanged: fates.read(&effects)
+    case .roll(let number, let call): effects.append(.callRoll(number, call, for: member))
+    case .rolled(let number, let workers, let isLast, let total):
+      rolls.heard(number, workers, isLast: isLast, total: total, by: member, at: now, &effects)
+    case .whoCan(let number, let needs):
+      effects.append(.send(.able(number, needs.map(core.ability)), to: member))
+    case .able(let number, let able): abilities.heard(number, able, by: member, at: now, &effects)
     }
   }
 }

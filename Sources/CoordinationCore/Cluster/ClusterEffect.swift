@@ -24,7 +24,8 @@ public enum ClusterEvent: Equatable, Sendable {
   case gathered(WorkerID, Gathering)
   case located(RequestID, TaskPlace)
   case poolNeeds([TaskNeeds])
-  case testFates([TestRecord])
+  /// Those that something is held against; `nil` when the store cannot say just now.
+  case testFates([TestRecord]?)
   case message(ClusterMessage, from: MemberID)
   /// There may be something in the pool.
   case poolChanged
@@ -34,6 +35,10 @@ public enum ClusterEvent: Equatable, Sendable {
   case mayHaveMissed
   /// Whether anybody here wants to hear of tasks that other members hold.
   case watching(Bool)
+  /// Somebody here wants to know what all members' workers can do.
+  case wanted(RequestID, [TaskNeeds])
+  /// Somebody here wants to see all members' workers; these are the ones that are known here.
+  case calledRoll(RequestID, RollCall, own: [JSONObject])
 }
 
 /// What the shell must do for a member, in the order given. Each question is answered by the event of its name; a store
@@ -53,6 +58,9 @@ public enum ClusterEffect: Equatable, Sendable {
   /// More of them than are named.
   case changedManyElsewhere
   /// A member wants to know which workers are known here.
-  case callRoll(UInt64, for: MemberID)
-  case rolled(UInt64, [JSONObject], isLast: Bool, by: MemberID)
+  case callRoll(UInt64, RollCall, for: MemberID)
+  /// The answer to `ClusterEvent.calledRoll`: every worker once, in order.
+  case rolled(RequestID, [JSONObject])
+  /// The answer to `ClusterEvent.wanted`. Needs of which nothing is known are missing.
+  case abilities(RequestID, [TaskNeeds: Ability])
 }

@@ -14,16 +14,24 @@ public enum ClusterMessage: Equatable, Sendable {
   case changed([TaskID])
   /// More tasks than are named have changed.
   case changedMany
+  /// What is held against tests has changed; look at the store.
+  case testsChanged
   /// Which workers do you know?
-  case roll(UInt64)
-  /// Some of them, as they are shown to people.
-  case rolled(UInt64, [JSONObject], isLast: Bool)
+  case roll(UInt64, RollCall)
+  /// Some of them, as they are shown to people; with the last of them, how many they are.
+  case rolled(UInt64, [JSONObject], isLast: Bool, total: Int?)
+  /// What of each of these needs do your workers meet?
+  case whoCan(UInt64, [TaskNeeds])
+  /// That, in the same order.
+  case able(UInt64, [Ability])
 }
 
 /// What can be asked of whoever holds a task, or whom a worker is connected to.
 public enum ClusterOrder: Equatable, Sendable {
   case cancel(TaskID), pause(TaskID), resume(TaskID), checkpoint(TaskID)
   case drainWorker(WorkerID)
+  /// `nil`: of all workers.
+  case telemetry(WorkerID?)
 
   init?(_ request: CoordinatorRequest) {
     switch request {
@@ -32,7 +40,8 @@ public enum ClusterOrder: Equatable, Sendable {
     case .resume(let id): self = .resume(id)
     case .checkpoint(let id): self = .checkpoint(id)
     case .drainWorker(let id): self = .drainWorker(id)
-    case .submit, .telemetry, .recordDurations, .quarantine, .release, .recordRun: return nil
+    case .telemetry(let id): self = .telemetry(id)
+    case .submit, .recordDurations, .quarantine, .release, .recordRun: return nil
     }
   }
 
@@ -43,6 +52,7 @@ public enum ClusterOrder: Equatable, Sendable {
     case .resume(let id): .resume(id)
     case .checkpoint(let id): .checkpoint(id)
     case .drainWorker(let id): .drainWorker(id)
+    case .telemetry(let id): .telemetry(id)
     }
   }
 
@@ -50,21 +60,31 @@ public enum ClusterOrder: Equatable, Sendable {
   var task: TaskID? {
     switch self {
     case .cancel(let id), .pause(let id), .resume(let id), .checkpoint(let id): id
-    case .drainWorker: nil
+    case .drainWorker, .telemetry: nil
     }
   }
 
-  private var words: (verb: String, name: String) {
+  /// The one worker that it is about.
+  var worker: WorkerID? {
+    switch self {
+    case .drainWorker(let id): id
+    case .telemetry(let id): id
+    case .cancel, .pause, .resume, .checkpoint: nil
+    }
+  }
+
+  private var words: (verb: String, name: String?) {
     switch self {
     case .cancel(let id): ("cancel", id.text)
     case .pause(let id): ("pause", id.text)
     case .resume(let id): ("resume", id.text)
     case .checkpoint(let id): ("checkpoint", id.text)
     case .drainWorker(let id): ("drain", id.text)
+    case .telemetry(let id): ("telemetry", id?.text)
     }
   }
 
-  fileprivate var fields: JSONObject { ["do": .string(words.verb), "to": .string(words.name)] }
+  fileprivate var fields: JSONObject { ["do": .string(words.verb), "to": JSONValue(words.name)] }
 
   fileprivate init(_ reader: FieldReader) throws(MessageError) {
     let verb = try reader.string("do", maxBytes: 32)
@@ -74,6 +94,9 @@ public enum ClusterOrder: Equatable, Sendable {
     case "resume": self = .resume(try reader.taskID("to"))
     case "checkpoint": self = .checkpoint(try reader.taskID("to"))
     case "drain": self = .drainWorker(try reader.workerID("to"))
+    case "telemetry":
+      let isNamed = reader.object["to"] != nil && reader.object["to"] != .null
+      self = .telemetry(isNamed ? try reader.workerID("to") : nil)
     default: throw .badValue("do", problem: "\(verb) is not known here")
     }
   }
@@ -100,11 +123,27 @@ extension ClusterMessage {
       case .watching(let isWatching): ["type": "watching", "on": .bool(isWatching)]
       case .changed(let tasks): ["type": "changed", "tasks": .array(tasks.map { .string($0.text) })]
       case .changedMany: ["type": "changed_many"]
-      case .roll(let number): ["type": "roll", "number": .integer(Int64(clamping: number))]
-      case .rolled(let number, let workers, let isLast):
+      case .testsChanged: ["type": "tests_changed"]
+      case .roll(let number, let call):
+        [
+          "type": "roll", "number": .integer(Int64(clamping: number)), "worker": JSONValue(call.worker?.text),
+          "telemetry": .bool(call.withTelemetry),
+        ]
+      case .rolled(let number, let workers, let isLast, let total):
         [
           "type": "rolled", "number": .integer(Int64(clamping: number)),
           "workers": .array(workers.map(JSONValue.object)), "last": .bool(isLast),
+          "total": total.map { .integer(Int64($0)) } ?? .null,
+        ]
+      case .whoCan(let number, let needs):
+        [
+          "type": "who_can", "number": .integer(Int64(clamping: number)),
+          "needs": .array(needs.map { .object($0.json) }),
+        ]
+      case .able(let number, let abilities):
+        [
+          "type": "able", "number": .integer(Int64(clamping: number)),
+          "abilities": .array(abilities.map { .integer($0.rawValue) }),
         ]
       }
     return JSONValue.object(fields).text
@@ -154,10 +193,34 @@ extension ClusterMessage {
       }
       self = .changed(tasks)
     case "changed_many": self = .changedMany
-    case "roll": self = .roll(try Self.number(reader))
+    case "tests_changed": self = .testsChanged
+    case "roll":
+      let isNamed = object["worker"] != nil && object["worker"] != .null
+      let call = RollCall(
+        worker: isNamed ? try reader.workerID("worker") : nil,
+        withTelemetry: try reader.optionalBool("telemetry") ?? false)
+      self = .roll(try Self.number(reader), call)
     case "rolled":
       let workers = (try reader.optionalArray("workers", maxCount: 10_000) ?? []).compactMap(\.object)
-      self = .rolled(try Self.number(reader), workers, isLast: try reader.optionalBool("last") ?? true)
+      self = .rolled(
+        try Self.number(reader), workers, isLast: try reader.optionalBool("last") ?? true,
+        total: try reader.optionalInteger("total", in: 0...Int.max))
+    case "who_can":
+      var needs: [TaskNeeds] = []
+      for value in try reader.optionalArray("needs", maxCount: 1_000) ?? [] {
+        guard let one = value.object else { throw .wrongType("needs", expected: "objects", found: value.typeName) }
+        needs.append(try TaskNeeds(json: one))
+      }
+      self = .whoCan(try Self.number(reader), needs)
+    case "able":
+      var abilities: [Ability] = []
+      for value in try reader.optionalArray("abilities", maxCount: 1_000) ?? [] {
+        guard case .integer(let bits) = value else {
+          throw .wrongType("abilities", expected: "whole numbers", found: value.typeName)
+        }
+        abilities.append(Ability(rawValue: bits))
+      }
+      self = .able(try Self.number(reader), abilities)
     default: throw .badValue("type", problem: "\(type) is not known here")
     }
   }

@@ -5,8 +5,12 @@ import Primitives
 ///     request ─▶ not known here ─▶ locate ─┬─ nowhere ─────────────▶ answer
 ///                      ▲                    ├─ was in the pool ─────▶ ours now: once more
 ///                      └── not there either ┴─ another holds it ────▶ order ─▶ its answer
+///
+/// Of a worker that is not known here all others are asked, and of all workers, each for its own.
 struct Orders {
   static let patience: Duration = .seconds(1)
+  /// What all others are asked is asked again within that patience.
+  static let repetition: Duration = .milliseconds(300)
   /// A task may move while it is looked for.
   static let maxTries = 8
 
@@ -16,6 +20,10 @@ struct Orders {
     var number: UInt64 = 0
     /// When it is looked for again, if no answer comes.
     var deadline: Instant = .distantFuture
+    /// Of those that were asked for their own workers, who has not answered.
+    var awaited: Set<MemberID> = []
+    /// When nobody is asked again.
+    var givenUpAt: Instant = .distantFuture
   }
 
   private var open: [RequestID: Open] = [:]
@@ -47,7 +55,7 @@ struct Orders {
   /// The coordinator has answered.
   /// - Parameter knows: whether a worker is known here.
   mutating func answered(
-    _ id: RequestID, _ answer: CoordinatorAnswer, others: Bool, knows: (WorkerID) -> Bool, at now: Instant,
+    _ id: RequestID, _ answer: CoordinatorAnswer, others: Set<MemberID>, knows: (WorkerID) -> Bool, at now: Instant,
     _ effects: inout [ClusterEffect]
   ) {
     if let (member, number) = foreign.removeValue(forKey: id) {
@@ -56,11 +64,20 @@ struct Orders {
     }
     if let order = open[id]?.order {
       if case .notLive(let task) = answer { return locate(id, task, &effects) }
-      if case .drainWorker(let worker) = order, case .refused = answer, others, !knows(worker), open[id]?.number == 0 {
-        return send(id, to: nil, at: now, &effects)
+      if !others.isEmpty, open[id]?.number == 0, isOthers(order, answer, knows) {
+        open[id]?.awaited = others
+        open[id]?.givenUpAt = now + Self.patience
+        return send(id, to: nil, by: now + Self.repetition, &effects)
       }
     }
     finish(id, answer, &effects)
+  }
+
+  /// Whether others have a part in it, whatever the answer is here.
+  private func isOthers(_ order: ClusterOrder, _ answer: CoordinatorAnswer, _ knows: (WorkerID) -> Bool) -> Bool {
+    if case .telemetry(nil) = order { return true }
+    guard let worker = order.worker, case .refused = answer else { return false }
+    return !knows(worker)
   }
 
   mutating func located(
@@ -72,7 +89,7 @@ struct Orders {
       expect(id, by: now + Self.patience / 5)
       return
     }
-    send(id, to: member, at: now, &effects)
+    send(id, to: member, by: now + Self.patience, &effects)
   }
 
   mutating func nowhere(_ id: RequestID, _ effects: inout [ClusterEffect]) {
@@ -84,7 +101,9 @@ struct Orders {
   func request(_ id: RequestID) -> CoordinatorRequest? { open[id]?.order.request }
 
   /// Another member has answered.
-  mutating func answered(_ number: UInt64, _ answer: CoordinatorAnswer, _ effects: inout [ClusterEffect]) {
+  mutating func answered(
+    _ number: UInt64, _ answer: CoordinatorAnswer, by member: MemberID, _ effects: inout [ClusterEffect]
+  ) {
     guard let id = sent[number], let order = open[id]?.order else { return }
     switch answer {
     case .notLive(let task):
@@ -93,7 +112,10 @@ struct Orders {
     case .refused where order.task == nil:
       // Of a worker everybody is asked, and most do not know it.
       break
-    default: finish(id, answer, &effects)
+    default:
+      open[id]?.awaited.remove(member)
+      if case .telemetry(nil) = order, open[id]?.awaited.isEmpty == false { return }
+      finish(id, answer, &effects)
     }
   }
 
@@ -107,12 +129,26 @@ struct Orders {
     defer { nextDeadline = open.values.lazy.map(\.deadline).min() ?? .distantFuture }
     for id in open.filter({ $0.value.deadline <= now }).keys.sorted(by: { $0.number < $1.number }) {
       open[id]?.deadline = .distantFuture
-      switch open[id]?.order {
-      case .drainWorker(let worker): finish(id, .refused("there is no worker \(worker)"), &effects)
-      case let order?: if let task = order.task { locate(id, task, &effects) }
-      case nil: break
+      guard let order = open[id]?.order else { continue }
+      if let task = order.task { locate(id, task, &effects) } else { askAgain(id, order, at: now, &effects) }
+    }
+  }
+
+  /// All others were asked, and not all have answered.
+  private mutating func askAgain(
+    _ id: RequestID, _ order: ClusterOrder, at now: Instant, _ effects: inout [ClusterEffect]
+  ) {
+    guard let entry = open[id], now < entry.givenUpAt else {
+      switch order {
+      case .telemetry(nil): return finish(id, .done, &effects)
+      case .telemetry(let worker?):
+        let text = "worker \(worker) is not connected, or cannot be asked for telemetry"
+        return finish(id, .refused(text), &effects)
+      default: return finish(id, .refused(order.worker.map { "there is no worker \($0)" } ?? "no answer"), &effects)
       }
     }
+    for member in entry.awaited.sorted() { effects.append(.send(.order(entry.number, order), to: member)) }
+    expect(id, by: min(now + Self.repetition, entry.givenUpAt))
   }
 
   private mutating func locate(_ id: RequestID, _ task: TaskID, _ effects: inout [ClusterEffect]) {
@@ -125,13 +161,13 @@ struct Orders {
   }
 
   private mutating func send(
-    _ id: RequestID, to member: MemberID?, at now: Instant, _ effects: inout [ClusterEffect]
+    _ id: RequestID, to member: MemberID?, by deadline: Instant, _ effects: inout [ClusterEffect]
   ) {
     guard let order = open[id]?.order else { return }
     lastNumber += 1
     if let old = open[id]?.number { sent[old] = nil }
     open[id]?.number = lastNumber
-    expect(id, by: now + Self.patience)
+    expect(id, by: deadline)
     sent[lastNumber] = id
     effects.append(.send(.order(lastNumber, order), to: member))
   }

@@ -11,9 +11,10 @@ public struct TaskNeeds: Hashable, Sendable {
   }
 
   /// The same for equal needs: by it a store tells tasks apart without reading them.
-  public var text: String {
-    JSONValue.object(["kind": .string(kind), "requires": .object(requirements.json), "slots": .integer(Int64(slots))])
-      .text
+  public var text: String { JSONValue.object(json).text }
+
+  var json: JSONObject {
+    ["kind": .string(kind), "requires": .object(requirements.json), "slots": .integer(Int64(slots))]
   }
 
   /// Reads what `text` wrote.
@@ -23,6 +24,10 @@ public struct TaskNeeds: Hashable, Sendable {
     guard let object = value.object else {
       throw .wrongType("needs", expected: "an object", found: value.typeName)
     }
+    try self.init(json: object)
+  }
+
+  init(json object: JSONObject) throws(MessageError) {
     let reader = FieldReader(object)
     kind = try reader.string("kind", maxBytes: 256)
     requirements = try Requirements(json: try reader.optionalObject("requires") ?? JSONObject())

@@ -138,12 +138,17 @@ extension CoordinatorCore {
     for task in book.lastHeld(by: id) { book.give(task, by: .transfer(task.id, to: member)) }
   }
 
-  /// Whether a worker that has just come, or is about to, may still have a result or a checkpoint of what it held.
-  func mayHaveWords(_ id: WorkerID) -> Bool {
+  /// Whether a worker that has just come, or is about to, may still have a result or a checkpoint of a task that it held.
+  func mayHaveWords(_ task: LiveTask, _ id: WorkerID) -> Bool {
     if coming[id] != nil { return true }
-    guard let link = workers[id]?.link, link.isRegistered else { return false }
+    guard let worker = workers[id], let link = worker.link, link.isRegistered else { return false }
+    // Of one that its worker died with, everything is said with what the next run of it says it holds.
+    guard !task.mustGoBack else { return !worker.isSynchronised }
     return now - link.openedAt < configuration.heartbeatTimeout
   }
+
+  /// What of these needs the workers that are connected here meet.
+  func ability(for needs: TaskNeeds) -> Ability { book.dispatcher.ability(for: needs) }
 
   /// Whether any connected worker has room for anything.
   var hasRoomForTasks: Bool { !isDraining && book.dispatcher.room(atMost: 1) > 0 }

@@ -102,7 +102,8 @@ public final class CoordinatorCore {
     registry = try HandlerRegistry(Self.standardHandlers + handlers)
     book = TaskBook(
       checkpointsKept: configuration.checkpointsKept, aging: configuration.priorityAging,
-      isPrioritized: configuration.usesPriorities, quarantine: Quarantine(tests))
+      isPrioritized: configuration.usesPriorities, quarantine: Quarantine(tests),
+      isShared: configuration.isShared)
     for unfinished in unfinished {
       book.restore(unfinished)
       let state = unfinished.task.state
@@ -162,6 +163,9 @@ public final class CoordinatorCore {
     guard let task = book[id], task.isReady else { return nil }
     return book.dispatcher.obstacle(for: task)
   }
+
+  /// What is held against a test, as far as is known here; `nil`: nothing.
+  package func fate(of test: TestName) -> TestFate? { book.quarantine.fates[test] }
 
   public func handle(
     _ event: CoordinatorEvent, at now: Instant, wall: WallTime, into effects: inout [CoordinatorEffect]

@@ -8,10 +8,6 @@ import Primitives
 /// told from who did it. One that ends well is under suspicion no more, or the tests of a machine that lost its power
 /// would stand in line for a month; what it did still counts.
 package struct Quarantine {
-  /// Workers that one test may kill.
-  static let maxKills = 3
-  /// What was held against a test is forgotten when nothing was added for so long.
-  static let memory: Duration = .seconds(30 * 24 * 3_600)
   /// More than this many are not remembered; the fleet itself is ill then.
   package static let maxFates = 100_000
   package static let reasonPrefix = "quarantined: "
@@ -60,39 +56,20 @@ package struct Quarantine {
     let known = names.filter { current($0, wall) != nil && isSuspect($0) }
     return (known.isEmpty ? names : known).compactMap { name in
       guard fates[name] != nil || fates.count < Self.maxFates else { return nil }
-      var fate = current(name, wall) ?? TestFate(changedAt: wall)
       cleared.remove(name)
-      fate.kills += 1
-      fate.changedAt = wall
-      if fate.isQuarantined {
-        // It was running when it was put there; the reason stands.
-      } else if fate.kills >= Self.maxKills {
-        fate.isQuarantined = true
-        fate.reason =
-          "\(fate.kills) workers died while it ran, the last of them \(worker); "
-          + "lifeline quarantine release lets it run again"
-      } else {
-        fate.reason = "worker \(worker) died while it ran"
-      }
+      guard let fate = TestFate.after(.killed(worker), fates[name], at: wall) else { return nil }
       fates[name] = fate
       return (name, fate)
     }
   }
 
   /// The worker was not dead after all.
-  mutating func forgive(_ name: TestName, wall: WallTime) -> TestFate? {
-    guard var fate = fates[name], fate.kills > 0 else { return nil }
-    if fate.kills == Self.maxKills { fate.isQuarantined = false }
-    fate.kills -= 1
-    fate.changedAt = wall
-    set(name, fate)
-    return fate
+  mutating func forgive(_ name: TestName, wall: WallTime) {
+    fates[name] = TestFate.after(.forgiven, fates[name], at: wall)
   }
 
-  mutating func put(_ name: TestName, reason: String, wall: WallTime) -> TestFate {
-    let fate = TestFate(kills: fates[name]?.kills ?? 0, isQuarantined: true, reason: reason, changedAt: wall)
-    fates[name] = fate
-    return fate
+  mutating func put(_ name: TestName, reason: String, wall: WallTime) {
+    fates[name] = TestFate.after(.quarantined(reason: reason), fates[name], at: wall)
   }
 
   /// - Returns: whether anything was held against it.
@@ -101,13 +78,8 @@ package struct Quarantine {
     return fates.removeValue(forKey: name) != nil
   }
 
-  private mutating func set(_ name: TestName, _ fate: TestFate) { fates[name] = fate.isClear ? nil : fate }
-
   private func current(_ name: TestName, _ wall: WallTime) -> TestFate? {
-    guard let fate = fates[name] else { return nil }
-    let age = wall.milliseconds.subtractingReportingOverflow(fate.changedAt.milliseconds)
-    let isOld = !age.overflow && age.partialValue > Self.memory.wholeMilliseconds
-    return isOld && !fate.isQuarantined ? nil : fate
+    fates[name].flatMap { $0.isForgotten(at: wall) ? nil : $0 }
   }
 }
 

@@ -17,7 +17,7 @@ extension TaskBook {
     }
     let guilty = quarantine.died(with: Set(names).sorted(), worker: worker, wall: wall)
     for (name, fate) in guilty {
-      writes.append(.testFate(name, fate))
+      writes.append(.testFate(name, .killed(worker), at: wall))
       if fate.isQuarantined { endQueued(name, wall: wall) }
     }
     return guilty.map(\.name)
@@ -26,19 +26,21 @@ extension TaskBook {
   /// The worker that these were held to have killed is alive.
   mutating func forgive(_ names: [TestName], wall: WallTime) {
     for name in names {
-      if let fate = quarantine.forgive(name, wall: wall) { writes.append(.testFate(name, fate)) }
+      quarantine.forgive(name, wall: wall)
+      writes.append(.testFate(name, .forgiven, at: wall))
     }
   }
 
   mutating func putInQuarantine(_ name: TestName, reason: String, wall: WallTime) {
-    writes.append(.testFate(name, quarantine.put(name, reason: reason, wall: wall)))
+    quarantine.put(name, reason: reason, wall: wall)
+    writes.append(.testFate(name, .quarantined(reason: reason), at: wall))
     endQueued(name, wall: wall)
   }
 
   /// - Returns: whether anything was held against it.
   mutating func release(_ name: TestName, wall: WallTime) -> Bool {
     guard quarantine.release(name) else { return false }
-    writes.append(.testFate(name, TestFate(changedAt: wall)))
+    writes.append(.testFate(name, .released, at: wall))
     return true
   }
 

@@ -37,12 +37,12 @@ extension TaskBook {
   }
 
   /// What nobody here can start now goes back to the pool, where somebody else may.
-  /// - Parameter mayHaveWords: whether a worker may still say something of what it held last.
-  mutating func releaseQueued(unless mayHaveWords: (WorkerID) -> Bool) {
+  /// - Parameter mayHaveWords: whether a worker may still say something of a task that it held last.
+  mutating func releaseQueued(unless mayHaveWords: (LiveTask, WorkerID) -> Bool) {
     guard statistics[.queued] > 0 else { return }
     for task in tasks.values.filter({ $0.state.status == .queued }).sorted(by: { $0.id < $1.id }) {
       // What its last worker has of a lost attempt is worth more than another worker's haste, and is refused elsewhere.
-      if task.attempt?.outcome == .lost, let worker = task.state.workerID, mayHaveWords(worker) { continue }
+      if task.attempt?.outcome == .lost, let worker = task.state.workerID, mayHaveWords(task, worker) { continue }
       give(task, by: .release(task.id))
     }
   }

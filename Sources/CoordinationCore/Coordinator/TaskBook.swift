@@ -18,6 +18,9 @@ final class LiveTask {
   weak var taskClass: TaskClass?
   /// It is not this coordinator's any more: whoever still has a hint of it must let it be.
   var isGone = false
+  /// Its test's worker died with it, and only the store knows how often that has happened by now: it goes back to the pool,
+  /// and whoever claims it asks first.
+  var mustGoBack = false
 
   init(_ record: TaskRecord, checkpoint: CheckpointRecord? = nil, attempt: AttemptRecord? = nil) {
     id = record.id
@@ -29,7 +32,7 @@ final class LiveTask {
   }
 
   /// Whether it may be given out.
-  var isReady: Bool { state.status == .queued && !state.isPauseRequested && !isGone }
+  var isReady: Bool { state.status == .queued && !state.isPauseRequested && !isGone && !mustGoBack }
 
   var record: TaskRecord {
     TaskRecord(id: id, specification: specification, submittedAt: submittedAt, state: state)
@@ -99,11 +102,15 @@ struct TaskBook {
   /// How many tasks that have not ended need each file.
   private(set) var neededFiles: [FileDigest: Int] = [:]
   var quarantine: Quarantine
+  /// Whether others use the same store.
+  let isShared: Bool
 
   /// - Parameter aging: how long a task is queued before it is overdue; `nil`: it never is.
   init(
-    checkpointsKept: Int, aging: Duration? = nil, isPrioritized: Bool = true, quarantine: Quarantine = Quarantine()
+    checkpointsKept: Int, aging: Duration? = nil, isPrioritized: Bool = true, quarantine: Quarantine = Quarantine(),
+    isShared: Bool = false
   ) {
+    self.isShared = isShared
     self.checkpointsKept = checkpointsKept
     dispatcher = Dispatcher(aging: aging, isPrioritized: isPrioritized)
     self.quarantine = quarantine
@@ -183,6 +190,7 @@ struct TaskBook {
       finish(
         task, .failed, reason: "\(limit + 1) attempts were lost with their workers; the last: \(reason)", wall: wall)
     } else {
+      task.mustGoBack = isShared && task.specification.testName != nil
       requeue(task)
     }
   }
@@ -302,6 +310,7 @@ struct TaskBook {
     if task.isInLine { dispatcher.left(task) }
     statistics.readoptedAttempts += 1
     task.state.lostAttempts -= 1
+    task.mustGoBack = false
     task.attempt?.outcome = .running
     task.attempt?.reason = ""
     task.attempt?.endedAt = nil

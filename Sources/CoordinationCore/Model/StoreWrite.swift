@@ -1,3 +1,5 @@
+public import Primitives
+
 /// One change to durable state. A turn's writes are committed together or not at all, in the order given.
 public enum StoreWrite: Equatable, Sendable {
   /// A new task. One that exists already is left as it is: submitting twice is harmless.
@@ -15,8 +17,8 @@ public enum StoreWrite: Equatable, Sendable {
   case output(TaskID, attempt: Int, AttemptOutput)
   /// A test ended well after so long; a mean is kept of it.
   case testRan(TestName, Duration)
-  /// What is held against a test, in place of what was; nothing any more with a fate that is clear.
-  case testFate(TestName, TestFate)
+  /// Something that changes what is held against a test, whatever that is by now: others may have written meanwhile.
+  case testFate(TestName, TestFateChange, at: WallTime)
   /// A part of a run's plan, in place of what it was.
   case run(RunPart)
   /// A queued task goes back to the pool of a store that several coordinators share; nothing in other stores.

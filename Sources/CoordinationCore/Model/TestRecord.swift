@@ -60,6 +60,63 @@ public struct TestFate: Equatable, Sendable {
 
   /// Nothing is held against it: there is nothing to remember.
   public var isClear: Bool { kills == 0 && !isQuarantined }
+
+  /// Workers that one test may kill.
+  public static let maxKills = 3
+  /// What was held against a test is forgotten when nothing was added for so long.
+  public static let memory: Duration = .seconds(30 * 24 * 3_600)
+
+  /// What `old` becomes with a change; `nil` where nothing is held against a test. A store may do the same in its own
+  /// words, and must come to the same.
+  public static func after(_ change: TestFateChange, _ old: TestFate?, at wall: WallTime) -> TestFate? {
+    var fate = TestFate(changedAt: wall)
+    switch change {
+    case .killed(let worker):
+      if let old, !old.isForgotten(at: wall) { fate = old }
+      fate.kills += 1
+      if fate.isQuarantined {
+        // It was running when it was put there; the reason stands.
+      } else if fate.kills >= maxKills {
+        fate.isQuarantined = true
+        fate.reason = "\(fate.kills)" + lastKillWords(worker)
+      } else {
+        fate.reason = killWords(worker)
+      }
+    case .forgiven:
+      guard let old, old.kills > 0 else { return old }
+      fate = old
+      if fate.kills == maxKills { fate.isQuarantined = false }
+      fate.kills -= 1
+    case .quarantined(let reason):
+      fate = TestFate(kills: old?.kills ?? 0, isQuarantined: true, reason: reason, changedAt: wall)
+    case .released: return nil
+    }
+    fate.changedAt = wall
+    return fate.isClear ? nil : fate
+  }
+
+  /// Why a test is under suspicion, and, behind the number of its kills, why it is not run any more.
+  package static func killWords(_ worker: WorkerID) -> String { "worker \(worker) died while it ran" }
+  package static func lastKillWords(_ worker: WorkerID) -> String {
+    " workers died while it ran, the last of them \(worker); lifeline quarantine release lets it run again"
+  }
+
+  func isForgotten(at wall: WallTime) -> Bool {
+    let age = wall.milliseconds.subtractingReportingOverflow(changedAt.milliseconds)
+    return !isQuarantined && !age.overflow && age.partialValue > Self.memory.wholeMilliseconds
+  }
+}
+
+/// What happens to a test's fate.
+public enum TestFateChange: Equatable, Sendable {
+  /// A worker died while it ran.
+  case killed(WorkerID)
+  /// A worker that it was held to have killed is alive.
+  case forgiven
+  /// Somebody says that it shall not run.
+  case quarantined(reason: String)
+  /// Nothing is held against it any more.
+  case released
 }
 
 /// Which tests a list shows, ordered by suite and test. Every condition that is set must hold.

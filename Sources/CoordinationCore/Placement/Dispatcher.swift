@@ -387,27 +387,22 @@ struct Dispatcher {
 
   /// Why no worker that is connected can ever do a task, in words; `nil` when one can, and only has no room yet.
   func obstacle(for task: LiveTask) -> String? {
-    guard let taskClass = task.taskClass else { return nil }
-    if let known = taskClass.obstacle, known.epoch == epoch { return known.text }
-    let text = obstacle(taskClass)
-    taskClass.obstacle = (epoch: epoch, text: text)
-    return text
+    task.taskClass.flatMap { ability($0).obstacle(to: $0.key) }
   }
 
-  private func obstacle(_ taskClass: TaskClass) -> String? {
+  /// What of these needs the connected workers meet.
+  mutating func ability(for needs: TaskNeeds) -> Ability { ability(classes[needs] ?? makeClass(needs)) }
+
+  private func ability(_ taskClass: TaskClass) -> Ability {
+    if let known = taskClass.ability, known.epoch == epoch { return known.ability }
     let isConnected = { (worker: WorkerEntry) in worker.link?.isRegistered == true }
-    guard !taskClass.memberships.contains(where: { $0.group.workers.contains(where: isConnected) }) else { return nil }
-    let connected = groups.lazy.flatMap(\.workers).filter(isConnected)
-    guard !connected.isEmpty else { return "no worker is connected" }
-    let key = taskClass.key
-    let able = connected.filter { $0.kinds.contains(key.kind) }
-    guard !able.isEmpty else { return "no connected worker does work of kind \(key.kind)" }
-    for condition in key.requirements.conditions where !able.contains(where: { condition.isMet(by: $0.labels) }) {
-      return condition.condition == .absent
-        ? "every connected worker has the label \(condition.label)" : "no connected worker has \(condition)"
+    let ability: Ability
+    if taskClass.memberships.contains(where: { $0.group.workers.contains(where: isConnected) }) {
+      ability = .everything
+    } else {
+      ability = Ability(taskClass.key, of: groups.lazy.flatMap(\.workers).filter(isConnected))
     }
-    guard able.contains(where: { $0.slots >= key.slots }) else { return "no connected worker has \(key.slots) slots" }
-    let slots = key.slots > 1 ? " and \(key.slots) slots" : ""
-    return "no connected worker has \(key.requirements)\(slots) together"
+    taskClass.ability = (epoch: epoch, ability: ability)
+    return ability
   }
 }

@@ -41,8 +41,8 @@ final class TaskClass {
   weak var reservedBy: WorkerEntry?
   /// Whether the dispatcher knows it; it forgets those that have been empty for long.
   var isKnown = true
-  /// What is said about workers that could do it, and how the fleet was then.
-  var obstacle: (epoch: UInt64, text: String?)?
+  /// What of it the connected workers can do, and how the fleet was then.
+  var ability: (epoch: UInt64, ability: Ability)?
 
   init(_ key: TaskNeeds, serial: Int) {
     self.key = key

@@ -121,9 +121,9 @@ public final class MemoryStore: TaskStore, @unchecked Sendable {
       test.duration = .milliseconds(mean)
       test.runs += 1
       tests[name] = test
-    case .testFate(let name, let fate):
+    case .testFate(let name, let change, let wall):
       var test = tests[name] ?? TestRecord(name)
-      test.fate = fate.isClear ? nil : fate
+      test.fate = TestFate.after(change, test.fate, at: wall)
       tests[name] = test.fate == nil && test.runs == 0 ? nil : test
     case .run(let part): runs[part.run, default: [:]][part.number] = part
     case .release, .transfer: break

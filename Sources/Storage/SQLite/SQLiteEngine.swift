@@ -70,7 +70,7 @@ final class SQLiteEngine {
       guard let place = try tasks.place(of: id) else { return false }
       try output.replace(attempt, with: new, place)
     case .testRan(let name, let duration): try tests.ran(name, duration)
-    case .testFate(let name, let fate): try tests.put(name, fate)
+    case .testFate(let name, let change, let wall): try tests.change(name, change, at: wall)
     case .run(let part): try runs.put(part)
     case .release, .transfer: break
     }

@@ -6,6 +6,7 @@ final class TestRows {
   private let connection: SQLiteConnection
   private let readMean: SQLiteStatement
   private let putMean: SQLiteStatement
+  private let readFate: SQLiteStatement
   private let putFate: SQLiteStatement
   private let clearFate: SQLiteStatement
   private let prune: SQLiteStatement
@@ -19,6 +20,8 @@ final class TestRows {
       INSERT INTO tests (suite, test, mean_us, runs, kills, quarantined, changed_at) VALUES (?1, ?2, ?3, 1, 0, 0, 0)
       ON CONFLICT (suite, test) DO UPDATE SET mean_us = ?3, runs = runs + 1
       """)
+    readFate = try connection.prepare(
+      "SELECT kills, quarantined, reason, changed_at FROM tests WHERE suite = ?1 AND test = ?2")
     putFate = try connection.prepare(
       """
       INSERT INTO tests (suite, test, runs, kills, quarantined, reason, changed_at) VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6)
@@ -49,8 +52,8 @@ final class TestRows {
     return try readMean.step() ? readMean.optionalInt64(0).map { Double($0) / 1_000 } : nil
   }
 
-  func put(_ name: TestName, _ fate: TestFate) throws(StoreError) {
-    guard !fate.isClear else {
+  func change(_ name: TestName, _ change: TestFateChange, at wall: WallTime) throws(StoreError) {
+    guard let fate = TestFate.after(change, try fate(of: name), at: wall) else {
       try bind(name, to: clearFate)
       try clearFate.run()
       try bind(name, to: prune)
@@ -64,6 +67,19 @@ final class TestRows {
     try putFate.run()
   }
 
+  private func fate(of name: TestName) throws(StoreError) -> TestFate? {
+    try bind(name, to: readFate)
+    defer { readFate.reset() }
+    return try readFate.step() ? fate(readFate, from: 0) : nil
+  }
+
+  private func fate(_ row: SQLiteStatement, from column: Int32) -> TestFate? {
+    let fate = TestFate(
+      kills: row.int(column), isQuarantined: row.int64(column + 1) != 0, reason: row.string(column + 2) ?? "",
+      changedAt: WallTime(milliseconds: row.int64(column + 3)))
+    return fate.isClear ? nil : fate
+  }
+
   func page(_ filter: TestFilter) throws(StoreError) -> [TestRecord] {
     defer { page.reset() }
     // Names are never empty, so nothing is hidden behind two empty ones.
@@ -74,14 +90,10 @@ final class TestRows {
     try page.bind(5, max(filter.limit, 1))
     var tests: [TestRecord] = []
     while try page.step() {
-      var test = TestRecord(
-        TestName(suite: page.string(0) ?? "", test: page.string(1) ?? ""),
-        duration: page.optionalInt64(2).map { .microseconds($0) }, runs: page.int(3))
-      let fate = TestFate(
-        kills: page.int(4), isQuarantined: page.int64(5) != 0, reason: page.string(6) ?? "",
-        changedAt: WallTime(milliseconds: page.int64(7)))
-      test.fate = fate.isClear ? nil : fate
-      tests.append(test)
+      tests.append(
+        TestRecord(
+          TestName(suite: page.string(0) ?? "", test: page.string(1) ?? ""),
+          duration: page.optionalInt64(2).map { .microseconds($0) }, runs: page.int(3), fate: fate(page, from: 4)))
     }
     return tests
   }

@@ -87,12 +87,15 @@ enum WorkersCommand: Subcommand {
 private final class TelemetryWait {
   /// For all of them; one that does not answer by then has other troubles.
   private static let limit: Duration = .seconds(2)
+  /// Between the first two looks; each later pause is longer, for a look at a large fleet is not cheap.
   private static let interval: Duration = .milliseconds(50)
+  private static let maxInterval: Duration = .milliseconds(400)
 
   private let session: ClientSession
   /// When each of those that can answer last did, before it was asked.
   private let known: [String: JSONValue]
   private let deadline: Instant
+  private var pause = interval
 
   init(_ session: ClientSession, known workers: [JSONObject]) {
     self.session = session
@@ -113,7 +116,8 @@ private final class TelemetryWait {
         return worker["telemetry_at"] ?? .null == before
       }
       guard isWaiting, session.loop.now < deadline else { return body(workers) }
-      _ = session.loop.schedule(after: Self.interval) { self.end(body) }
+      _ = session.loop.schedule(after: pause) { self.end(body) }
+      pause = min(pause * 2, Self.maxInterval)
     }
   }
 }

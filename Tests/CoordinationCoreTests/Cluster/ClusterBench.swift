@@ -92,13 +92,16 @@ final class ClusterBench {
   /// - Parameter session: the one that it had over the connection with this number, and would take up again.
   func knock(
     _ connection: UInt64, _ worker: String, boot: String = "b", slots: Int = 2, kinds: [String] = ["work"],
-    session: (id: JSONValue, over: UInt64)? = nil
+    labels: JSONObject = [:], session: (id: JSONValue, over: UInt64)? = nil
   ) {
     numbers[connection] = 0
     handle(
       .coordinator(.connected(ConnectionID(connection), WorkerID(known: worker), .session, remoteAddress: "here")))
     var fields: JSONObject = [
-      "boot_id": .string(boot), "capabilities": ["slots": .integer(Int64(slots)), "kinds": .array(kinds.map(JSONValue.string))],
+      "boot_id": .string(boot),
+      "capabilities": [
+        "slots": .integer(Int64(slots)), "kinds": .array(kinds.map(JSONValue.string)), "labels": .object(labels),
+      ],
     ]
     if let session {
       fields["session_id"] = session.id
@@ -108,8 +111,10 @@ final class ClusterBench {
   }
 
   /// A worker that holds nothing anywhere, registered.
-  func admit(_ connection: UInt64, _ worker: String, slots: Int = 2, kinds: [String] = ["work"]) {
-    knock(connection, worker, slots: slots, kinds: kinds)
+  func admit(
+    _ connection: UInt64, _ worker: String, slots: Int = 2, kinds: [String] = ["work"], labels: JSONObject = [:]
+  ) {
+    knock(connection, worker, slots: slots, kinds: kinds, labels: labels)
     handle(.gathered(WorkerID(known: worker), Gathering()))
     synchronise(connection)
     _ = replies(connection)

@@ -15,8 +15,8 @@ import Testing
     func ask(_ id: TaskID) {
       cache.task(id) { [unowned self] result in
         switch result {
-        case .success(let text?):
-          let object = (try? JSONParser.parse(text))?.object
+        case .success(let shown?):
+          let object = (try? JSONParser.parse(shown.text))?.object
           answers.append(object?["status"]?.string ?? "?")
         case .success(nil): answers.append("none")
         case .failure: answers.append("failed")
