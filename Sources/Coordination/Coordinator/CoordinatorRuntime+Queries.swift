@@ -3,8 +3,23 @@ import Primitives
 import Reactor
 public import Storage
 
-/// What is read from the store without a change: durable, with what memory knows better.
+/// What is asked without a change: of memory, or of the store, which says what is durable, with what memory knows better.
 extension CoordinatorRuntime {
+  /// Tasks that wait for a worker, by their priority.
+  public var taskQueueStatus: QueueStatus { place?.currentCounts().queue ?? core.taskQueueStatus }
+  /// Messages that wait to be sent to workers, by their priority.
+  public var messageQueueStatus: QueueStatus { core.messageQueueStatus }
+
+  /// Every worker known, in order of their ids.
+  public var workerSummaries: [WorkerSummary] { core.workerSummaries }
+
+  /// Every worker that this coordinator knows, and where others share its store, that any of them knows; as people see
+  /// them.
+  func listWorkers(withTelemetry: Bool, _ answer: @escaping ([JSONObject]) -> Void) {
+    if let place, !place.isLost { return place.listWorkers(withTelemetry: withTelemetry, answer) }
+    answer(core.workerSummaries.map { $0.presentation(withTelemetry: withTelemetry) })
+  }
+
   /// A page of tasks, as durable; progress is as fresh as memory has it.
   public func tasks(matching filter: TaskFilter, _ answer: @escaping (Result<[TaskRecord], StoreError>) -> Void) {
     let (mailbox, runtime) = (loop.mailbox, LoopBound((self, answer), to: loop))
@@ -40,9 +55,8 @@ extension CoordinatorRuntime {
   func overview(since start: Instant) -> Overview {
     let statistics = core.statistics
     var tasks = endedBefore
-    if let sharedCounts, let cluster {
-      sharedCounts.refresh(cluster.store, at: SystemWallClock.now())
-      tasks = sharedCounts.counts
+    if let place {
+      tasks = place.currentCounts().counts
     } else {
       for status in TaskStatus.allCases { tasks[status, default: 0] += statistics.tasks[status] }
     }
