@@ -43,6 +43,11 @@ final class Console: Sendable {
     if let terminal { terminal.write(line: text) } else { write(text + "\n") }
   }
 
+  /// Writes a table as a result, as wide as the terminal at the most.
+  func write(_ table: Table) {
+    for line in table.lines(width: outputColumns, style: outputStyle) { write("\(line)\n") }
+  }
+
   /// Writes bytes as they are, whatever they are.
   func write(_ bytes: [UInt8], to descriptor: Int32 = STDOUT_FILENO) {
     var rest = bytes[...]

@@ -6,6 +6,7 @@ The last line is "N passed, N failed, N skipped".
 """
 import argparse
 import collections
+import concurrent.futures
 import json
 import os
 import queue
@@ -169,6 +170,8 @@ class Run:
         last_heard = time.monotonic()
         while True:
             now = time.monotonic()
+            if self.options.stopping.is_set():
+                raise Trouble("it was told to end")
             if leader.child.poll() is not None or suite.child.poll() is not None:
                 break
             if now > deadline or now - last_heard > self.options.stall:
@@ -307,13 +310,17 @@ def parse():
 
 def main():
     options = parse()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # So that contexts end their processes.
+    options.stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: options.stopping.set())  # So that contexts end their processes.
     roles = ("server", "client") if options.role == "both" else (options.role,)
     try:
-        runs = []
-        for role in roles:
-            runs.append(Run(role, options))
-            runs[-1].print()
+        # The suite computes on one processor, and is most of what takes time.
+        with concurrent.futures.ThreadPoolExecutor(len(roles)) as workers:
+            running = [workers.submit(Run, role, options) for role in roles]
+            runs = [run.result() for run in running]
+        for run in runs:
+            run.print()
     except Trouble as trouble:
         print("conformance: %s" % trouble, file=sys.stderr)
         return 2

@@ -108,8 +108,8 @@ import Testing
     }
   }
 
-  @Test(arguments: [ENFILE, ENOBUFS, ENOMEM])
-  func `a machine out of resources pauses it, too`(code: Int32) throws {
+  /// Accepts a connection after the kernel has once refused one with `code`.
+  private func accept(after code: Int32) throws {
     try withLoop { loop in
       var calls = 0
       let listener = try Listener.listen(
@@ -129,23 +129,13 @@ import Testing
     }
   }
 
+  @Test(arguments: [ENFILE, ENOBUFS, ENOMEM])
+  func `a machine out of resources pauses it, too`(code: Int32) throws {
+    try accept(after: code)
+  }
+
   @Test func `a connection that failed while waiting does not keep the next from being accepted`() throws {
-    try withLoop { loop in
-      var calls = 0
-      let listener = try Listener.listen(
-        at: .loopback(), on: loop, options: ListenerOptions(),
-        acceptNext: { descriptor in
-          calls += 1
-          return calls == 1 ? .failed(ECONNABORTED) : Listener.accept(descriptor)
-        }
-      ) { connection in
-        connection.delegate = Recorder()
-        loop.stop()
-      }
-      Connection.connect(to: listener.localAddress, on: loop) { result in
-        if case .success(let connection) = result { connection.delegate = Recorder() }
-      }
-    }
+    try accept(after: ECONNABORTED)
   }
 
   @Test func `drain lets its connections finish, refuses new ones, and is bounded`() throws {

@@ -9,27 +9,19 @@ import TrialReport
 /// Runs of several coordinators on PostgreSQL, as short as they can be and still show something.
 @Suite(.serialized, .enabled(if: PostgresServer.isUsable, "PostgreSQL is not installed: make deps-postgresql"))
 struct SharedStoreTrialTests {
-  private static let program = TestProcess.built("lifeline")
-
   private func stress(_ scenario: String, _ arguments: String...) throws -> TrialReport {
-    let process = try TestProcess(
-      Self.program, ["stress", "--scenario", scenario, "--store", "postgres", "--json"] + arguments)
-    let status = try process.exit(limit: .seconds(400))
-    let report = try TrialReport(json: process.output.all.joined(separator: "\n"))
-    #expect(status == .exited(0), "\(report.criteria.filter { !$0.isMet }) \(report.violations)")
-    return report
+    try ShortTrial.passed(
+      ["stress", "--scenario", scenario, "--store", "postgres"] + arguments, limit: .seconds(400))
   }
 
   @Test func `a coordinator of two is killed, and the other has its sessions without losing an attempt`() throws {
     let report = try stress("coordinator_kill9", "--workers", "3", "--duration", "7", "--seed", "3")
-    #expect(report.isPassed)
     #expect(report.command.contains("--store postgres --coordinators 2"))
     #expect(report.criteria.contains { $0.name == "sessions of a lost coordinator are back" && $0.isMet })
   }
 
   @Test func `a database is killed under two coordinators, and nothing is lost`() throws {
     let report = try stress("database_kill9", "--workers", "2", "--duration", "9", "--seed", "2")
-    #expect(report.isPassed)
     #expect(report.criteria.contains { $0.name == "coordinators say so" && $0.isMet })
   }
 
@@ -64,23 +56,12 @@ struct SharedStoreTrialTests {
     try server.execute("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'lifeline%'", database: database)
   }
 
-  /// A steady run of two seconds; `sabotage` comes between its end and its verdict.
+  /// `sabotage` comes between the run's end and its verdict.
   private func run(_ url: String, _ sabotage: @escaping @Sendable () -> Void = {}) throws -> TrialReport {
-    let directory = TemporaryDirectory()
-    var options = TrialOptions(
-      workers: 1, duration: .seconds(2), seed: 1, directory: directory.file("out"), command: "none")
-    options.program = Self.program
-    options.store = .database(try #require(TrialDatabaseURL(url)))
-    options.coordinators = 2
-    options.sabotage = { _ in sabotage() }
-    let loop = try EventLoop()
-    let run = try TrialRun("steady_load", options, on: loop)
-    var report: TrialReport?
-    run.start {
-      report = $0
-      loop.stop()
+    try ShortTrial.steady {
+      $0.store = .database(try #require(TrialDatabaseURL(url)))
+      $0.coordinators = 2
+      $0.sabotage = { _ in sabotage() }
     }
-    loop.run()
-    return try #require(report)
   }
 }

@@ -12,12 +12,10 @@ import TrialReport
 
 /// Runs of real processes, as short as they can be and still show something.
 @Suite(.serialized) struct TrialTests {
-  private static let program = TestProcess.built("lifeline")
-
   @Test func `stress runs a scenario to its verdict and leaves a report`() throws {
     let directory = TemporaryDirectory()
     let process = try TestProcess(
-      Self.program,
+      ShortTrial.program,
       [
         "stress", "--scenario", "coordinator_kill9", "--workers", "2", "--duration", "4", "--seed", "3", "--report",
         directory.file("out"),
@@ -34,19 +32,14 @@ import TrialReport
     #expect(process.output.all.contains { $0.hasPrefix("PASSED: coordinator_kill9") })
     // What an earlier run left would be taken for this one's.
     let again = try TestProcess(
-      Self.program, ["stress", "--scenario", "steady_load", "--duration", "1", "--report", directory.file("out")])
+      ShortTrial.program, ["stress", "--scenario", "steady_load", "--duration", "1", "--report", directory.file("out")])
     #expect(try again.exit() == .exited(1))
     try again.errors.first("reason") { $0.contains("choose another folder with --report") }
   }
 
   @Test func `e2e breaks what its seed says and loses nothing`() throws {
-    let process = try TestProcess(
-      Self.program,
-      ["e2e", "--workers", "2", "--duration", "4", "--disruption-interval", "1", "--seed", "5", "--json"])
-    let status = try process.exit(limit: .seconds(400))
-    let report = try TrialReport(json: process.output.all.joined(separator: "\n"))
-    #expect(status == .exited(0), "\(report.criteria.filter { !$0.isMet }) \(report.violations)")
-    #expect(report.isPassed)
+    let report = try ShortTrial.passed(
+      ["e2e", "--workers", "2", "--duration", "4", "--disruption-interval", "1", "--seed", "5"])
     #expect(!report.marks.isEmpty)
   }
 
@@ -78,21 +71,8 @@ import TrialReport
     #expect(wrong.measured.contains("steady_load-00001 is completed, exit code 9"), "\(wrong.measured)")
   }
 
-  /// A steady run of two seconds; `sabotage` comes between its end and its verdict.
+  /// `sabotage` comes between the run's end and its verdict, and is given the store's path.
   private func run(_ sabotage: @escaping @Sendable (String) -> Void) throws -> TrialReport {
-    let directory = TemporaryDirectory()
-    var options = TrialOptions(
-      workers: 1, duration: .seconds(2), seed: 1, directory: directory.file("out"), command: "none")
-    options.program = Self.program
-    options.sabotage = sabotage
-    let loop = try EventLoop()
-    let run = try TrialRun("steady_load", options, on: loop)
-    var report: TrialReport?
-    run.start {
-      report = $0
-      loop.stop()
-    }
-    loop.run()
-    return try #require(report)
+    try ShortTrial.steady { $0.sabotage = sabotage }
   }
 }

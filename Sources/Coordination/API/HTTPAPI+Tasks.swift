@@ -33,7 +33,7 @@ extension HTTPAPI {
   /// What a queued task waits for changes with the fleet and not with the task.
   private func withObstacle(to id: TaskID, _ needs: TaskNeeds?, _ body: @escaping (String?) -> Void) {
     guard let needs else { return body(nil) }
-    guard runtime.cluster != nil else { return body(runtime.obstacle(to: id)) }
+    guard runtime.isShared else { return body(runtime.obstacle(to: id)) }
     runtime.obstacles(to: [needs]) { body($0[needs]) }
   }
 

@@ -42,7 +42,7 @@ extension HTTPAPI {
 
   func drain(_ id: WorkerID, _ reply: APIReply) {
     // Another coordinator may know it.
-    guard runtime.cluster != nil || runtime.workerSummary(id) != nil else {
+    guard runtime.isShared || runtime.workerSummary(id) != nil else {
       return reply.problem(.notFound("there is no worker \(id)"))
     }
     runtime.request(.drainWorker(id)) { [runtime] answer in

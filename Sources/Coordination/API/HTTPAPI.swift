@@ -33,7 +33,7 @@ final class HTTPAPI {
     startedAt = runtime.loop.now
     // Of tasks that other coordinators hold not every change is told here; what has ended never changes.
     cache = TaskCache(
-      mayKeep: { [unowned runtime] in runtime.cluster == nil || $0.state.status.isTerminal },
+      mayKeep: { [unowned runtime] in !runtime.isShared || $0.state.status.isTerminal },
       read: { [unowned runtime] id, answer in runtime.task(id, answer) })
     let began = startedAt
     feed = EventFeed(
@@ -79,7 +79,7 @@ final class HTTPAPI {
     let request = exchange.request
     let reply = APIReply(exchange)
     let route = APIRoute(method: request.method.rawValue, path: reply.path)
-    switch runtime.upgradeGuard.judge(
+    switch runtime.entrance.upgradeGuard.judge(
       request, from: exchange.remoteAddress, for: route.access, at: runtime.loop.now)
     {
     case .refused(let rejection): reply.problem(APIProblem(rejection.response))

@@ -27,13 +27,13 @@ final class FleetQuestions {
       call.worker.map { runtime.workerSummary($0).map { [$0] } ?? [] } ?? runtime.workerSummaries
     let shown = own.map { $0.presentation(withTelemetry: call.withTelemetry) }
     let id = wait(.workers(own: shown, answer))
-    runtime.feed(cluster: .calledRoll(id, call, own: shown))
+    runtime.place?.handle(.calledRoll(id, call, own: shown))
   }
 
   /// What all coordinators' workers can do; needs of which that is not known just now are missing.
   func abilities(_ needs: [TaskNeeds], _ answer: @escaping ([TaskNeeds: Ability]) -> Void) {
     let id = wait(.abilities(answer))
-    runtime.feed(cluster: .wanted(id, needs))
+    runtime.place?.handle(.wanted(id, needs))
   }
 
   private func wait(_ kind: Waiting) -> RequestID {

@@ -321,7 +321,7 @@ final class ClientSocket: WebSocketDelegate {
 
   private func drain(_ worker: WorkerID, _ id: JSONValue) {
     // Another coordinator may know it.
-    guard runtime.cluster != nil || runtime.workerSummary(worker) != nil else {
+    guard runtime.isShared || runtime.workerSummary(worker) != nil else {
       return fail(id, "not_found", "there is no worker \(worker)")
     }
     control(.drainWorker(worker), id)
@@ -412,7 +412,7 @@ final class ClientSocket: WebSocketDelegate {
   }
 }
 
-extension ClientSocket: SlowReader {
+extension ClientSocket: PeerSocket {
   var name: String { "client \(number)" }
   var reading: SlowReaders<UInt64>.Reading { buffer.reading(of: socket) }
   func drop(_ reason: String) {

@@ -2,6 +2,7 @@ import CoordinationCore
 import Metrics
 import Primitives
 import Reactor
+import Storage
 import WebSocket
 
 /// What the coordinator answers to ordinary HTTP requests on its port.
@@ -14,9 +15,9 @@ extension CoordinatorRuntime {
     let path = request.path
     // What is for machines that watch over machines may be asked for under any name.
     let isForMonitoring = path == "/metrics" || path == "/healthz" || path == "/readyz"
-    let problem = pages.problem(
+    let problem = entrance.pages.problem(
       origin: request.header("origin"), host: request.host,
-      needsOwnName: !isForMonitoring && !upgradeGuard.needsKeys)
+      needsOwnName: !isForMonitoring && !entrance.upgradeGuard.needsKeys)
     if let problem {
       return exchange.respond(APIProblem(problem).response(instance: path))
     }
@@ -38,7 +39,7 @@ extension CoordinatorRuntime {
     }
     switch path {
     case "/metrics":
-      let refusal = upgradeGuard.refusal(of: exchange.request, from: exchange.remoteAddress, at: loop.now)
+      let refusal = entrance.upgradeGuard.refusal(of: exchange.request, from: exchange.remoteAddress, at: loop.now)
       if let refusal { return refusal }
       return HTTPResponse(
         headers: Self.fresh, contentType: TextExposition.contentType, body: metrics.exposition(readings))
@@ -71,13 +72,27 @@ extension CoordinatorRuntime {
     return HTTPResponse(status: status, headers: fresh, body: body + [UInt8(ascii: "\n")])
   }
 
+  /// What the metrics do not count themselves, as it is now.
+  var readings: CoordinatorMetrics.Readings {
+    var readings = CoordinatorMetrics.Readings()
+    readings.core = core.statistics
+    readings.levels = core.levels
+    readings.process = .read()
+    readings.compression = loop.webSocketCompression
+    readings.connections = connections.counts
+    readings.cutConnections = entrance.cutConnections
+    readings.slowReadersDropped = connections.slowReadersDropped
+    readings.refusedStoreWrites = store.refusedWrites
+    readings.isReady = readinessProblem == nil
+    return readings
+  }
+
   /// Why nobody should be sent here now; `nil` when the coordinator is ready.
   var readinessProblem: String? {
     if isDraining { return "the coordinator is shutting down" }
-    if isRejoining { return "this coordinator lost its place among the others, and takes a new one" }
-    if let problem = cluster?.problem { return problem }
-    if let storeProblem { return "the store cannot commit: \(storeProblem)" }
-    if let began = commitBegan, loop.now - began > Self.commitPatience {
+    if let problem = place?.problem { return problem }
+    if let problem = commits.problem { return "the store cannot commit: \(problem)" }
+    if let began = commits.began, loop.now - began > Self.commitPatience {
       return "the store has not answered a commit for \((loop.now - began).wholeMilliseconds / 1_000) s"
     }
     return nil

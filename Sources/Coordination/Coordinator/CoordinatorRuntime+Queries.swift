@@ -3,8 +3,23 @@ import Primitives
 import Reactor
 public import Storage
 
-/// What is read from the store without a change: durable, with what memory knows better.
+/// What is asked without a change: of memory, or of the store, which says what is durable, with what memory knows better.
 extension CoordinatorRuntime {
+  /// Tasks that wait for a worker, by their priority.
+  public var taskQueueStatus: QueueStatus { place?.currentCounts().queue ?? core.taskQueueStatus }
+  /// Messages that wait to be sent to workers, by their priority.
+  public var messageQueueStatus: QueueStatus { core.messageQueueStatus }
+
+  /// Every worker known, in order of their ids.
+  public var workerSummaries: [WorkerSummary] { core.workerSummaries }
+
+  /// Every worker that this coordinator knows, and where others share its store, that any of them knows; as people see
+  /// them.
+  func listWorkers(withTelemetry: Bool, _ answer: @escaping ([JSONObject]) -> Void) {
+    if let place, !place.isLost { return place.questions.workers(RollCall(withTelemetry: withTelemetry), answer) }
+    answer(core.workerSummaries.map { $0.presentation(withTelemetry: withTelemetry) })
+  }
+
   /// A page of tasks, as durable; progress is as fresh as memory has it.
   public func tasks(matching filter: TaskFilter, _ answer: @escaping (Result<[TaskRecord], StoreError>) -> Void) {
     let (mailbox, runtime) = (loop.mailbox, LoopBound((self, answer), to: loop))
@@ -40,19 +55,18 @@ extension CoordinatorRuntime {
   func worker(_ id: WorkerID, withTelemetry: Bool, _ answer: @escaping (JSONObject?) -> Void) {
     let own = core.workerSummary(id)
     let isHere = own?.state == .connected || own?.state == .draining
-    guard cluster != nil, !isRejoining, !isHere else {
+    guard let place, !place.isLost, !isHere else {
       return answer(own?.presentation(withTelemetry: withTelemetry))
     }
-    questions.workers(RollCall(worker: id, withTelemetry: withTelemetry)) { answer($0.first) }
+    place.questions.workers(RollCall(worker: id, withTelemetry: withTelemetry)) { answer($0.first) }
   }
 
   /// - Parameter start: when the coordinator began to serve.
   func overview(since start: Instant) -> Overview {
     let statistics = core.statistics
     var tasks = endedBefore
-    if let sharedCounts, let cluster {
-      sharedCounts.refresh(cluster.store, at: SystemWallClock.now())
-      tasks = sharedCounts.counts
+    if let place {
+      tasks = place.currentCounts().counts
     } else {
       for status in TaskStatus.allCases { tasks[status, default: 0] += statistics.tasks[status] }
     }
@@ -99,7 +113,7 @@ extension CoordinatorRuntime {
   private func obstacles(to tasks: [TaskRecord], _ answer: @escaping ([TaskID: String]) -> Void) {
     let queued = tasks.filter { $0.state.status == .queued }
     var obstacles: [TaskID: String] = [:]
-    guard cluster != nil else {
+    guard isShared else {
       for task in queued { obstacles[task.id] = obstacle(to: task.id) }
       return answer(obstacles)
     }
@@ -112,10 +126,10 @@ extension CoordinatorRuntime {
 
   /// What tasks with these needs wait for that no connected worker has, where several coordinators share a store.
   func obstacles(to needs: [TaskNeeds], _ answer: @escaping ([TaskNeeds: String]) -> Void) {
-    guard !needs.isEmpty, !isRejoining else { return answer([:]) }
+    guard !needs.isEmpty, let place, !place.isLost else { return answer([:]) }
     var (different, seen): ([TaskNeeds], Set<TaskNeeds>) = ([], [])
     for one in needs where seen.insert(one).inserted { different.append(one) }
-    questions.abilities(different) { abilities in
+    place.questions.abilities(different) { abilities in
       var obstacles: [TaskNeeds: String] = [:]
       for (needs, ability) in abilities { obstacles[needs] = ability.obstacle(to: needs) }
       answer(obstacles)

@@ -101,7 +101,8 @@ final class WorkerSocket: WebSocketDelegate {
   }
 }
 
-extension WorkerSocket: SlowReader {
+extension WorkerSocket: PeerSocket {
+  var number: UInt64 { id.number }
   var name: String { "worker \(workerID)" }
   var reading: SlowReaders<UInt64>.Reading { buffer.reading(of: socket) }
   func drop(_ reason: String) { close(RetryHint.tryAgainLater, reason) }

@@ -28,8 +28,7 @@ public final class WorkerRuntime {
   private var timer: Timer?
   private var disconnectTimer: Timer?
   private var metricsTimer: Timer?
-  private var effects: [WorkerEffect] = []
-  private var isPerforming = false
+  private let effects = EffectQueue<WorkerEffect>()
   private var isTurnEndDue = false
   private var hadRoom = true
   /// More waits to be written than the coordinator reads.
@@ -192,9 +191,9 @@ public final class WorkerRuntime {
   // MARK: The turn
 
   private func feed(_ event: WorkerEvent) {
-    core.handle(event, at: loop.now, wall: SystemWallClock.now(), into: &effects)
+    effects.add { core.handle(event, at: loop.now, wall: SystemWallClock.now(), into: &$0) }
     endTurnSoon()
-    perform()
+    effects.perform { perform($0) }
   }
 
   private func endTurnSoon() {
@@ -207,8 +206,8 @@ public final class WorkerRuntime {
   private var hasRoom: Bool { core.hasRoom && !isCongested }
 
   private func endTurn() {
-    core.handle(.turnEnded, at: loop.now, wall: SystemWallClock.now(), into: &effects)
-    perform()
+    effects.add { core.handle(.turnEnded, at: loop.now, wall: SystemWallClock.now(), into: &$0) }
+    effects.perform { perform($0) }
     isTurnEndDue = false
     let hasRoom = hasRoom
     if hasRoom, !hadRoom { for executor in executors { executor.roomAvailable() } }
@@ -219,19 +218,6 @@ public final class WorkerRuntime {
     } else {
       timer?.start(after: max(deadline - loop.now, .milliseconds(1)))
     }
-  }
-
-  /// Performing an effect may feed the core again, which appends to `effects`: hence by index, and only the outermost call.
-  private func perform() {
-    guard !isPerforming else { return }
-    isPerforming = true
-    var index = 0
-    while index < effects.count {
-      perform(effects[index])
-      index += 1
-    }
-    effects.removeAll(keepingCapacity: true)
-    isPerforming = false
   }
 
   private func perform(_ effect: WorkerEffect) {

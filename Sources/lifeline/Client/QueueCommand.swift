@@ -47,6 +47,6 @@ enum QueueCommand: Subcommand {
         Table.Cell("\(messages?["waiting"]?.integer ?? 0)"),
       ])
     }
-    for line in table.lines(width: console.outputColumns, style: console.outputStyle) { console.write("\(line)\n") }
+    console.write(table)
   }
 }

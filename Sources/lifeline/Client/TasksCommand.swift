@@ -52,9 +52,7 @@ enum TasksCommand: Subcommand {
         ])
         session.list(filter, limit: invocation[limit], page: { page in for task in page { append(task, to: &table) } })
         {
-          for line in table.lines(width: console.outputColumns, style: console.outputStyle) {
-            console.write("\(line)\n")
-          }
+          console.write(table)
           session.finish(0)
         }
       }

@@ -27,7 +27,7 @@ enum TelemetryTable {
         Table.Cell(connection["rtt_s"]?.number.map { "\(($0 * 10_000).rounded() / 10) ms" } ?? ""),
       ])
     }
-    for line in table.lines(width: console.outputColumns, style: console.outputStyle) { console.write("\(line)\n") }
+    console.write(table)
   }
 
   private static func member(_ name: String, _ object: JSONObject) -> JSONObject {

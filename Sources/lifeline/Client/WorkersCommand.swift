@@ -71,7 +71,7 @@ enum WorkersCommand: Subcommand {
         Table.Cell(text.text("remote_address")), Table.Cell(text.text("session_id")), Table.Cell(labels(of: worker)),
       ])
     }
-    for line in table.lines(width: console.outputColumns, style: console.outputStyle) { console.write("\(line)\n") }
+    console.write(table)
   }
 
   /// Those that people gave it before those that every machine has.

@@ -115,7 +115,7 @@ enum ConfigurationShow {
           Table.Cell(line.option.name), Table.Cell(line.value, emphasis), Table.Cell(line.source, emphasis),
         ])
     }
-    for line in table.lines(width: console.outputColumns, style: console.outputStyle) { console.write("\(line)\n") }
+    console.write(table)
   }
 
   /// A misspelt variable would otherwise do nothing in silence.

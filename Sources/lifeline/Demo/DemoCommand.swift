@@ -48,13 +48,13 @@ enum DemoCommand: Subcommand {
           invocation[Self.network] == "namespaces" ? NamespaceNetwork(on: loop) : LoopbackNetwork(on: loop)
         let show = try ClusterShow(network, directory: directory, on: loop)
         show.start()
-        isInterrupted = try serve(loop) { show.end(.interrupted) }
-        passed = show.report(to: Console.standard)
+        isInterrupted = try serve(loop) { show.interrupt() }
+        passed = show.report()
       } else {
         let show = DemoShow(directory: directory, on: loop)
         show.start()
-        isInterrupted = try serve(loop) { show.end(.interrupted) }
-        passed = show.report(to: Console.standard)
+        isInterrupted = try serve(loop) { show.interrupt() }
+        passed = show.report()
       }
       if invocation[keep] || !(passed || isInterrupted) {
         Console.standard.write(line: "The store and the logs are in \(directory)")

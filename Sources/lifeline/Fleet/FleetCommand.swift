@@ -13,17 +13,6 @@ enum FleetCommand: Subcommand {
     "worker-prefix", .string, default: "herd", as: "PREFIX", "The workers are PREFIX-1 to PREFIX-N.")
   private static let slots = Option(
     "slots", .integer(1...4_096), default: 1, as: "N", "How many tasks each worker runs at once.")
-  private static let heartbeatInterval = Option(
-    "heartbeat-interval", .duration(.milliseconds(10) ... .seconds(3_600)), default: .seconds(5),
-    "How often each sends a heartbeat, unless the coordinator says otherwise.")
-  private static let heartbeatTimeout = Option(
-    "heartbeat-timeout", .duration(.milliseconds(20) ... .seconds(86_400)), default: .seconds(15),
-    "A coordinator not heard of for this long is taken for lost.")
-  private static let reconnectDelay = Option(
-    "reconnect-delay", .duration(), default: .seconds(1),
-    "The longest wait before the second attempt to connect; it doubles from there on.")
-  private static let maxReconnectDelay = Option(
-    "max-reconnect-delay", .duration(), default: .seconds(60), "The longest wait between attempts to connect.")
   private static let level = Option(
     "log-level", ArgumentType<StructuredLog.LogLevel>.choice, default: .error, as: "LEVEL",
     "The least that is logged; from warnings on, thousands of workers have much to say.")
@@ -38,7 +27,7 @@ enum FleetCommand: Subcommand {
     ],
     options: [workers, ClientOptions.coordinator, prefix, slots, level, HistoryOption.file],
     sections: [
-      OptionSection("Connection", [heartbeatInterval, heartbeatTimeout, reconnectDelay, maxReconnectDelay]),
+      OptionSection("Connection", LinkOptions.all),
       ClientOptions.security,
       OptionSection(
         "Messages",
@@ -58,18 +47,12 @@ enum FleetCommand: Subcommand {
     var settings = WorkerSettings()
     settings.coordinator = try ClientOptions.address(invocation)
     settings.slots = invocation[slots]
-    settings.heartbeatInterval = invocation[heartbeatInterval]
-    settings.heartbeatTimeout = invocation[heartbeatTimeout]
-    settings.reconnectDelay = invocation[reconnectDelay]
-    settings.maxReconnectDelay = invocation[maxReconnectDelay]
+    try LinkOptions.apply(invocation, to: &settings)
     settings.apiKey = try KeyOptions.key(invocation)
     settings.usesPriorities = invocation[TrafficOptions.priorityQueue]
     settings.adaptsParameters = invocation[TrafficOptions.adaptiveParameters]
     settings.compression = TrafficOptions.compressionSettings(invocation)
     settings.log = LogSink.make("fleet", invocation[level])
-    guard settings.heartbeatInterval < settings.heartbeatTimeout else {
-      throw invocation.error("--heartbeat-timeout must be longer than --heartbeat-interval")
-    }
     let names = (1...invocation[workers]).map { "\(invocation[prefix])-\($0)" }
     do { _ = try WorkerID(names[names.count - 1]) } catch { throw invocation.error("--worker-prefix: \(error)") }
     DescriptorLimit.raise()

@@ -23,17 +23,6 @@ enum WorkerCommand: Subcommand {
     "Where results wait until the coordinator has them.")
   private static let simulateDisconnect = Option(
     "simulate-disconnect", optional: .duration(), "Cut the connection once, this long after the start.")
-  private static let heartbeatInterval = Option(
-    "heartbeat-interval", .duration(.milliseconds(10) ... .seconds(3_600)), default: .seconds(5),
-    "How often to send a heartbeat, unless the coordinator says otherwise.")
-  private static let heartbeatTimeout = Option(
-    "heartbeat-timeout", .duration(.milliseconds(20) ... .seconds(86_400)), default: .seconds(15),
-    "A coordinator not heard of for this long is taken for lost.")
-  private static let reconnectDelay = Option(
-    "reconnect-delay", .duration(), default: .seconds(1),
-    "The longest wait before the second attempt to connect; it doubles from there on.")
-  private static let maxReconnectDelay = Option(
-    "max-reconnect-delay", .duration(), default: .seconds(60), "The longest wait between attempts to connect.")
   private static let maxReconnectAttempts = Option(
     "max-reconnect-attempts", .integer(0...1_000_000), default: 0, as: "N",
     "Give up after so many attempts in a row; 0: never.")
@@ -75,12 +64,7 @@ enum WorkerCommand: Subcommand {
       OptionSection("Placement and commands", PlacementOptions.all),
       OptionSection("Files", [cacheDirectory, cacheMaxBytes]),
       OptionSection("Figures", [metricsInterval, telemetryInterval]),
-      OptionSection(
-        "Connection",
-        [
-          heartbeatInterval, heartbeatTimeout, reconnectDelay, maxReconnectDelay, maxReconnectAttempts,
-          simulateDisconnect, legacy,
-        ]),
+      OptionSection("Connection", LinkOptions.all + [maxReconnectAttempts, simulateDisconnect, legacy]),
       ClientOptions.security,
       OptionSection(
         "Messages",
@@ -109,10 +93,7 @@ enum WorkerCommand: Subcommand {
     settings.labels = try PlacementOptions.labels(invocation)
     var commands = CommandExecutor.Configuration()
     try PlacementOptions.apply(invocation, to: &commands)
-    settings.heartbeatInterval = invocation[heartbeatInterval]
-    settings.heartbeatTimeout = invocation[heartbeatTimeout]
-    settings.reconnectDelay = invocation[reconnectDelay]
-    settings.maxReconnectDelay = invocation[maxReconnectDelay]
+    try LinkOptions.apply(invocation, to: &settings)
     settings.maxReconnectAttempts = invocation[maxReconnectAttempts]
     settings.simulateDisconnect = invocation[simulateDisconnect]
     settings.drainTimeout = invocation[drainTimeout]
@@ -124,9 +105,6 @@ enum WorkerCommand: Subcommand {
     settings.adaptsParameters = invocation[TrafficOptions.adaptiveParameters]
     settings.compression = TrafficOptions.compressionSettings(invocation)
     settings.log = LogSink.make("worker", invocation[LogSink.level])
-    guard settings.heartbeatInterval < settings.heartbeatTimeout else {
-      throw invocation.error("--heartbeat-timeout must be longer than --heartbeat-interval")
-    }
     guard let directory = invocation[stateDirectory] ?? StateDirectory.usual(Surroundings.variables) else {
       throw invocation.error("neither XDG_STATE_HOME nor HOME is set; say with --state-dir where results are to wait")
     }

@@ -89,6 +89,6 @@ enum QuarantineCommand: Subcommand {
         Table.Cell(TimeText.short(test["changed_at"]?.string ?? "")), Table.Cell(test["reason"]?.string ?? ""),
       ])
     }
-    for line in table.lines(width: console.outputColumns, style: console.outputStyle) { console.write("\(line)\n") }
+    console.write(table)
   }
 }

@@ -112,7 +112,7 @@ struct TrialSuite {
         Table.Cell(trial.command),
       ])
     }
-    TrialShow.write(table)
+    Console.standard.write(table)
     for violation in report.violations { Console.standard.write("\(violation)\n") }
     let passed = report.entries.count(where: \.report.isPassed)
     Console.standard.write(

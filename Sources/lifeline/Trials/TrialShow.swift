@@ -74,7 +74,7 @@ enum TrialShow {
         Table.Cell("\(Int(about.duration.inSeconds)) s"), Table.Cell(about.passes),
       ])
     }
-    write(table)
+    Console.standard.write(table)
   }
 
   static func print(_ report: TrialReport) {
@@ -88,7 +88,7 @@ enum TrialShow {
         Table.Cell(criterion.expected), Table.Cell(criterion.measured),
       ])
     }
-    write(table)
+    Console.standard.write(table)
     for violation in report.violations { Console.standard.write("violated: \(violation)\n") }
     for latency in report.latencies {
       let values = latency.percentiles.map { percentile in
@@ -105,12 +105,6 @@ enum TrialShow {
 
   private static func percent(_ value: Double) -> String {
     Int(exactly: value).map { "\($0)" } ?? "\(value)"
-  }
-
-  static func write(_ table: Table) {
-    for line in table.lines(width: Console.standard.outputColumns, style: Console.standard.outputStyle) {
-      Console.standard.write(line: line)
-    }
   }
 }
 

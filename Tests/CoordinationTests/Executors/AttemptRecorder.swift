@@ -27,6 +27,16 @@ final class AttemptRecorder {
     AttemptReporter(key, room: { [self] in room > 0 }, report: { [self] in take($0) })
   }
 
+  /// Has the attempt executed; its end stops the loop.
+  func start(_ assignment: Assignment, by executor: any TaskExecutor, on loop: EventLoop) {
+    let onEvent = onEvent
+    self.onEvent = { event in
+      onEvent(event)
+      if case .attemptEnded = event { loop.stop() }
+    }
+    executor.start(assignment, reporter: reporter(), on: loop)
+  }
+
   private func take(_ event: WorkerEvent) {
     events.append(event)
     switch event {
@@ -119,12 +129,7 @@ func execute(
     let made = CommandRun(loop: loop, executor: CommandExecutor(configuration), recorder: recorder)
     run = made
     script(made)
-    let onEvent = recorder.onEvent
-    recorder.onEvent = { event in
-      onEvent(event)
-      if case .attemptEnded = event { loop.stop() }
-    }
-    made.executor.start(assignment, reporter: recorder.reporter(), on: loop)
+    recorder.start(assignment, by: made.executor, on: loop)
   }
   withExtendedLifetime(folder) {}
   return try #require(run, sourceLocation: sourceLocation)

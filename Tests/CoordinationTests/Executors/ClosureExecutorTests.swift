@@ -64,12 +64,7 @@ import Testing
     let executor = ClosureExecutor(kinds: ["sum"], cancellationGrace: grace, body)
     try withLoop(limit: .seconds(60)) { loop in
       script(loop, executor, recorder)
-      let onEvent = recorder.onEvent
-      recorder.onEvent = { event in
-        onEvent(event)
-        if case .attemptEnded = event { loop.stop() }
-      }
-      executor.start(assignment, reporter: recorder.reporter(), on: loop)
+      recorder.start(assignment, by: executor, on: loop)
     }
     return recorder
   }

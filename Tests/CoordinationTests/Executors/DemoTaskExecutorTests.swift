@@ -20,12 +20,7 @@ import Testing
     let executor = DemoTaskExecutor()
     try withLoop { loop in
       script(loop, executor, recorder)
-      let onEvent = recorder.onEvent
-      recorder.onEvent = { event in
-        onEvent(event)
-        if case .attemptEnded = event { loop.stop() }
-      }
-      executor.start(assignment, reporter: recorder.reporter(), on: loop)
+      recorder.start(assignment, by: executor, on: loop)
     }
     return recorder
   }

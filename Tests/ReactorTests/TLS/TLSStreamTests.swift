@@ -19,6 +19,21 @@ import Testing
     (0..<count).map { _ in UInt8.random(in: 0...255, using: &generator) }
   }
 
+  /// A pair with something between the two that passes on what they send in pieces.
+  private func withSplitPair(
+    limit: Duration = .seconds(20), pieces: @escaping () -> Int = { 100_000 },
+    _ body: @escaping (Pair, Splitter?) -> Void
+  ) throws {
+    var splitter: Splitter?
+    try withSecurePair(
+      certificates.server(), certificates.client(), limit: limit,
+      via: { address, loop in
+        let made = try Splitter(to: address, on: loop, pieceBytes: pieces)
+        splitter = made
+        return made.address
+      }, { body($0, splitter) })
+  }
+
   @Test(arguments: seeds)
   func `whatever the pieces on the way, the same bytes arrive both ways and in order`(seed: UInt64) throws {
     let replay = Comment("replay: LIFELINE_SEED=\(seed) swift test --filter TLSStreamTests")
@@ -27,19 +42,11 @@ import Testing
     let total = largest < 10 ? 3_000 : 400_000
     let upload = Self.noise(Int.random(in: 1...total, using: &generator), &generator)
     let download = Self.noise(Int.random(in: 1...total, using: &generator), &generator)
-    var splitter: Splitter?
     var pieces = generator.split()
     var sends = generator.split()
-    try withSecurePair(
-      certificates.server(), certificates.client(), limit: .seconds(60),
-      via: { address, loop in
-        let made = try Splitter(to: address, on: loop) {
-          largest == 1 ? 1 : Int.random(in: 1...largest, using: &pieces)
-        }
-        splitter = made
-        return made.address
-      }
-    ) { pair in
+    try withSplitPair(
+      limit: .seconds(60), pieces: { largest == 1 ? 1 : Int.random(in: 1...largest, using: &pieces) }
+    ) { pair, splitter in
       func send(_ bytes: ArraySlice<UInt8>, _ connection: Connection?) {
         guard !bytes.isEmpty else { return }
         let count = min(bytes.count, Int.random(in: 1...60_000, using: &sends))
@@ -168,15 +175,7 @@ import Testing
 
   @Test(arguments: [true, false])
   func `an end that the peer did not announce is an error, after all that came before it`(server: Bool) throws {
-    var splitter: Splitter?
-    try withSecurePair(
-      certificates.server(), certificates.client(),
-      via: { address, loop in
-        let made = try Splitter(to: address, on: loop) { 100_000 }
-        splitter = made
-        return made.address
-      }
-    ) { pair in
+    try withSplitPair { pair, splitter in
       let (victim, sender) = server ? (pair.serverSide, pair.client) : (pair.clientSide, pair.server)
       sender?.send("half of it")
       pair.loop.when({ victim.text == "half of it" }) {
@@ -193,15 +192,7 @@ import Testing
 
   @Test(arguments: [true, false])
   func `a byte that changed on the way ends the connection, and none of its record is delivered`(server: Bool) throws {
-    var splitter: Splitter?
-    try withSecurePair(
-      certificates.server(), certificates.client(),
-      via: { address, loop in
-        let made = try Splitter(to: address, on: loop) { 100_000 }
-        splitter = made
-        return made.address
-      }
-    ) { pair in
+    try withSplitPair { pair, splitter in
       let (victim, sender) = server ? (pair.serverSide, pair.client) : (pair.clientSide, pair.server)
       splitter?.onPiece = { piece, towardsServer in
         // The last byte is of the record's authentication.

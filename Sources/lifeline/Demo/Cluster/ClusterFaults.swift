@@ -56,16 +56,16 @@ struct ClusterFaults {
       let within: String
       let place: String
       if let outcome = fault.outcome {
-        within = fault.isOver ? ClusterShow.text(outcome.longest) : "NOT ALL"
+        within = fault.isOver ? DemoStage.text(outcome.longest) : "NOT ALL"
         place = outcome.places
       } else if let back = fault.backAt, let worked = fault.workedAt {
-        within = ClusterShow.text(worked - back)
+        within = DemoStage.text(worked - back)
         place = "after it was started again"
       } else {
         (within, place) = ("NEVER", "")
       }
       table.append([
-        Table.Cell(fault.what), Table.Cell(ClusterShow.text(.seconds(fault.at))),
+        Table.Cell(fault.what), Table.Cell(DemoStage.text(.seconds(fault.at))),
         Table.Cell(fault.outcome.map { "\($0.sessions)" } ?? ""),
         Table.Cell(within, fault.isOver ? .green : .red), Table.Cell(place),
       ])

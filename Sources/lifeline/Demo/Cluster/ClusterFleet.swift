@@ -1,5 +1,4 @@
 import CoordinationCore
-import Glibc
 import History
 import Primitives
 import Reactor
@@ -9,21 +8,15 @@ import Trials
 final class ClusterFleet {
   let network: any ClusterNetwork
   let database: DatabaseServer
-  private let loop: EventLoop
   private let directory: String
   private let program: String
-  private var processes: [String: ChildProcess] = [:]
-  private var expected: Set<Int32> = []
+  private let processes: DemoProcesses
   /// What was read of each coordinator's history.
   private var historyBytes: [String: Int] = [:]
   private var registrations: [String: [HistoryRecord]] = [:]
-  private var isEnding = false
-  private var onEmpty: (() -> Void)?
   /// Called with what is wrong when a process ends that nobody ended, or cannot be started.
   var onProblem: ((String) -> Void)?
 
-  /// Short enough to see everything happen within a minute.
-  private static let times = ["--heartbeat-interval", "0.5", "--heartbeat-timeout", "1.5"]
   private static let lease = "12"
   private static let closedGrace = "4"
   static let slots = 4
@@ -31,10 +24,11 @@ final class ClusterFleet {
   init(_ network: any ClusterNetwork, directory: String, on loop: EventLoop) throws {
     self.network = network
     self.directory = directory
-    self.loop = loop
+    processes = DemoProcesses(directory: directory, on: loop)
     program = try FleetEnvironment.program()
     database = try DatabaseServer(log: "\(directory)/database.log", network: network.databaseNetwork, on: loop)
     database.onUnexpectedEnd = { [weak self] in self?.onProblem?($0) }
+    processes.onProblem = { [weak self] in self?.onProblem?($0) }
   }
 
   var urls: [String] { ClusterMachines.coordinators.map(network.url) }
@@ -51,20 +45,12 @@ final class ClusterFleet {
         "--store", try network.store(for: name, database), "--name", name, "--lease", Self.lease, "--closed-grace",
         Self.closedGrace, "--history", history(of: name),
       ]
-    var line = ""
-    var isReady = false
-    let output = ChildProcess.Output.pipe(onBytes: { [weak self] bytes in
-      guard let self, !isReady else { return }
-      // SAFETY: the pointer is used within the closure only.
-      line += unsafe bytes.withUnsafeBytes { unsafe String(decoding: $0, as: UTF8.self) }
-      guard let end = line.firstIndex(of: "\n") else { return }
-      isReady = true
-      do { try network.opened(name, port: UInt16(line[..<end].split(separator: ":").last ?? "") ?? 0) } catch {
-        onProblem?("\(error)")
-      }
+    let output = DemoProcesses.port { [weak self] port in
+      guard let self else { return }
+      do { try network.opened(name, port: port) } catch { onProblem?("\(error)") }
       ready()
-    })
-    try spawn(name, arguments + Self.times, output: output, environment: database.environment)
+    }
+    try spawn(name, arguments + DemoProcesses.times, output: output, environment: database.environment)
   }
 
   func startWorker(_ name: String) throws {
@@ -73,16 +59,10 @@ final class ClusterFleet {
       [
         "worker", "--worker-id", name, "--coordinator", urls.joined(separator: ","), "--slots", "\(Self.slots)",
         "--state-dir", "\(directory)/\(name)", "--reconnect-delay", "0.2", "--max-reconnect-delay", "1",
-      ] + Self.times, output: .null, environment: [:])
+      ] + DemoProcesses.times)
   }
 
-  func isRunning(_ name: String) -> Bool { processes[name] != nil }
-
-  func kill(_ name: String) {
-    guard let process = processes[name] else { return }
-    expected.insert(process.pid)
-    process.signal(SIGKILL)
-  }
+  func kill(_ name: String) { processes.kill(name) }
 
   // MARK: Who serves whom
 
@@ -111,43 +91,19 @@ final class ClusterFleet {
 
   /// Ends everything and calls `done` once it has ended.
   func stop(_ done: @escaping () -> Void) {
-    guard !isEnding else { return }
-    isEnding = true
-    onEmpty = done
-    for name in processes.keys { kill(name) }
-    callIfEmpty()
-  }
-
-  private func callIfEmpty() {
-    guard isEnding, processes.isEmpty, let onEmpty else { return }
-    self.onEmpty = nil
-    database.kill { [self] in
-      network.close()
-      database.remove()
-      onEmpty()
+    processes.stop { [self] in
+      database.kill { [self] in
+        network.close()
+        database.remove()
+        done()
+      }
     }
   }
 
   private func spawn(
-    _ name: String, _ arguments: [String], output: ChildProcess.Output, environment: [String: String]
+    _ name: String, _ arguments: [String], output: ChildProcess.Output = .null, environment: [String: String] = [:]
   ) throws(SystemError) {
     let words = network.prefix(of: name) + ["setpriv", "--pdeathsig", "KILL", program] + arguments
-    var configuration = ChildProcess.Configuration(executable: words[0], arguments: Array(words.dropFirst()))
-    configuration.standardOutput = output
-    configuration.group = .newSession
-    configuration.environment = FleetEnvironment.variables.merging(environment) { $1 }
-    let path = "\(directory)/\(name).log"
-    let log = try FleetLog.open(path)
-    defer { _ = Glibc.close(log) }
-    configuration.standardError = .descriptor(log)
-    var pid: Int32 = 0
-    let process = try ChildProcess.spawn(configuration, on: loop) { [weak self] status in
-      guard let self else { return }
-      processes[name] = nil
-      if expected.remove(pid) == nil, !isEnding { onProblem?("\(name) ended by itself: \(status)") }
-      callIfEmpty()
-    }
-    pid = process.pid
-    processes[name] = process
+    try processes.start(name, words[0], Array(words.dropFirst()), output: output, environment: environment)
   }
 }
