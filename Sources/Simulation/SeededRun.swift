@@ -12,6 +12,7 @@ public struct SeededRun {
   private var random: SeededGenerator
   private let tasks: [TaskID]
   private let specifications: [TaskSpecification]
+  private var paused: [TaskID] = []
   private let faults: [FaultKind]
   /// What is drawn where there are several coordinators: a generator of its own, so that what a seed drew before there
   /// were several it draws still.
@@ -195,8 +196,11 @@ public struct SeededRun {
       after(time, "submit \(id)") { Self.submit(submission, $0, at: place) }
       switch Int.random(in: 0..<8, using: &random) {
       case 0: at("cancel \(id)") { $0.ask(.cancel(id), at: $0.coordinators[other]) }
-      case 1: at("pause \(id)") { $0.ask(.pause(id), at: $0.coordinators[other]) }
+      case 1:
+        paused.append(id)
+        at("pause \(id)") { $0.ask(.pause(id), at: $0.coordinators[other]) }
       case 2:
+        paused.append(id)
         at("pause \(id)") { $0.ask(.pause(id), at: $0.coordinators[other]) }
         at("resume \(id)") { $0.ask(.resume(id), at: $0.coordinators[place]) }
       case 3: at("checkpoint \(id)") { $0.ask(.checkpoint(id), at: $0.coordinators[other]) }
@@ -377,10 +381,11 @@ public struct SeededRun {
       worker.start()
     }
     fleet.faultsEnded()
-    // Whoever paused something resumes it, as often as it takes to reach a coordinator that knows it.
+    // Whoever paused something resumes it, as often as it takes to reach a coordinator that knows it; of nothing else, for
+    // whoever asks about a task brings it to where it is asked for, and what was forgotten would not be missed.
     for second in 0..<20 {
-      fleet.schedule(at: fleet.now + .seconds(second)) { [unowned fleet, tasks] in
-        for id in tasks { fleet.ask(.resume(id), at: fleet.coordinators[second % fleet.coordinators.count]) }
+      fleet.schedule(at: fleet.now + .seconds(second)) { [unowned fleet, paused] in
+        for id in paused { fleet.ask(.resume(id), at: fleet.coordinators[second % fleet.coordinators.count]) }
       }
     }
   }
