@@ -15,7 +15,6 @@ final class FileSession {
 
   /// Files whose digest is computed while they come; of others the pieces are read back in the end.
   private static let maxHashes = 1_000
-  static let maxSilence = Duration.seconds(15)
 
   private let loop: EventLoop
   private let lane: PostgresLane
@@ -26,7 +25,6 @@ final class FileSession {
   private var isClosed = false
   private var isReported = false
   private var upSince: Instant?
-  private var watchdog: Timer?
   /// Until there is a connection.
   private var waiting: [() -> Void] = []
   /// Transactions that are not answered yet.
@@ -67,7 +65,6 @@ final class FileSession {
   func close() {
     guard !isClosed else { return }
     isClosed = true
-    watchdog?.cancel()
     lane.stop()
     // Each finds that it is closed.
     for number in underWay.keys.sorted() {
@@ -97,21 +94,10 @@ final class FileSession {
     log("files in the store \(store) cannot be reached: \(error)")
   }
 
-  private func watch() {
-    watchdog = loop.schedule(after: .seconds(1)) { [weak self] in
-      guard let self, !isClosed else { return }
-      if let since = lane.waitingSince, loop.now - since > Self.maxSilence {
-        lane.drop("no answer for \(Self.maxSilence)")
-      }
-      watch()
-    }
-  }
-
   private func start() {
     guard !isStarted else { return }
     isStarted = true
     lane.start()
-    watch()
   }
 
   /// Runs a transaction, as often as it takes until the server has answered.

@@ -14,6 +14,9 @@ final class PostgresLane {
   private var backoff = Backoff(Backoff.Configuration(base: .milliseconds(100), cap: maxPause))
   private var random = SystemRandomNumberGenerator()
   private var retry: Timer?
+  private var watchdog: Timer?
+  /// How long an answer may take before the connection counts as broken.
+  var maxSilence = Duration.seconds(15)
   private(set) var isReady = false
   private var hasEnded = false
 
@@ -39,6 +42,7 @@ final class PostgresLane {
 
   func start() {
     guard !hasEnded, connection == nil else { return }
+    if watchdog == nil { watch() }
     connection = PostgresConnection.connect(address, within: Self.maxConnecting, on: loop) { [weak self] result in
       guard let self, let connection else { return }
       if case .failure(let error) = result { return down(error) }
@@ -59,8 +63,17 @@ final class PostgresLane {
     hasEnded = true
     isReady = false
     retry?.cancel()
+    watchdog?.cancel()
     connection?.close()
     connection = nil
+  }
+
+  private func watch() {
+    watchdog = loop.schedule(after: .seconds(1)) { [weak self] in
+      guard let self, !hasEnded else { return }
+      if let since = connection?.waitingSince, loop.now - since > maxSilence { drop("no answer for \(maxSilence)") }
+      watch()
+    }
   }
 
   /// Gives up a connection that stands, and makes another.
@@ -92,9 +105,6 @@ final class PostgresLane {
     }
     completion(answer)
   }
-
-  /// Since when an answer has been waited for in vain.
-  var waitingSince: Instant? { connection?.waitingSince }
 
   private func down(_ error: PostgresError) {
     guard !hasEnded else { return }

@@ -22,8 +22,6 @@ final class PostgresSession {
 
   /// How long the first connection may take.
   static let maxFirstConnection = Duration.seconds(10)
-  /// How long an answer may take before the connection counts as broken.
-  var maxSilence = Duration.seconds(15)
   /// Writes and bytes after which a group of commits is closed, so that the first of them need not wait for all.
   static let maxGroupedWrites = 8_192
   static let maxGroupedBytes = 16 << 20
@@ -77,7 +75,6 @@ final class PostgresSession {
   var isListening = false
   var listened = false
   private var deadline: Timer?
-  private var watchdog: Timer?
   private var noticeTimer: Timer?
   private var lastNotice: Instant?
 
@@ -106,7 +103,6 @@ final class PostgresSession {
     }
     questions.onNotification = { [weak self] _, text in self?.notified(text) }
     deadline = loop.schedule(after: Self.maxFirstConnection) { [weak self] in self?.firstConnectionIsLate() }
-    watch()
     changes.start()
   }
 
@@ -214,17 +210,8 @@ final class PostgresSession {
     }
   }
 
-  private func watch() {
-    watchdog = loop.schedule(after: .seconds(1)) { [weak self] in
-      guard let self, phase != .closed else { return }
-      for lane in [changes, questions] {
-        if let since = lane.waitingSince, loop.now - since > maxSilence {
-          lane.drop("no answer for \(maxSilence)")
-        }
-      }
-      watch()
-    }
-  }
+  /// For tests: an answer that takes longer counts as none.
+  func expectAnswers(within limit: Duration) { (changes.maxSilence, questions.maxSilence) = (limit, limit) }
 
   // MARK: Requests
 
@@ -287,7 +274,6 @@ final class PostgresSession {
 
   private func close(_ completion: @escaping @Sendable () -> Void) {
     phase = .closed
-    watchdog?.cancel()
     deadline?.cancel()
     noticeTimer?.cancel()
     if needsNotice, questions.isReady { notice() }

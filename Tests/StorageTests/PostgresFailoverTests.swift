@@ -105,7 +105,7 @@ struct PostgresFailoverTests {
   @Test func `a first server that stands still and answers nobody keeps nobody from the second`() async throws {
     let pair = try await Pair()
     let signals = [pair.a.signals("a"), pair.b.signals("b")]
-    for store in pair.stores { store.perform { $0.maxSilence = .milliseconds(300) } }
+    for store in pair.stores { store.perform { $0.expectAnswers(within: .milliseconds(300)) } }
     try await pair.a.commit([.submit(task("t0")), .testRan(CountedCommits.test, .seconds(1))])
     pair.first.suspend()
     try pair.second.promote()

@@ -116,7 +116,7 @@ struct PostgresFaultTests {
     let store = try shared.open()
     let member = try await store.join("a")
     try await store.commit([.submit(task("t0"))])
-    store.perform { $0.maxSilence = .milliseconds(300) }
+    store.perform { $0.expectAnswers(within: .milliseconds(300)) }
     let frozen = try shared.server.backends(of: shared.database, client: "lifeline")
     #expect(frozen.count == 2)
     for pid in frozen { kill(pid, SIGSTOP) }
